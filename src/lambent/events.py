@@ -1,0 +1,304 @@
+"""`Events`: a ragged batch of timed spikes, the only thing that passes between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# A float32 time n * dt may fall a rounding short of step n; two units in the last place put it back.
+_STEP_SLACK = 1.0 + 2.0**-22
+
+
+def n_steps(duration: float, dt: float) -> int:
+    """Number of grid steps of `dt` [ms] that cover `duration` [ms]."""
+    return max(1, int(np.ceil(duration / dt / _STEP_SLACK)))
+
+
+class Events:
+    """A batch of spike trains.
+
+    Args:
+        times: (n_spikes,) float, spike times [ms]; takes part in autograd.
+        units: (n_spikes,) integer, the unit of each spike, stored as int32.
+        offsets: (batch + 1,) integer, sample ``b`` owns entries ``offsets[b]:offsets[b + 1]``, stored as int64.
+        n_units: number of units; every unit is in ``[0, n_units)``.
+        duration: length of every sample [ms]; every time is in ``[0, duration)``.
+        counts: (batch, n_units) float, differentiable spike counts as a layer hands them out. Left out,
+            `counts()` counts the spikes, without a gradient.
+        check: validate; the engines, whose output is right by construction, switch it off.
+
+    Raises:
+        TypeError: a tensor has the wrong dtype or the argument is no tensor.
+        ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets. The
+            message names the sample and the entry.
+    """
+
+    __slots__ = ("_counts", "duration", "n_units", "offsets", "times", "units")
+
+    def __init__(
+        self,
+        times: Tensor,
+        units: Tensor,
+        offsets: Tensor,
+        n_units: int,
+        duration: float,
+        *,
+        counts: Tensor | None = None,
+        check: bool = True,
+    ) -> None:
+        if check:
+            _check(times, units, offsets, n_units, duration)
+        self.times = times
+        self.units = units.to(torch.int32)
+        self.offsets = offsets.to(torch.int64)
+        self.n_units = int(n_units)
+        self.duration = float(duration)
+        self._counts = counts
+
+    # -- construction ---------------------------------------------------------------------------------
+
+    @classmethod
+    def from_lists(
+        cls,
+        times: Sequence[Any],
+        units: Sequence[Any],
+        n_units: int,
+        duration: float,
+        dtype: torch.dtype = torch.float32,
+    ) -> Events:
+        """Build a batch from one sequence of times [ms] and one of units per sample.
+
+        Raises:
+            ValueError: as `Events`, or the two lists do not fit each other.
+        """
+        if len(times) != len(units):
+            raise ValueError(f"times lists {len(times)} samples, units {len(units)}")
+        t = [torch.as_tensor(x, dtype=dtype).reshape(-1) for x in times]
+        u = [_as_units(x, b) for b, x in enumerate(units)]
+        for b, (tb, ub) in enumerate(zip(t, u, strict=True)):
+            if len(tb) != len(ub):
+                raise ValueError(f"sample {b}: {len(tb)} times but {len(ub)} units")
+        offsets = torch.tensor([0] + [len(x) for x in t], dtype=torch.int64).cumsum(0)
+        return cls(
+            torch.cat(t) if t else torch.empty(0, dtype=dtype),
+            torch.cat(u) if u else torch.empty(0, dtype=torch.int32),
+            offsets,
+            n_units,
+            duration,
+        )
+
+    @classmethod
+    def from_dense(cls, spikes: Tensor, dt: float, dtype: torch.dtype = torch.float32) -> Events:
+        """Build a batch from a (batch, steps, units) tensor of non-negative integer spike counts per step.
+
+        A count of c gives c spikes at the start of the step, time ``n * dt`` [ms].
+
+        Raises:
+            ValueError: wrong number of dimensions, negative or fractional counts.
+        """
+        if spikes.ndim != 3:
+            raise ValueError(f"spikes must be (batch, steps, units), got shape {tuple(spikes.shape)}")
+        if not dt > 0:
+            raise ValueError(f"dt must be positive, got {dt}")
+        counts = spikes.to(torch.int64)
+        bad = (counts != spikes) | (counts < 0)
+        if bad.any():
+            b, n, u = (int(i) for i in bad.nonzero()[0])
+            raise ValueError(
+                f"sample {b}, step {n}, unit {u}: {spikes[b, n, u].item()} is no non-negative spike count"
+            )
+        batch, steps, n_units = spikes.shape
+        b, n, u = counts.nonzero(as_tuple=True)
+        repeats = counts[b, n, u]
+        per_sample = counts.sum((1, 2))
+        offsets = torch.cat([per_sample.new_zeros(1), per_sample.cumsum(0)])
+        times = (n.repeat_interleave(repeats).to(torch.float64) * dt).to(dtype)
+        return cls(times, u.repeat_interleave(repeats).to(torch.int32), offsets, n_units, steps * dt)
+
+    @staticmethod
+    def cat(batches: Sequence[Events]) -> Events:
+        """Join batches sample after sample.
+
+        Raises:
+            ValueError: no batches, or they differ in `n_units` or `duration`.
+        """
+        if not batches:
+            raise ValueError("Events.cat needs at least one batch")
+        first = batches[0]
+        for i, e in enumerate(batches):
+            if (e.n_units, e.duration) != (first.n_units, first.duration):
+                raise ValueError(
+                    f"batch {i} has n_units={e.n_units}, duration={e.duration}; "
+                    f"batch 0 has n_units={first.n_units}, duration={first.duration}"
+                )
+        shifts = np.cumsum([0] + [len(e.times) for e in batches])
+        offsets = [e.offsets[1:] + int(s) for e, s in zip(batches, shifts, strict=False)]
+        tracked = [e._counts for e in batches if e._counts is not None]
+        return Events(
+            torch.cat([e.times for e in batches]),
+            torch.cat([e.units for e in batches]),
+            torch.cat([first.offsets[:1], *offsets]),
+            first.n_units,
+            first.duration,
+            counts=torch.cat(tracked) if len(tracked) == len(batches) else None,
+            check=False,
+        )
+
+    # -- views ----------------------------------------------------------------------------------------
+
+    def counts(self) -> Tensor:
+        """Spikes per sample and unit, float (batch, n_units).
+
+        From a layer the tensor carries a gradient, which enters the adjoint at each spike of the unit
+        (see `lambent.LIF`); otherwise it is a plain count.
+        """
+        if self._counts is not None:
+            return self._counts
+        index = self.samples() * self.n_units + self.units
+        flat = torch.bincount(index, minlength=self.batch_size * self.n_units)
+        return flat.reshape(self.batch_size, self.n_units).to(self.times.dtype)
+
+    def samples(self) -> Tensor:
+        """The sample each spike belongs to, int64 (n_spikes,)."""
+        sizes = self.offsets.diff()
+        sample = torch.arange(self.batch_size, device=self.offsets.device)
+        return torch.repeat_interleave(sample, sizes, output_size=len(self.times))
+
+    def steps(self, dt: float) -> Tensor:
+        """The grid step floor(t / dt) of each spike, int32 (n_spikes,)."""
+        if not dt > 0:
+            raise ValueError(f"dt must be positive, got {dt}")
+        step = torch.floor(self.times.detach().to(torch.float64) * (_STEP_SLACK / dt)).to(torch.int32)
+        return step.clamp_(max=n_steps(self.duration, dt) - 1)
+
+    def to_dense(self, dt: float) -> Tensor:
+        """Spike counts per step, float (batch, steps, n_units) with steps = ceil(duration / dt)."""
+        step = self.steps(dt)
+        steps = n_steps(self.duration, dt)
+        index = (self.samples() * steps + step) * self.n_units + self.units
+        flat = torch.bincount(index, minlength=self.batch_size * steps * self.n_units)
+        return flat.reshape(self.batch_size, steps, self.n_units).to(self.times.dtype)
+
+    @property
+    def batch_size(self) -> int:
+        """Number of samples."""
+        return len(self.offsets) - 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return self.times.device
+
+    def __len__(self) -> int:
+        return self.batch_size
+
+    def __iter__(self) -> Iterator[Events]:
+        return (self[b] for b in range(len(self)))
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Events:
+        """The chosen samples as a batch; an integer gives a batch of one."""
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"sample {index} of a batch of {len(self)}")
+            index = [int(index) % len(self)]
+        chosen = torch.arange(len(self), device=self.device)[index]
+        starts, sizes = self.offsets[:-1][chosen], self.offsets.diff()[chosen]
+        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        entry = torch.arange(int(offsets[-1]), device=self.device)
+        entry = entry + (starts - offsets[:-1]).repeat_interleave(sizes)
+        return Events(
+            self.times[entry],
+            self.units[entry],
+            offsets,
+            self.n_units,
+            self.duration,
+            counts=None if self._counts is None else self._counts[chosen],
+            check=False,
+        )
+
+    def to(self, *args: Any, **kwargs: Any) -> Events:
+        """Move to a device (all tensors) or change the float dtype (times only), as `torch.Tensor.to`."""
+        times = self.times.to(*args, **kwargs)
+        return Events(
+            times,
+            self.units.to(times.device),
+            self.offsets.to(times.device),
+            self.n_units,
+            self.duration,
+            counts=None if self._counts is None else self._counts.to(*args, **kwargs),
+            check=False,
+        )
+
+    def pin_memory(self) -> Events:
+        """A copy in page-locked memory, for asynchronous transfer to a GPU."""
+        return Events(
+            self.times.pin_memory(),
+            self.units.pin_memory(),
+            self.offsets.pin_memory(),
+            self.n_units,
+            self.duration,
+            counts=None if self._counts is None else self._counts.pin_memory(),
+            check=False,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Events({len(self.times)} spikes, batch {len(self)}, {self.n_units} units, "
+            f"{self.duration:g} ms, {self.times.dtype}, {self.device})"
+        )
+
+
+def _as_units(x: Any, sample: int) -> Tensor:
+    u = torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x).reshape(-1)
+    if len(u) == 0:
+        return u.to(torch.int32)
+    if u.is_floating_point() or u.dtype is torch.bool or u.is_complex():
+        raise TypeError(f"sample {sample}: units must be integers, got {u.dtype}")
+    return u.to(torch.int64)  # narrowed by Events once checked, so that no overflow passes unseen
+
+
+def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration: float) -> None:
+    for name, x in (("times", times), ("units", units), ("offsets", offsets)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+        if x.ndim != 1:
+            raise ValueError(f"{name} must have one dimension, got shape {tuple(x.shape)}")
+        if x.device != times.device:
+            raise ValueError(f"{name} is on {x.device}, times on {times.device}")
+        if name != "times" and (x.is_floating_point() or x.dtype is torch.bool or x.is_complex()):
+            raise TypeError(f"{name} must be integers, got {x.dtype}")
+    if not times.is_floating_point():
+        raise TypeError(f"times must be floating point [ms], got {times.dtype}")
+    if n_units < 1:
+        raise ValueError(f"n_units must be at least 1, got {n_units}")
+    if not (np.isfinite(duration) and duration > 0):
+        raise ValueError(f"duration must be positive and finite [ms], got {duration}")
+    if len(times) != len(units):
+        raise ValueError(f"{len(times)} times but {len(units)} units")
+    if len(offsets) < 1 or int(offsets[0]) != 0 or int(offsets[-1]) != len(times):
+        raise ValueError(f"offsets must run from 0 to the number of spikes ({len(times)})")
+    sizes = offsets.diff()
+    if (sizes < 0).any():
+        raise ValueError(f"offsets decrease at sample {int((sizes < 0).nonzero()[0])}")
+
+    t = times.detach()
+
+    def reject(bad: Tensor, what: str) -> None:
+        if bad.any():
+            entry = int(bad.nonzero()[0])
+            sample = int(torch.searchsorted(offsets, entry, right=True)) - 1
+            where = f"sample {sample}, entry {entry - int(offsets[sample])}"
+            raise ValueError(f"{where}: {what} (time {t[entry].item()}, unit {units[entry].item()})")
+
+    reject(torch.isnan(t), "time is NaN")
+    reject(t < 0, "negative time")
+    reject(t >= duration, f"time at or past the duration of {duration} ms")
+    reject((units < 0) | (units >= n_units), f"unit outside [0, {n_units})")
+    later = torch.zeros_like(units, dtype=torch.bool)
+    later[1:] = t[1:] < t[:-1]
+    later[offsets[:-1][sizes > 0]] = False  # the first spike of a sample follows nothing
+    reject(later, "earlier than the spike before it")
