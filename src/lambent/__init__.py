@@ -1,5 +1,7 @@
 """lambent: train spiking networks with exact event-based gradients and see them run on the chip."""
 
+from lambent import data, losses
 from lambent.events import Events
+from lambent.layers import LIF, LIReadout
 
-__all__ = ["Events"]
+__all__ = ["LIF", "Events", "LIReadout", "data", "losses"]

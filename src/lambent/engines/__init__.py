@@ -1,0 +1,28 @@
+"""How time passes. Every engine is a module with the same two functions:
+
+    lif(events, neuron, inputs, recurrent, dt) -> Events
+        The spikes of a layer of LIF units (`neuron`: `LIFNeuron`) that `inputs` (`Synapses`) connect to
+        `events` and `recurrent` (`Synapses` or None) to each other. Differentiable in the event times and
+        every parameter; the counts of what comes out are differentiable too.
+    voltages(events, weight, tau_mem, tau_syn, dt) -> Tensor (batch, steps, out)
+        The voltages of leaky integrators after each step.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+
+from lambent.engines import grid_cpu
+
+
+def engine_for(device: torch.device, dt: float | None) -> ModuleType:
+    """The engine that runs tensors of `device` with time step `dt` [ms].
+
+    Raises:
+        NotImplementedError: there is no engine for this device yet.
+    """
+    if device.type == "cpu" and dt is not None:
+        return grid_cpu
+    raise NotImplementedError(f"no engine runs on {device.type} with dt={dt} yet; use CPU tensors and a step")

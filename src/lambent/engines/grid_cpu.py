@@ -1,0 +1,268 @@
+"""Engine `grid_cpu`: fixed step, event-driven, Numba, all cores.
+
+Work per spike is one row of weights forward and one row of gradients backward; memory is O(spikes) plus, per
+thread, one sample's currents and voltages while time constants are trained. Samples are divided into groups
+that depend on the batch alone, so results don't depend on the number of threads (`torch.set_num_threads`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lambent.engines import grid_kernels as kernels
+from lambent.events import Events, n_steps as count_steps
+from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
+
+
+
+def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
+    """Spikes of a layer of LIF units; see `lambent.engines`."""
+    own = recurrent or Synapses(None, None)  # type: ignore[arg-type]
+    slope = neuron.min_slope * neuron.threshold.detach() / neuron.tau_mem.detach()
+    times, counts, units, offsets, *_ = lif_forward(
+        events.times, events.steps(dt), events.units, events.offsets, *inputs, *own,
+        *grid_constants(neuron.tau_mem, neuron.tau_syn, dt), neuron.threshold,
+        neuron.tau_mem.detach(), neuron.tau_syn.detach(), slope,
+        count_steps(events.duration, dt), dt, neuron.reset == "subtract",
+    )  # fmt: skip
+    return Events(times, units, offsets, inputs.weight.shape[1], events.duration, counts=counts, check=False)
+
+
+def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
+    """Voltages (batch, steps, out) of leaky integrators; see `lambent.engines`."""
+    return li_forward(
+        events.times, events.steps(dt), events.units, events.offsets, weight,
+        *grid_constants(tau_mem, tau_syn, dt), tau_mem.detach(), tau_syn.detach(),
+        count_steps(events.duration, dt),
+    )  # fmt: skip
+
+
+_GROUPS = 16  # at most; each holds its own sum of weight gradients
+_GROUP_SIZE = 2  # samples, at least
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="lambent")
+
+
+def _groups(batch: int) -> list[tuple[int, int]]:
+    """Sample ranges (first, last), the same on every machine."""
+    n = max(1, min(_GROUPS, batch // _GROUP_SIZE))
+    bounds = [batch * g // n for g in range(n + 1)]
+    return list(zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def _run(work: Callable[[int, int, int], Any], batch: int) -> list[Any]:
+    """work(group, first, last) for every group, in threads; results in order."""
+    tasks = [(g, *bounds) for g, bounds in enumerate(_groups(batch))]
+    threads = min(torch.get_num_threads(), len(tasks))
+    if threads == 1:
+        return [work(*task) for task in tasks]
+    return list(_pool(torch.get_num_threads()).map(lambda task: work(*task), tasks))
+
+
+def _array(x: Tensor | None, like: Tensor | None = None) -> np.ndarray:
+    """A contiguous array of `x` (or an empty matrix), in the float type of `like` where one is given."""
+    if x is None:
+        return np.empty((0, 0), np.int32 if like is None else like.detach().numpy().dtype)
+    x = x.detach()
+    return np.ascontiguousarray((x if like is None else x.to(like.dtype)).numpy())
+
+
+def _delays(delay: Tensor | None, dt: float) -> np.ndarray:
+    """Delays [ms] as whole steps."""
+    return _array(None if delay is None else torch.round(delay.detach() / dt).to(torch.int32))
+
+
+def _rows(*delays: np.ndarray) -> int:
+    return 1 + max((int(d.max()) for d in delays if d.size), default=0)
+
+
+def _sum(parts: np.ndarray) -> Tensor:
+    """Sum over groups, in their order."""
+    return torch.from_numpy(parts).sum(0) if len(parts) > 1 else torch.from_numpy(parts[0])
+
+
+@torch.library.custom_op("lambent::lif_grid_cpu", mutates_args=())
+def lif_forward(
+    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
+    weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
+    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor,
+    tau_mem: Tensor, tau_syn: Tensor, min_slope: Tensor,
+    n_steps: int, dt: float, subtract: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Spikes of one LIF layer: times, counts, units, offsets, and for the adjoint steps, slopes, peak steps."""
+    batch, size = len(offsets) - 1, weight.shape[1]
+    in_delay, own_delay = _delays(delay, dt), _delays(recurrent_delay, dt)
+    rows = _rows(in_delay, own_delay)
+    counts = np.zeros((batch, size), _array(weight).dtype)
+    peak_step = np.zeros((batch, size), np.int32)
+    args = (
+        _array(steps), _array(units), _array(offsets), _array(weight), in_delay, _array(recurrent, weight),
+        own_delay, rows, *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)),
+        n_steps, subtract, counts, peak_step,
+    )  # fmt: skip
+    parts = _run(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
+    own_steps, own_units, slopes = (torch.from_numpy(np.concatenate(x)) for x in zip(*parts, strict=True))
+    sizes = torch.from_numpy(counts.sum(1, dtype=np.float64)).to(torch.int64)
+    own_offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+    own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
+    return (
+        own_times, torch.from_numpy(counts), own_units, own_offsets,
+        own_steps, slopes, torch.from_numpy(peak_step),
+    )  # fmt: skip
+
+
+@lif_forward.register_fake
+def _(
+    times, steps, units, offsets, weight, delay, recurrent, recurrent_delay,
+    alpha_mem, alpha_syn, gain, threshold, tau_mem, tau_syn, min_slope, n_steps, dt, subtract,
+):  # fmt: skip
+    batch, size = offsets.shape[0] - 1, weight.shape[1]
+    spikes = torch.library.get_ctx().new_dynamic_size()
+    return (
+        times.new_empty(spikes), weight.new_empty((batch, size)), units.new_empty(spikes),
+        torch.empty_like(offsets), units.new_empty(spikes), weight.new_empty(spikes),
+        units.new_empty((batch, size)),
+    )  # fmt: skip
+
+
+@torch.library.custom_op("lambent::lif_grid_cpu_backward", mutates_args=())
+def lif_backward(
+    grad_times: Tensor, grad_counts: Tensor,
+    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
+    weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
+    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor, tau_mem: Tensor, tau_syn: Tensor,
+    own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, slopes: Tensor, peak_step: Tensor,
+    n_steps: int, dt: float, subtract: bool, wants_times: bool, wants_tau: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """The adjoint: gradients of times, weight, delay, recurrent, recurrent_delay, (3) decays, threshold.
+
+    Gradients of absent matrices come as empty ones.
+    """
+    batch, size = len(offsets) - 1, weight.shape[1]
+    in_delay, own_delay = _delays(delay, dt), _delays(recurrent_delay, dt)
+    rows = _rows(in_delay, own_delay)
+    w, wr = _array(weight), _array(recurrent, weight)
+    groups = len(_groups(batch))
+    d_times = np.zeros(len(times) if wants_times else 0, w.dtype)
+    shapes = (w.shape, in_delay.shape, wr.shape, own_delay.shape, (3, size), (size,))
+    parts = [np.zeros((groups, *shape), w.dtype) for shape in shapes]
+    args = (
+        _array(steps), _array(units), _array(offsets), w, in_delay, wr, own_delay, rows,
+        *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, threshold)),
+        n_steps, subtract, _array(own_steps), _array(own_units), _array(own_offsets), _array(slopes),
+        _array(peak_step), _array(grad_times, weight), _array(grad_counts, weight), wants_times, wants_tau,
+        d_times,
+    )  # fmt: skip
+    _run(lambda g, first, last: kernels.lif_backward(first, last, *args, *(p[g] for p in parts)), batch)
+    return (torch.from_numpy(d_times).to(times.dtype), *(_sum(p) for p in parts))
+
+
+@lif_backward.register_fake
+def _(
+    grad_times, grad_counts, times, steps, units, offsets, weight, delay, recurrent, recurrent_delay,
+    alpha_mem, alpha_syn, gain, threshold, tau_mem, tau_syn, own_units, own_offsets, own_steps, slopes,
+    peak_step, n_steps, dt, subtract, wants_times, wants_tau,
+):  # fmt: skip
+    absent = weight.new_empty((0, 0))
+    matrices = [absent if x is None else weight.new_empty(x.shape) for x in (delay, recurrent, recurrent_delay)]
+    return (
+        torch.empty_like(times) if wants_times else times.new_empty(0), torch.empty_like(weight), *matrices,
+        weight.new_empty((3, weight.shape[1])), weight.new_empty(weight.shape[1]),
+    )  # fmt: skip
+
+
+def _save_lif(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
+    *tensors, _min_slope, ctx.n_steps, ctx.dt, ctx.subtract = inputs
+    ctx.save_for_backward(*tensors, *output[2:])
+
+
+def _lif_gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
+    needs = ctx.needs_input_grad
+    d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = lif_backward(
+        grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract, needs[0], any(needs[8:11])
+    )
+    gradients = [
+        d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold,
+    ]  # fmt: skip
+    gradients = [g if wanted else None for g, wanted in zip(gradients, needs, strict=False)]
+    return (*gradients, None, None, None, None, None, None)
+
+
+torch.library.register_autograd("lambent::lif_grid_cpu", _lif_gradients, setup_context=_save_lif)
+
+
+@torch.library.custom_op("lambent::li_grid_cpu", mutates_args=())
+def li_forward(
+    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor,
+    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, tau_mem: Tensor, tau_syn: Tensor, n_steps: int,
+) -> Tensor:  # fmt: skip
+    """Voltages (batch, n_steps, size) of leaky integrators."""
+    batch = len(offsets) - 1
+    voltages = np.empty((batch, n_steps, weight.shape[1]), _array(weight).dtype)
+    args = (
+        _array(steps), _array(units), _array(offsets), _array(weight),
+        *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain)), voltages,
+    )  # fmt: skip
+    _run(lambda g, first, last: kernels.li_forward(first, last, *args), batch)
+    return torch.from_numpy(voltages)
+
+
+@li_forward.register_fake
+def _(times, steps, units, offsets, weight, alpha_mem, alpha_syn, gain, tau_mem, tau_syn, n_steps):
+    return weight.new_empty((offsets.shape[0] - 1, n_steps, weight.shape[1]))
+
+
+@torch.library.custom_op("lambent::li_grid_cpu_backward", mutates_args=())
+def li_backward(
+    grad: Tensor, times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor,
+    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, tau_mem: Tensor, tau_syn: Tensor, voltages: Tensor,
+    wants_times: bool, wants_tau: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of times, weight and (3) decays."""
+    batch, size = len(offsets) - 1, weight.shape[1]
+    w = _array(weight)
+    d_times = np.zeros(len(times) if wants_times else 0, w.dtype)
+    parts = [np.zeros((len(_groups(batch)), *shape), w.dtype) for shape in (w.shape, (3, size))]
+    args = (
+        _array(steps), _array(units), _array(offsets), w,
+        *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages, grad)),
+        wants_times, wants_tau, d_times,
+    )  # fmt: skip
+    _run(lambda g, first, last: kernels.li_backward(first, last, *args, *(p[g] for p in parts)), batch)
+    return (torch.from_numpy(d_times).to(times.dtype), *(_sum(p) for p in parts))
+
+
+@li_backward.register_fake
+def _(
+    grad, times, steps, units, offsets, weight, alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages,
+    wants_times, wants_tau,
+):  # fmt: skip
+    return (
+        torch.empty_like(times) if wants_times else times.new_empty(0),
+        torch.empty_like(weight),
+        weight.new_empty((3, weight.shape[1])),
+    )
+
+
+def _save_li(ctx: Any, inputs: Sequence[Any], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:-1], output)
+
+
+def _li_gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    needs = ctx.needs_input_grad
+    d_times, d_weight, d_decay = li_backward(grad, *ctx.saved_tensors, needs[0], any(needs[5:8]))
+    gradients = [d_times, None, None, None, d_weight, *d_decay]
+    return (*(g if wanted else None for g, wanted in zip(gradients, needs, strict=False)), None, None, None)
+
+
+torch.library.register_autograd("lambent::li_grid_cpu", _li_gradients, setup_context=_save_li)

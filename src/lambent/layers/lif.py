@@ -1,0 +1,156 @@
+"""The spiking layer: leaky integrate-and-fire units that map events to events."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lambent.engines import engine_for
+from lambent.events import Events
+from lambent.layers._parameters import check_dt, check_positive, check_sizes, per_unit
+from lambent.neurons.lif import LIFNeuron, Synapses
+
+
+class LIF(nn.Module):
+    """Leaky integrate-and-fire units with exponential synapses; `Events` in, `Events` out.
+
+        tau_mem dV/dt = -V + I      tau_syn dI/dt = -I      an event on synapse w: I += w
+        V reaches threshold: emit a spike, then V := 0 ("zero") or V - threshold ("subtract")
+
+    Gradients are those of EventProp (Wunderlich & Pehle 2021, extended by delays, time constants and
+    thresholds; DESIGN 4): the spike times that come out carry them, and so does ``out.counts()``. A count
+    is not differentiable; its gradient g enters the adjoint of V as g / threshold at each spike of the unit
+    and, where a unit stayed silent in a sample, at its highest voltage, so that silent units can be revived.
+
+    Args:
+        in_features, out_features: number of input and output units.
+        recurrent: connect the units among themselves.
+        tau_mem, tau_syn: time constants [ms], a number or (out_features,).
+        threshold: a number or (out_features,).
+        reset: "zero" or "subtract".
+        delay, recurrent_delay: None, a number or one delay per connection [ms]. On a grid they are rounded
+            to whole steps forward; their gradient is that of the continuous delay.
+        max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps.
+        dt: time step [ms].
+        min_slope: a spike that only grazes the threshold has dV/dt near 0, and the adjoint divides by it.
+            Slopes below ``min_slope * threshold / tau_mem`` are taken to be that.
+
+    Attributes:
+        weight (in, out), recurrent_weight (out, out) [from, to] or None, tau_mem, tau_syn, threshold (out,),
+        delay (in, out) and recurrent_delay (out, out) or None. All are parameters; the weights and the
+        delays are trained, the others after ``requires_grad_()``. Call `constrain_` after an optimiser step
+        when anything but weights is trained.
+
+    Raises:
+        ValueError: an argument is out of range or has the wrong shape.
+    """
+
+    recurrent_weight: nn.Parameter | None
+    delay: nn.Parameter | None
+    recurrent_delay: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        recurrent: bool = False,
+        tau_mem: float | Tensor = 20.0,
+        tau_syn: float | Tensor = 5.0,
+        threshold: float | Tensor = 1.0,
+        reset: str = "zero",
+        delay: float | Tensor | None = None,
+        recurrent_delay: float | Tensor | None = None,
+        max_delay: float | None = None,
+        dt: float | None = 1.0,
+        min_slope: float = 0.1,
+    ) -> None:
+        super().__init__()
+        check_sizes(in_features=in_features, out_features=out_features)
+        check_dt(dt)
+        if reset not in ("zero", "subtract"):
+            raise ValueError(f'reset must be "zero" or "subtract", got {reset!r}')
+        if not min_slope > 0:
+            raise ValueError(f"min_slope must be positive, got {min_slope}")
+        if recurrent_delay is not None and not recurrent:
+            raise ValueError("recurrent_delay needs recurrent=True")
+        self.in_features, self.out_features = in_features, out_features
+        self.reset, self.dt, self.min_slope = reset, dt, min_slope
+        self.max_delay = 62 * (dt or 1.0) if max_delay is None else max_delay
+        self.tau_mem = _fixed(per_unit("tau_mem", tau_mem, out_features))
+        self.tau_syn = _fixed(per_unit("tau_syn", tau_syn, out_features))
+        self.threshold = _fixed(per_unit("threshold", threshold, out_features))
+        self.weight = nn.Parameter(torch.empty(in_features, out_features))
+        self.recurrent_weight = nn.Parameter(torch.empty(out_features, out_features)) if recurrent else None
+        self.delay = self._delays("delay", delay, in_features)
+        self.recurrent_delay = self._delays("recurrent_delay", recurrent_delay, out_features)
+        self.reset_parameters()
+
+    def _delays(self, name: str, value: float | Tensor | None, sources: int) -> nn.Parameter | None:
+        if value is None:
+            return None
+        shape = (sources, self.out_features)
+        x = torch.as_tensor(value, dtype=torch.get_default_dtype()).detach().clone()
+        if x.ndim and x.shape != shape:
+            raise ValueError(f"{name} must be a number or have shape {shape}, got {tuple(x.shape)}")
+        if not bool(((x >= 0) & (x <= self.max_delay)).all()):
+            raise ValueError(f"{name} must lie in [0, max_delay = {self.max_delay} ms]")
+        return nn.Parameter(x.expand(shape).clone())
+
+    def reset_parameters(self) -> None:
+        """Draw normal weights with standard deviations threshold / sqrt(in) and threshold / (4 sqrt(out)).
+
+        How active a layer then is depends on its input; `lambent.training.calibrate` scales the weights to
+        a wanted activity.
+        """
+        scale = self.threshold.detach()
+        with torch.no_grad():
+            self.weight.normal_().mul_(scale * self.in_features**-0.5)
+            if self.recurrent_weight is not None:
+                self.recurrent_weight.normal_().mul_(scale * 0.25 * self.out_features**-0.5)
+
+    @torch.no_grad()
+    def constrain_(self) -> None:
+        """Put trained values back where they mean something: tau >= dt, threshold > 0, 0 <= delay <= max_delay."""
+        for tau in (self.tau_mem, self.tau_syn):
+            tau.clamp_(min=self.dt)
+        self.threshold.clamp_(min=1e-3)
+        for delay in (self.delay, self.recurrent_delay):
+            if delay is not None:
+                delay.clamp_(0.0, self.max_delay)
+
+    def forward(self, events: Events) -> Events:
+        """Spikes of the layer.
+
+        Raises:
+            TypeError: `events` is no `Events`.
+            ValueError: its number of units is not `in_features`, or a time constant or threshold is not positive.
+        """
+        check_input(events, self.in_features)
+        neuron = LIFNeuron(self.tau_mem, self.tau_syn, self.threshold, self.reset, self.min_slope)
+        for name in ("tau_mem", "tau_syn", "threshold"):
+            check_positive(name, getattr(neuron, name).detach())
+        recurrent = None
+        if self.recurrent_weight is not None:
+            recurrent = Synapses(self.recurrent_weight, self.recurrent_delay)
+        engine = engine_for(events.device, self.dt)
+        return engine.lif(events, neuron, Synapses(self.weight, self.delay), recurrent, self.dt)
+
+    def extra_repr(self) -> str:
+        """Sizes and options, for printing."""
+        parts = [f"{self.in_features}, {self.out_features}"]
+        parts += ["recurrent"] if self.recurrent_weight is not None else []
+        parts += [n for n in ("delay", "recurrent_delay") if getattr(self, n) is not None]
+        return ", ".join([*parts, f"reset={self.reset!r}", f"dt={self.dt}"])
+
+
+def check_input(events: Events, in_features: int) -> None:
+    """Raise unless `events` is an `Events` of `in_features` units."""
+    if not isinstance(events, Events):
+        raise TypeError(f"a layer takes lambent.Events, got {type(events).__name__}")
+    if events.n_units != in_features:
+        raise ValueError(f"the layer has {in_features} inputs, the events have {events.n_units} units")
+
+
+def _fixed(x: Tensor) -> nn.Parameter:
+    return nn.Parameter(x, requires_grad=False)

@@ -1,0 +1,68 @@
+"""The leaky integrate-and-fire neuron with exponential synapses: what every engine shares.
+
+    tau_mem dV/dt = -V + I        tau_syn dI/dt = -I        an event on synapse w: I += w
+
+On a grid of `dt` this becomes, exactly (DESIGN 4.2),
+
+    I[n] = alpha_syn I[n-1] + (sum of w over events arriving at n)
+    V[n] = alpha_mem V[n-1] + gain I[n]
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class LIFNeuron(NamedTuple):
+    """Parameters of a layer of LIF units: what an engine needs to know of the neuron.
+
+    Attributes:
+        tau_mem, tau_syn: (size,) time constants of membrane and synapses [ms].
+        threshold: (size,) voltage at which a unit spikes.
+        reset: "zero" (V := 0) or "subtract" (V := V - threshold).
+        min_slope: least dV/dt just before a spike that the adjoint assumes, in units of threshold / tau_mem.
+    """
+
+    tau_mem: Tensor
+    tau_syn: Tensor
+    threshold: Tensor
+    reset: str
+    min_slope: float
+
+
+class Synapses(NamedTuple):
+    """Connections between two layers: `weight` (from, to) and, with the same shape, `delay` [ms] or None."""
+
+    weight: Tensor
+    delay: Tensor | None = None
+
+
+def _one_minus_exp_over(x: Tensor) -> Tensor:
+    """(1 - exp(-x)) / x, smooth through x = 0, where the plain quotient is 0 / 0 in value and gradient."""
+    small = x.abs() < 1e-3
+    safe = torch.where(small, torch.ones_like(x), x)
+    series = 1 - x / 2 * (1 - x / 3 * (1 - x / 4))
+    return torch.where(small, series, -torch.expm1(-safe) / safe)
+
+
+def membrane_response(t: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
+    """V(t) after one event of weight 1 at time 0 [ms]; any broadcastable shapes, differentiable.
+
+    tau_syn / (tau_mem - tau_syn) (exp(-t / tau_mem) - exp(-t / tau_syn)), written so that
+    tau_mem = tau_syn, where it is t / tau_mem exp(-t / tau_mem), is nothing special.
+    """
+    rate = 1 / tau_syn - 1 / tau_mem
+    return torch.exp(-t / tau_mem) * (t / tau_mem) * _one_minus_exp_over(t * rate)
+
+
+def grid_constants(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor, Tensor]:
+    """`alpha_mem`, `alpha_syn` and `gain` of the recurrence above, each shaped like the time constants.
+
+    Computed in float64, since at small `dt` the decays round to 1, and differentiable.
+    """
+    tm, ts = tau_mem.to(torch.float64), tau_syn.to(torch.float64)
+    step = torch.as_tensor(dt, dtype=torch.float64, device=tau_mem.device)
+    return torch.exp(-step / tm), torch.exp(-step / ts), membrane_response(step, tm, ts)
