@@ -24,7 +24,8 @@ class Events:
     Args:
         times: (n_spikes,) float, spike times [ms]; takes part in autograd.
         units: (n_spikes,) integer, the unit of each spike, stored as int32.
-        offsets: (batch + 1,) integer, sample ``b`` owns entries ``offsets[b]:offsets[b + 1]``, stored as int64.
+        offsets: (batch + 1,) integer, sample ``b`` owns entries ``offsets[b]:offsets[b + 1]``, stored as
+            int64.
         n_units: number of units; every unit is in ``[0, n_units)``.
         duration: length of every sample [ms]; every time is in ``[0, duration)``.
         counts: (batch, n_units) float, differentiable spike counts as a layer hands them out. Left out,
@@ -107,11 +108,12 @@ class Events:
         counts = spikes.to(torch.int64)
         bad = (counts != spikes) | (counts < 0)
         if bad.any():
-            b, n, u = (int(i) for i in bad.nonzero()[0])
+            at = bad.nonzero()[0].tolist()
             raise ValueError(
-                f"sample {b}, step {n}, unit {u}: {spikes[b, n, u].item()} is no non-negative spike count"
+                f"sample {at[0]}, step {at[1]}, unit {at[2]}: "
+                f"{spikes[tuple(at)].item()} is no non-negative spike count"
             )
-        batch, steps, n_units = spikes.shape
+        steps, n_units = spikes.shape[1:]
         b, n, u = counts.nonzero(as_tuple=True)
         repeats = counts[b, n, u]
         per_sample = counts.sum((1, 2))
@@ -137,14 +139,14 @@ class Events:
                 )
         shifts = np.cumsum([0] + [len(e.times) for e in batches])
         offsets = [e.offsets[1:] + int(s) for e, s in zip(batches, shifts, strict=False)]
-        tracked = [e._counts for e in batches if e._counts is not None]
+        tracked = any(e._counts is not None for e in batches)
         return Events(
             torch.cat([e.times for e in batches]),
             torch.cat([e.units for e in batches]),
             torch.cat([first.offsets[:1], *offsets]),
             first.n_units,
             first.duration,
-            counts=torch.cat(tracked) if len(tracked) == len(batches) else None,
+            counts=torch.cat([e.counts() for e in batches]) if tracked else None,
             check=False,
         )
 
@@ -205,7 +207,7 @@ class Events:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"sample {index} of a batch of {len(self)}")
             index = [int(index) % len(self)]
-        chosen = torch.arange(len(self), device=self.device)[index]
+        chosen = torch.arange(len(self), device=self.device)[index].reshape(-1)
         starts, sizes = self.offsets[:-1][chosen], self.offsets.diff()[chosen]
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         entry = torch.arange(int(offsets[-1]), device=self.device)
@@ -221,8 +223,10 @@ class Events:
         )
 
     def to(self, *args: Any, **kwargs: Any) -> Events:
-        """Move to a device (all tensors) or change the float dtype (times only), as `torch.Tensor.to`."""
+        """Move to a device (all tensors) or change the float dtype (times, counts), as `torch.Tensor.to`."""
         times = self.times.to(*args, **kwargs)
+        if not times.is_floating_point():
+            raise TypeError(f"times must stay floating point, got {times.dtype}")
         return Events(
             times,
             self.units.to(times.device),
@@ -273,6 +277,7 @@ def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration
             raise TypeError(f"{name} must be integers, got {x.dtype}")
     if not times.is_floating_point():
         raise TypeError(f"times must be floating point [ms], got {times.dtype}")
+    units, offsets = units.to(torch.int64), offsets.to(torch.int64)  # unsigned types can't be compared
     if n_units < 1:
         raise ValueError(f"n_units must be at least 1, got {n_units}")
     if not (np.isfinite(duration) and duration > 0):

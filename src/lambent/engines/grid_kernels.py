@@ -45,7 +45,8 @@ def lif_forward(
 ):  # fmt: skip
     """Run samples first:last; returns the spikes of all (steps, units, slopes) and fills `counts`, `peak_step`.
 
-    `slopes` holds dV/dt just before each spike, at the crossing interpolated inside the step.
+    `slopes` holds dV/dt = (I - V) / tau_mem before each spike, with V after and I at the start of its step:
+    of the estimates tried the one nearest to the continuous gradient that a rising V also keeps positive.
     `peak_step` is the step of the highest voltage of a unit that stayed silent, -1 for others.
     """
     size = weight.shape[1]
@@ -91,9 +92,7 @@ def lif_forward(
                     out_steps, out_units, slopes = _grown(out_steps), _grown(out_units), _grown(slopes)
                 for f in range(found):
                     j = fired[f]
-                    fraction = (threshold[j] - voltage[j]) / (raised[j] - voltage[j])
-                    at_crossing = current[j] * alpha_syn[j] ** fraction
-                    slopes[total] = max((at_crossing - threshold[j]) / tau_mem[j], min_slope[j])
+                    slopes[total] = max((current[j] - raised[j]) / tau_mem[j], min_slope[j])
                     out_steps[total] = n
                     out_units[total] = j
                     total += 1
@@ -194,7 +193,7 @@ def lif_backward(
     drift = np.empty((rows, size), dtype)  # aI / tau_syn - aV / tau_mem there
     a_voltage = np.empty(size, dtype)
     a_current = np.empty(size, dtype)
-    own_adjoint = np.empty(size, dtype)  # aV before the decay of the step
+    own_adjoint = np.empty(size, dtype)  # aV, before a_voltage decays by the step
     from_count = np.empty(size, dtype)
     rate_mem, rate_syn = 1 / tau_mem, 1 / tau_syn
     zero = dtype.type(0)
@@ -249,7 +248,7 @@ def lif_backward(
             for j in range(size):
                 a_voltage[j] = alpha_mem[j] * own_adjoint[j]
             for j in range(size):
-                drift[row, j] = a_current[j] * rate_syn[j] - a_voltage[j] * rate_mem[j]
+                drift[row, j] = a_current[j] * rate_syn[j] - own_adjoint[j] * rate_mem[j]
             if wants_tau:
                 for j in range(size):
                     d_decay[0, j] += own_adjoint[j] * voltages[n, j]
@@ -317,4 +316,4 @@ def li_backward(
                         d_decay[1, j] += a_i * (before - alpha_mem[j] * earlier) / gain[j]
                 a_voltage[j] = alpha_mem[j] * a_v
                 adjoint[0, j] = a_i
-                drift[0, j] = a_i / tau_syn[j] - a_voltage[j] / tau_mem[j]
+                drift[0, j] = a_i / tau_syn[j] - a_v / tau_mem[j]

@@ -112,7 +112,8 @@ def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: floa
     # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
     lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device).unsqueeze(1)
     response = membrane_response(lag * dt, tau_mem, tau_syn)  # of V to an event
-    decay = torch.exp(-lag * dt / tau_mem) * (lag > 0)  # of V itself
+    # of V itself, from the step of arrival on
+    decay = torch.exp(-(lag - 1) * dt / tau_mem) * (lag > 0)
     if reduce == "last":
         value, voltage = response, decay
     else:

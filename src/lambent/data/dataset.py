@@ -1,0 +1,279 @@
+"""`SpikeDataset`: labelled spike trains, packed in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lambent.data import shd
+from lambent.data.packing import as_events, check_spikes, gather, pack_units
+from lambent.events import Events
+
+Batch = tuple[Events, Tensor]
+Indices = Sequence[int] | NDArray[Any] | Tensor
+
+
+class SpikeDataset(Dataset):
+    """Labelled spike trains, 6 bytes a spike.
+
+    Sample ``i`` owns the entries ``offsets[i]:offsets[i + 1]`` of `times` and `units`. All arrays are NumPy
+    arrays and are to be read only. For torch's `DataLoader` pass ``collate_fn=lambent.data.collate``: a
+    whole batch is then fetched at once. Without worker processes `batches` does the same with less ado.
+
+    Args:
+        times: (n_spikes,) spike times [ms], kept as float32, sorted inside a sample, in ``[0, duration)``.
+        units: (n_spikes,) integers in ``[0, n_units)``, kept as uint16, or int32 above 65,535 units.
+        offsets: (samples + 1,) integers from 0 to n_spikes, kept as int64.
+        labels: (samples,) integers in ``[0, len(class_names))``, kept as int64.
+        n_units: number of units.
+        duration: length of every sample [ms].
+        class_names: the name of each class; left out, the numbers from 0 to the largest label.
+        speakers: (samples,) integers, who spoke; optional.
+        check: validate; switched off for arrays that come from a checked set.
+
+    Raises:
+        TypeError: units, offsets, labels or speakers are no integers.
+        ValueError: arrays that do not fit each other, or bad spikes; names the sample and the entry.
+    """
+
+    def __init__(
+        self,
+        times: ArrayLike,
+        units: ArrayLike,
+        offsets: ArrayLike,
+        labels: ArrayLike,
+        n_units: int,
+        duration: float,
+        class_names: Sequence[str] | None = None,
+        speakers: ArrayLike | None = None,
+        *,
+        check: bool = True,
+    ) -> None:
+        units = _integers("units", units)
+        self.n_units = int(n_units)
+        self.duration = float(duration)
+        self.times = np.asarray(times, dtype=np.float32)
+        self.offsets = _integers("offsets", offsets).astype(np.int64, copy=False)
+        self.labels = _integers("labels", labels).astype(np.int64, copy=False)
+        self.speakers = None if speakers is None else _integers("speakers", speakers)
+        if class_names is None:
+            class_names = [str(c) for c in range(int(self.labels.max(initial=-1)) + 1)]
+        self.class_names = list(class_names)
+        if check:
+            check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
+            self._check_labels()
+        self.units = pack_units(units, self.n_units)
+
+    def _check_labels(self) -> None:
+        n = len(self.offsets) - 1
+        for name, x in (("labels", self.labels), ("speakers", self.speakers)):
+            if x is not None and x.shape != (n,):
+                raise ValueError(f"{name} must be one per sample, ({n},), got shape {x.shape}")
+        bad = (self.labels < 0) | (self.labels >= self.n_classes)
+        if bad.any():
+            i = int(bad.argmax())
+            raise ValueError(f"sample {i}: label {self.labels[i]} outside [0, {self.n_classes})")
+
+    @classmethod
+    def from_shd(
+        cls,
+        path: str | Path,
+        duration: float | None = None,
+        n_units: int | None = None,
+        *,
+        crop: bool = False,
+    ) -> SpikeDataset:
+        """Read an HDF5 file in the layout of the Heidelberg data sets, plain or gzipped.
+
+        Cramer et al. 2020 (doi:10.1109/TNNLS.2020.3044364) define the layout: ``spikes/times`` [s] and
+        ``spikes/units``, one variable-length row per sample, and ``labels``; ``extra/keys`` (class names) and
+        ``extra/speaker`` are read where present.
+
+        Args:
+            path: the file; whether it is gzipped is seen from its first bytes.
+            duration: length of every sample [ms]. Give training and test set the same. Left out: what
+                `write_shd` noted in the file, otherwise the first whole millisecond past the last spike.
+            n_units: number of units. Left out: what `write_shd` noted in the file, otherwise 700.
+            crop: drop spikes at or past `duration` instead of raising.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: no HDF5, truncated, a dataset missing or of the wrong kind, rows of times and units
+                that differ in length, or bad spikes; names file, dataset and sample.
+        """
+        raw = shd.read(Path(path), duration, n_units, crop)
+        try:
+            return cls(**raw)
+        except (TypeError, ValueError) as e:
+            raise ValueError(f"{path}: {e}") from e
+
+    # -- samples and batches --------------------------------------------------------------------------
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Events, int]:
+        """One sample: Events of batch size 1, and its label."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        events, labels = self.batch([index % len(self)])
+        return events, int(labels[0])
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """A whole batch for torch's `DataLoader`; to be used with ``collate_fn=lambent.data.collate``."""
+        return self.batch(indices)
+
+    def batch(self, indices: Indices) -> Batch:
+        """The chosen samples, in the order given: Events and labels, int64 (batch,).
+
+        Raises:
+            IndexError: an index outside the set.
+        """
+        chosen = self._positions(indices)
+        packed = gather(self.times, self.units, self.offsets, chosen)
+        return as_events(packed, self.n_units, self.duration), torch.from_numpy(self.labels[chosen])
+
+    def batches(
+        self, batch_size: int, shuffle: bool = False, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        """Once through the set in batches; the last may be smaller.
+
+        Args:
+            batch_size: samples a batch.
+            shuffle: in random order, drawn from `generator` (torch's own where left out).
+
+        Raises:
+            ValueError: `batch_size` below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if shuffle:
+            order = torch.randperm(len(self), generator=generator).numpy()
+        else:
+            order = np.arange(len(self))
+        return (self.batch(order[i : i + batch_size]) for i in range(0, len(order), batch_size))
+
+    # -- parts ----------------------------------------------------------------------------------------
+
+    def subset(self, indices: Indices) -> SpikeDataset:
+        """A new set of the chosen samples, in the order given; `indices` may also be a mask (samples,).
+
+        Raises:
+            IndexError: an index outside the set, or a mask of another length.
+        """
+        chosen = self._positions(indices)
+        times, units, offsets = gather(self.times, self.units, self.offsets, chosen)
+        return SpikeDataset(
+            times,
+            units,
+            offsets,
+            self.labels[chosen],
+            self.n_units,
+            self.duration,
+            self.class_names,
+            None if self.speakers is None else self.speakers[chosen],
+            check=False,
+        )
+
+    def split(self, held_out: float | int, seed: int, by: str = "label") -> tuple[SpikeDataset, SpikeDataset]:
+        """Split at random into (the rest, the part held out); samples keep their order in both.
+
+        Args:
+            held_out: a fraction (float in (0, 1)) or a number (int) of samples; of speakers where
+                ``by="speaker"``.
+            seed: of the draw.
+            by: ``"label"`` holds out the same share of every class, as nearly as whole samples allow;
+                ``"speaker"`` holds out all samples of the speakers drawn, so that no speaker is in both.
+
+        Raises:
+            ValueError: a part would be empty, `by` is unknown, or the set names no speakers.
+        """
+        rng = np.random.default_rng(seed)
+        if by == "label":
+            number = _share(held_out, len(self), "samples")
+            chosen = np.isin(np.arange(len(self)), _stratified(self.labels, number, rng))
+        elif by == "speaker":
+            if self.speakers is None:
+                raise ValueError('by="speaker": this set does not say who spoke')
+            speakers = np.unique(self.speakers)
+            number = _share(held_out, len(speakers), "speakers")
+            chosen = np.isin(self.speakers, rng.permutation(speakers)[:number])
+        else:
+            raise ValueError(f'by must be "label" or "speaker", got {by!r}')
+        return self.subset(~chosen), self.subset(chosen)
+
+    def _positions(self, indices: Indices) -> NDArray[np.int64]:
+        """Indices or mask as non-negative positions, checked."""
+        x = np.asarray(indices)
+        if x.dtype == bool:
+            if x.shape != (len(self),):
+                raise IndexError(f"a mask must have shape ({len(self)},), got {x.shape}")
+            return np.flatnonzero(x)
+        if x.size == 0:
+            return np.zeros(0, dtype=np.int64)
+        x = _integers("indices", x).astype(np.int64, copy=False)
+        if x.ndim != 1:
+            raise IndexError(f"indices must have one dimension, got shape {x.shape}")
+        outside = (x < -len(self)) | (x >= len(self))
+        if outside.any():
+            raise IndexError(f"sample {x[outside][0]} of {len(self)}")
+        return np.where(x < 0, x + len(self), x)
+
+    def __repr__(self) -> str:
+        n = len(self)
+        return (
+            f"SpikeDataset({n} samples, {self.n_classes} classes, {len(self.times)} spikes "
+            f"({len(self.times) / max(n, 1):.0f} a sample), {self.n_units} units, {self.duration:g} ms)"
+        )
+
+
+def collate(items: Sequence[tuple[Events, int]] | Batch) -> Batch:
+    """Join samples ``(Events, label)`` into ``(Events, labels)``, labels int64 (batch,).
+
+    A batch that `SpikeDataset` has already fetched whole for torch's `DataLoader` passes unchanged.
+
+    Raises:
+        ValueError: no samples, or they differ in units or duration.
+    """
+    if isinstance(items, tuple) and len(items) == 2 and isinstance(items[0], Events):
+        return items
+    events, labels = zip(*items, strict=True) if items else ((), ())
+    return Events.cat(events), torch.tensor(labels, dtype=torch.int64)
+
+
+def _integers(name: str, x: ArrayLike) -> NDArray[Any]:
+    x = np.asarray(x)
+    if x.size == 0:
+        return x.astype(np.int64)
+    if not np.issubdtype(x.dtype, np.integer):
+        raise TypeError(f"{name} must be integers, got {x.dtype}")
+    return x
+
+
+def _share(held_out: float | int, total: int, what: str) -> int:
+    """The number to hold out of `total`, at least one and not all."""
+    number = round(held_out * total) if isinstance(held_out, float) else int(held_out)
+    if not 0 < number < total:
+        raise ValueError(f"held_out={held_out} would hold out {number} of {total} {what}")
+    return number
+
+
+def _stratified(labels: NDArray[np.int64], number: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Positions of `number` samples, spread over the classes in proportion (largest remainders)."""
+    exact = np.bincount(labels) * (number / len(labels))
+    quota = np.floor(exact).astype(np.int64)
+    quota[np.argsort(quota - exact, kind="stable")[: number - quota.sum()]] += 1
+    parts = [rng.permutation(np.flatnonzero(labels == c))[:q] for c, q in enumerate(quota)]
+    return np.concatenate(parts)

@@ -1,0 +1,344 @@
+"""`Events`: what goes in comes out, and bad spikes are named."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambent import Events
+from lambent.events import n_steps
+
+quick = settings(deadline=None, max_examples=60)
+
+
+@st.composite
+def lists(draw, max_batch=5, min_batch=0):
+    """(times, units, n_units, duration) of a valid batch, as lists, samples and batch possibly empty."""
+    n_units = draw(st.integers(1, 9))
+    duration = draw(st.sampled_from([0.5, 1.0, 7.3, 100.0]))
+    last = float(np.nextafter(np.float32(duration), np.float32(0)))
+    time = st.floats(0, last, width=32)
+    times = draw(st.lists(st.lists(time, max_size=8).map(sorted), min_size=min_batch, max_size=max_batch))
+    units = [draw(st.lists(st.integers(0, n_units - 1), min_size=len(t), max_size=len(t))) for t in times]
+    return times, units, n_units, duration
+
+
+def batch(times, units, n_units=4, duration=10.0):
+    return Events.from_lists(times, units, n_units, duration)
+
+
+def as_lists(events):
+    return [e.times.tolist() for e in events], [e.units.tolist() for e in events]
+
+
+def same(a, b):
+    return (
+        torch.equal(a.times, b.times)
+        and torch.equal(a.units, b.units)
+        and torch.equal(a.offsets, b.offsets)
+        and (a.n_units, a.duration) == (b.n_units, b.duration)
+    )
+
+
+# -- construction and round trips ---------------------------------------------------------------------
+
+
+@quick
+@given(lists())
+def test_lists_come_back(given_lists):
+    times, units, n_units, duration = given_lists
+    events = Events.from_lists(times, units, n_units, duration)
+    assert as_lists(events) == (times, units)
+    assert len(events) == events.batch_size == len(times)
+    assert events.times.dtype == torch.float32
+    assert events.units.dtype == torch.int32
+    assert events.offsets.dtype == torch.int64
+
+
+@quick
+@given(
+    st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(1, 4)),
+    st.sampled_from([0.02, 0.1, 0.3, 0.5, 1.0, 1 / 3, 2.5, 7.0]),
+    st.integers(0, 2**32 - 1),
+)
+def test_dense_comes_back(shape, dt, seed):
+    dense = torch.randint(0, 3, shape, generator=torch.Generator().manual_seed(seed))
+    events = Events.from_dense(dense, dt)
+    assert events.duration == shape[1] * dt
+    assert torch.equal(events.to_dense(dt), dense.float())
+    assert torch.equal(events.counts(), dense.sum(1).float())
+    valid = Events(events.times, events.units, events.offsets, events.n_units, events.duration)
+    assert same(valid, events)
+
+
+def test_dense_times_are_the_start_of_the_step():
+    dense = torch.zeros(1, 4, 2, dtype=torch.bool)
+    dense[0, 1, 0] = dense[0, 3, 1] = True
+    assert Events.from_dense(dense, 0.5).times.tolist() == [0.5, 1.5]
+
+
+def test_to_dense_with_a_duration_that_is_no_multiple_of_dt():
+    assert batch([[9.5]], [[0]]).to_dense(3.0).shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_from_lists_dtype(dtype):
+    events = Events.from_lists([[1, 2]], [np.array([0, 1], dtype=np.uint16)], 2, 3.0, dtype=dtype)
+    assert events.times.dtype == dtype
+    assert events.counts().dtype == dtype
+
+
+def test_unsigned_units_and_offsets():
+    units, offsets = torch.tensor([1, 3], dtype=torch.uint16), torch.tensor([0, 1, 2], dtype=torch.uint8)
+    events = Events(torch.tensor([1.0, 0.5]), units, offsets, 4, 2.0)
+    assert events.units.tolist() == [1, 3]
+    with pytest.raises(ValueError, match="sample 1, entry 0: unit outside"):
+        Events(torch.tensor([1.0, 0.5]), units, offsets, 3, 2.0)
+
+
+# -- indexing and joining -----------------------------------------------------------------------------
+
+
+@quick
+@given(lists(min_batch=1), st.data())
+def test_indexing_picks_samples(given_lists, data):
+    times, units, n_units, duration = given_lists
+    events = Events.from_lists(times, units, n_units, duration)
+    index = data.draw(st.lists(st.integers(-len(times), len(times) - 1), max_size=6))
+    expected = [times[i] for i in index], [units[i] for i in index]
+    assert as_lists(events[index]) == expected
+    assert as_lists(events[torch.tensor(index, dtype=torch.int64)]) == expected
+    assert as_lists(events[1:3]) == (times[1:3], units[1:3])
+    mask = data.draw(st.lists(st.booleans(), min_size=len(times), max_size=len(times)))
+    assert as_lists(events[torch.tensor(mask)])[0] == [t for t, m in zip(times, mask, strict=True) if m]
+
+
+def test_indexing_with_one_number_keeps_the_batch():
+    events = batch([[1.0], [2.0, 3.0]], [[0], [1, 2]])
+    for one in (-1, 1, np.int64(1), torch.tensor(1)):
+        assert as_lists(events[one]) == ([[2.0, 3.0]], [[1, 2]])
+
+
+@pytest.mark.parametrize("index", [2, -3, [0, 2]])
+def test_index_out_of_range(index):
+    with pytest.raises(IndexError):
+        batch([[1.0], [2.0]], [[0], [1]])[index]
+
+
+@quick
+@given(lists(min_batch=1))
+def test_cat_is_the_inverse_of_iterating(given_lists):
+    events = Events.from_lists(*given_lists)
+    assert same(Events.cat(list(events)), events)
+
+
+def test_cat_needs_batches_that_fit():
+    with pytest.raises(ValueError, match="at least one"):
+        Events.cat([])
+    with pytest.raises(ValueError, match="batch 1 has n_units=5"):
+        Events.cat([batch([[]], [[]]), batch([[]], [[]], n_units=5)])
+    with pytest.raises(ValueError, match=r"batch 1 .*duration=11"):
+        Events.cat([batch([[]], [[]]), batch([[]], [[]], duration=11.0)])
+
+
+# -- counts -------------------------------------------------------------------------------------------
+
+
+@quick
+@given(lists())
+def test_counts(given_lists):
+    times, units, n_units, duration = given_lists
+    expected = [[u.count(k) for k in range(n_units)] for u in units]
+    counts = Events.from_lists(times, units, n_units, duration).counts()
+    assert counts.shape == (len(times), n_units)
+    assert counts.tolist() == expected
+
+
+def test_counts_of_a_layer_pass_through():
+    plain = batch([[1.0], [2.0, 3.0]], [[0], [1, 1]])
+    counts = plain.counts().requires_grad_()
+    events = Events(plain.times, plain.units, plain.offsets, 4, 10.0, counts=counts)
+    assert events.counts() is counts
+    for part, rows in ((events[1], [1]), (events[[1, 0]], [1, 0]), (events.to(torch.float64), [0, 1])):
+        assert torch.equal(part.counts(), counts[rows].to(part.times.dtype))
+        assert part.counts().requires_grad
+    joined = Events.cat([plain, events])
+    joined.counts().sum().backward()
+    assert torch.equal(counts.grad, torch.ones(2, 4))
+
+
+# -- grid ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dt", [0.001, 0.02, 0.1, 0.3, 1 / 3, 0.7, 1.0, 1.1, 3.0])
+def test_float32_times_on_the_grid_fall_in_their_step(dt):
+    n = np.arange(20_000)
+    times = torch.from_numpy((n * dt).astype(np.float32))
+    events = Events(times, torch.zeros(len(n), dtype=torch.int32), torch.tensor([0, len(n)]), 1, len(n) * dt)
+    assert torch.equal(events.steps(dt), torch.from_numpy(n.astype(np.int32)))
+
+
+@quick
+@given(lists(), st.sampled_from([0.02, 0.1, 1.0, 3.0]))
+def test_steps_are_floor_of_time_over_dt(given_lists, dt):
+    times, units, n_units, duration = given_lists
+    events = Events.from_lists(times, units, n_units, duration)
+    steps = events.steps(dt).double()
+    t = events.times.double()
+    assert (steps * dt <= t * (1 + 1e-6)).all()
+    assert (t < (steps + 1) * dt).all()
+    assert (steps < n_steps(duration, dt)).all()
+
+
+@pytest.mark.parametrize(
+    ("duration", "dt", "steps"), [(1.0, 0.1, 10), (1000.0, 1.0, 1000), (10.5, 1.0, 11), (0.3, 1.0, 1)]
+)
+def test_n_steps(duration, dt, steps):
+    assert n_steps(duration, dt) == steps
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, float("nan")])
+def test_dt_must_be_positive(dt):
+    with pytest.raises(ValueError, match="dt must be positive"):
+        batch([[1.0]], [[0]]).steps(dt)
+    with pytest.raises(ValueError, match="dt must be positive"):
+        Events.from_dense(torch.zeros(1, 1, 1), dt)
+
+
+# -- gradients, devices, copies -----------------------------------------------------------------------
+
+
+def test_times_carry_gradients():
+    times = [torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0], requires_grad=True)]
+    events = Events.from_lists(times, [[0, 1], [2]], 4, 10.0)
+    moved = Events.cat([events[1], events[0]]).to(torch.float64)
+    (moved.times * torch.tensor([1.0, 10.0, 100.0])).sum().backward()
+    assert times[0].grad.tolist() == [10.0, 100.0]
+    assert times[1].grad.tolist() == [1.0]
+
+
+def test_to_changes_the_precision_of_times_only():
+    events = batch([[1.0], [2.0]], [[0], [1]]).to(torch.float64)
+    assert (events.times.dtype, events.units.dtype) == (torch.float64, torch.int32)
+    assert events.to("cpu").device == torch.device("cpu")
+    with pytest.raises(TypeError, match="floating point"):
+        events.to(torch.int32)
+
+
+def test_to_another_device_moves_every_tensor():
+    events = batch([[1.0], [2.0]], [[0], [1]]).to("meta")
+    assert {x.device.type for x in (events.times, events.units, events.offsets)} == {"meta"}
+
+
+def test_copies():
+    events = batch([[1.0], [2.0]], [[0], [1]])
+    assert same(pickle.loads(pickle.dumps(events)), events)
+    assert same(copy.deepcopy(events), events)
+    assert "2 spikes, batch 2, 4 units, 10 ms" in repr(events)
+
+
+# -- empty --------------------------------------------------------------------------------------------
+
+
+def test_empty_batch_and_empty_samples():
+    nothing = batch([], [])
+    assert len(nothing) == 0
+    assert nothing.counts().shape == (0, 4)
+    assert nothing.to_dense(1.0).shape == (0, 10, 4)
+    assert same(Events.cat([nothing, nothing]), nothing)
+    silent = batch([[], []], [[], []])
+    assert len(silent) == 2
+    assert not silent.counts().any()
+    assert silent.to_dense(1.0).shape == (2, 10, 4)
+    assert silent.samples().shape == silent.steps(1.0).shape == (0,)
+    assert same(silent[1], batch([[]], [[]]))
+
+
+# -- bad input ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time", "unit", "message"),
+    [
+        (float("nan"), 0, "time is NaN"),
+        (-0.5, 0, "negative time"),
+        (10.0, 0, "time at or past the duration"),
+        (float("inf"), 0, "time at or past the duration"),
+        (0.5, 0, "earlier than the spike before it"),
+        (5.0, 4, r"unit outside \[0, 4\)"),
+        (5.0, -1, r"unit outside \[0, 4\)"),
+        (5.0, 2**40, r"unit outside \[0, 4\)"),
+    ],
+)
+@pytest.mark.parametrize("sample", [0, 2])
+def test_bad_spikes_are_named(time, unit, message, sample):
+    times, units = [[1.0], [], [2.0, 3.0]], [[1], [], [1, 2]]
+    times[sample].append(time)
+    units[sample].append(unit)
+    with pytest.raises(ValueError, match=f"sample {sample}, entry {len(times[sample]) - 1}: {message}"):
+        batch(times, units)
+
+
+def test_later_samples_may_start_earlier():
+    assert len(batch([[], [5.0], [], [1.0, 1.0], []], [[], [0], [], [1, 0], []])) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"times": [1.0, 2.0]}, TypeError, "times must be a tensor, got list"),
+        ({"times": torch.tensor([1, 2])}, TypeError, "times must be floating point"),
+        ({"units": torch.tensor([0.0, 1.0])}, TypeError, "units must be integers, got torch.float32"),
+        ({"units": torch.tensor([True, False])}, TypeError, "units must be integers, got torch.bool"),
+        ({"offsets": torch.tensor([0.0, 2.0])}, TypeError, "offsets must be integers"),
+        ({"times": torch.ones(1, 2)}, ValueError, r"times must have one dimension, got shape \(1, 2\)"),
+        ({"units": torch.tensor([0])}, ValueError, "2 times but 1 units"),
+        ({"units": torch.empty(2, dtype=torch.int32, device="meta")}, ValueError, "units is on meta"),
+        ({"offsets": torch.tensor([0, 1])}, ValueError, "offsets must run from 0"),
+        ({"offsets": torch.tensor([1, 2])}, ValueError, "offsets must run from 0"),
+        ({"offsets": torch.tensor([], dtype=torch.int64)}, ValueError, "offsets must run from 0"),
+        ({"offsets": torch.tensor([0, 2, 1, 2])}, ValueError, "offsets decrease at sample 1"),
+        ({"n_units": 0}, ValueError, "n_units must be at least 1"),
+        ({"duration": 0.0}, ValueError, "duration must be positive"),
+        ({"duration": float("inf")}, ValueError, "duration must be positive and finite"),
+    ],
+)
+def test_bad_arguments_are_named(change, error, message):
+    good = {
+        "times": torch.tensor([1.0, 2.0]),
+        "units": torch.tensor([0, 1]),
+        "offsets": torch.tensor([0, 2]),
+        "n_units": 4,
+        "duration": 10.0,
+    }
+    Events(**good)
+    with pytest.raises(error, match=message):
+        Events(**(good | change))
+
+
+def test_lists_that_do_not_fit():
+    with pytest.raises(ValueError, match="times lists 1 samples, units 2"):
+        batch([[1.0]], [[0], [1]])
+    with pytest.raises(ValueError, match="sample 1: 1 times but 2 units"):
+        batch([[], [1.0]], [[], [0, 1]])
+    with pytest.raises(TypeError, match="sample 1: units must be integers"):
+        batch([[], [1.0]], [[], [0.5]])
+
+
+@pytest.mark.parametrize("count", [-1.0, 0.5, float("nan")])
+def test_dense_counts_must_be_whole(count):
+    dense = torch.zeros(2, 3, 4)
+    dense[1, 2, 3] = count
+    with pytest.raises(ValueError, match="sample 1, step 2, unit 3"):
+        Events.from_dense(dense, 1.0)
+
+
+def test_dense_needs_three_dimensions():
+    with pytest.raises(ValueError, match=r"got shape \(2, 3\)"):
+        Events.from_dense(torch.zeros(2, 3), 1.0)
