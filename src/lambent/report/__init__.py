@@ -1,0 +1,15 @@
+"""One self-contained HTML page about a trained network, from plain values; `ReportData` says which."""
+
+from lambent.report.html import render, write
+from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
+
+__all__ = [
+    "LayerRates",
+    "LayerSize",
+    "RasterLayer",
+    "ReportData",
+    "SampleTrace",
+    "WeightMatrix",
+    "render",
+    "write",
+]

@@ -1,0 +1,112 @@
+"""Reading values out of HDF5 files that may be damaged: every fault is a ValueError naming the dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+"""What h5py raises on damaged files."""
+
+_MAX_VALUES = 1 << 28  # in one dataset; a file that claims more is broken
+
+
+def read_text(h5: h5py.File, where: str) -> str:
+    """A string, stored in any of HDF5's ways, alone or as the one entry of a vector."""
+    dataset = _dataset(h5, where)
+    if dataset.size != 1 or not (dataset.dtype.kind == "S" or h5py.check_string_dtype(dataset.dtype)):
+        raise ValueError(f"{where}: must be one string, got {dataset.dtype} of shape {dataset.shape}")
+    value = _values(dataset, where).reshape(-1)[0]
+    try:
+        return value.decode("ascii") if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: is no ASCII text") from error
+
+
+def read_numbers(h5: h5py.File, where: str, *shapes: tuple[int, ...]) -> np.ndarray:
+    """Finite numbers of one of `shapes`; where one number is allowed, a vector of one will do."""
+    dataset = _dataset(h5, where)
+    if dataset.dtype.kind not in "biuf":
+        raise ValueError(f"{where}: must be numbers, got {dataset.dtype}")
+    alone = dataset.shape == (1,) and () in shapes
+    if dataset.shape not in shapes and not alone:
+        wanted = " or ".join(str(s) if s else "one number" for s in dict.fromkeys(shapes))
+        raise ValueError(f"{where}: must be {wanted}, got shape {dataset.shape}")
+    values = _values(dataset, where)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{where}: holds NaN or infinity")
+    if values.dtype.kind == "b":
+        values = values.astype(np.int64)
+    return values.reshape(()) if alone else values
+
+
+def read_whole(h5: h5py.File, where: str, *shapes: tuple[int, ...]) -> np.ndarray:
+    """Numbers as `read_numbers` that must be whole, int64."""
+    values = read_numbers(h5, where, *shapes)
+    truncated = _to_int64(values, where)
+    if (truncated != values).any():
+        raise ValueError(f"{where}: must be whole numbers")
+    return truncated
+
+
+def read_truncated(h5: h5py.File, where: str, *shapes: tuple[int, ...]) -> np.ndarray:
+    """Numbers as `read_numbers`, rounded toward zero, int64."""
+    return _to_int64(read_numbers(h5, where, *shapes), where)
+
+
+def read_size(h5: h5py.File, where: str) -> int:
+    """Number of units of a shape such as [24], [24, 1, 1] or 24, of which one entry at most is not 1."""
+    sizes = read_whole(h5, where, (), (1,), (2,), (3,)).reshape(-1)
+    if (sizes < 1).any() or (sizes > _MAX_VALUES).any():
+        raise ValueError(f"{where}: {sizes.tolist()} is no shape of a layer")
+    if (sizes > 1).sum() > 1:
+        raise ValueError(f"{where}: {sizes.tolist()} has more than one dimension, which is not supported")
+    return int(sizes.max())
+
+
+def read_attribute(h5: h5py.File, name: str, default: Any, kinds: str, shape: tuple[int, ...]) -> Any:
+    """An attribute of the root, its dtype of `kinds`; `default` if it is missing, which None forbids."""
+    if name not in h5.attrs:
+        if default is None:
+            raise ValueError(f"attribute {name}: missing")
+        return default
+    try:
+        value = h5.attrs[name]
+    except H5_ERRORS as error:
+        raise ValueError(f"attribute {name}: damaged ({error})") from error
+    array = np.asarray(value, dtype=object if isinstance(value, (str, bytes)) else None)
+    if array.dtype.kind not in kinds or array.shape != shape:
+        raise ValueError(f"attribute {name}: unexpected {array.dtype} of shape {array.shape}")
+    return value
+
+
+def _dataset(h5: h5py.File, where: str) -> h5py.Dataset:
+    try:
+        dataset = h5[where]
+        if not isinstance(dataset, h5py.Dataset):
+            raise ValueError(f"{where}: must be a dataset, not a group")
+        shape, _ = dataset.shape, dataset.dtype
+    except KeyError as error:
+        raise ValueError(f"{where}: missing, or damaged") from error
+    except (OSError, RuntimeError, TypeError, OverflowError) as error:
+        raise ValueError(f"{where}: damaged ({error})") from error
+    if shape is None or dataset.size > _MAX_VALUES:
+        raise ValueError(f"{where}: absurd or empty shape {shape}")
+    return dataset
+
+
+def _values(dataset: h5py.Dataset, where: str) -> np.ndarray:
+    try:
+        if dataset.size and dataset.id.get_storage_size() == 0:  # HDF5 would make up zeros
+            raise ValueError("its values are not in the file")
+        return np.asarray(dataset[()])
+    except H5_ERRORS as error:
+        raise ValueError(f"{where}: damaged ({error})") from error
+
+
+def _to_int64(values: np.ndarray, where: str) -> np.ndarray:
+    if values.size and not np.abs(values.astype(np.float64)).max() < 2**62:
+        raise ValueError(f"{where}: values are out of range")
+    return values.astype(np.int64)

@@ -1,0 +1,286 @@
+"""What a report shows, as plain values: strings, numbers and numpy arrays, checked when they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lambent.report import _checks as check
+
+ACCURACY_KINDS = ("float", "quantised", "chip")
+HISTORY_KEYS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "spikes_per_unit",
+    "silent",
+    "lr",
+    "samples_per_s",
+    "seconds",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RasterLayer:
+    """The spikes of one layer for one sample.
+
+    Args:
+        name: what the layer is called on the page.
+        n_units: number of units, at least 1.
+        times_float, units_float: (n_spikes,) times [ms] and units of the float network's spikes, any order.
+        times_chip, units_chip: the same from the chip. Both None: the layer is drawn once, as what float and
+            chip have in common, which is right for the input.
+
+    Raises:
+        ValueError: naming the layer and the field at fault.
+    """
+
+    name: str
+    n_units: int
+    times_float: np.ndarray
+    units_float: np.ndarray
+    times_chip: np.ndarray | None = None
+    units_chip: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        check.text("RasterLayer.name", self.name)
+        where = f"raster layer {self.name!r}"
+        check.count(f"{where}: n_units", self.n_units, at_least=1)
+        if (self.times_chip is None) != (self.units_chip is None):
+            raise ValueError(f"{where}: times_chip and units_chip must be given together")
+        for side in ("float", "chip"):
+            if getattr(self, f"times_{side}") is None:
+                continue
+            times = check.floats(f"{where}: times_{side}", getattr(self, f"times_{side}"), ndim=1)
+            units = check.indices(f"{where}: units_{side}", getattr(self, f"units_{side}"), self.n_units)
+            if len(times) != len(units):
+                raise ValueError(f"{where}: times_{side} has {len(times)} entries, units_{side} {len(units)}")
+            object.__setattr__(self, f"times_{side}", times)
+            object.__setattr__(self, f"units_{side}", units)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleTrace:
+    """One sample on its way through the network.
+
+    Args:
+        layers: the input and every hidden layer, in order.
+        duration: length of the sample [ms]; every spike lies in ``[0, duration]``.
+        label: the true class.
+        predicted_float, predicted_chip: the class each network answers with. Given, not taken from the
+            voltages, because only the model knows how it reduces them.
+        readout_float, readout_chip: (steps, n_classes) voltages, each in its own unit, or None.
+        dt: time between two rows of the voltages [ms]; row t is the state after step t + 1.
+
+    Raises:
+        ValueError: naming the field at fault.
+    """
+
+    layers: Sequence[RasterLayer]
+    duration: float
+    label: int
+    predicted_float: int
+    predicted_chip: int | None = None
+    readout_float: np.ndarray | None = None
+    readout_chip: np.ndarray | None = None
+    dt: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.instances("sample.layers", self.layers, RasterLayer)
+        if not self.layers:
+            raise ValueError("sample.layers is empty")
+        check.positive("sample.duration", self.duration)
+        check.positive("sample.dt", self.dt)
+        for layer in self.layers:
+            for key, times in (("times_float", layer.times_float), ("times_chip", layer.times_chip)):
+                if times is None:
+                    continue
+                outside = times[(times < 0) | (times > self.duration)]
+                if len(outside):
+                    raise ValueError(
+                        f"raster layer {layer.name!r}: {key} holds {outside[0]:g} ms, "
+                        f"outside [0, {self.duration:g}]"
+                    )
+        for key in ("readout_float", "readout_chip"):
+            if getattr(self, key) is not None:
+                object.__setattr__(self, key, check.floats(f"sample.{key}", getattr(self, key), ndim=2))
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRates:
+    """Mean number of spikes of each unit per sample, (n_units,), averaged over the test set."""
+
+    name: str
+    mean_spikes: np.ndarray
+
+    def __post_init__(self) -> None:
+        check.text("LayerRates.name", self.name)
+        where = f"rates of {self.name!r}"
+        mean = check.floats(where, self.mean_spikes, ndim=1)
+        if not len(mean) or mean.min() < 0:
+            raise ValueError(f"{where}: needs at least one unit and no negative mean")
+        object.__setattr__(self, "mean_spikes", mean)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightMatrix:
+    """The weights of one connection in float and, scaled back to float units, as the chip holds them.
+
+    Args:
+        name: what the connection is called on the page.
+        values: the float weights, any shape.
+        quantised: the rounded weights in the units of `values` and of the same shape, or None.
+    """
+
+    name: str
+    values: np.ndarray
+    quantised: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        check.text("WeightMatrix.name", self.name)
+        where = f"weights of {self.name!r}"
+        values = check.floats(f"{where}: values", self.values)
+        if not values.size:
+            raise ValueError(f"{where}: values is empty")
+        object.__setattr__(self, "values", values)
+        if self.quantised is not None:
+            quantised = check.floats(f"{where}: quantised", self.quantised)
+            if quantised.shape != values.shape:
+                raise ValueError(f"{where}: quantised has shape {quantised.shape}, values {values.shape}")
+            object.__setattr__(self, "quantised", quantised)
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """The size of one layer: its shape in words, weights, bytes in float and on the chip (or None)."""
+
+    name: str
+    shape: str
+    n_weights: int
+    float_bytes: int
+    chip_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        check.text("LayerSize.name", self.name)
+        where = f"size of {self.name!r}"
+        check.text(f"{where}: shape", self.shape)
+        check.count(f"{where}: n_weights", self.n_weights)
+        check.count(f"{where}: float_bytes", self.float_bytes)
+        if self.chip_bytes is not None:
+            check.count(f"{where}: chip_bytes", self.chip_bytes)
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything a report shows. Whatever is left out is left out of the page.
+
+    Args:
+        title: heading of the page.
+        created: when, as it should be printed; the page is the same byte for byte for the same data.
+        accuracy: share of right answers in 0..1 under any of the keys "float", "quantised" and "chip".
+        n_test: number of test samples.
+        class_names: one name per class.
+        labels: (n_test,) true classes.
+        predictions_float: (n_test,) answers of the float network.
+        predictions_chip: (n_test,) answers of the chip, or None.
+        agreement: share of test samples where chip and float answer alike, or None. Counted here where
+            `predictions_chip` is given.
+        facts: what else to print about the run: data set, seed, time, ...
+        versions: name and version of the software, for the foot of the page.
+        history: one mapping per epoch with any of `HISTORY_KEYS`; `accuracy`, `val_accuracy` and `silent` are
+            shares in 0..1. A missing, None or non-finite value leaves a gap in the curve.
+        sample: one sample through all layers.
+        rates, weights, sizes: one entry per layer or connection.
+
+    Raises:
+        TypeError, ValueError: naming the field at fault, or two fields that contradict each other.
+    """
+
+    title: str
+    created: str
+    accuracy: Mapping[str, float]
+    n_test: int
+    class_names: Sequence[str]
+    labels: np.ndarray
+    predictions_float: np.ndarray
+    predictions_chip: np.ndarray | None = None
+    agreement: float | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()
+    sample: SampleTrace | None = None
+    rates: Sequence[LayerRates] = ()
+    weights: Sequence[WeightMatrix] = ()
+    sizes: Sequence[LayerSize] = ()
+
+    def __post_init__(self) -> None:
+        check.text("title", self.title)
+        check.text("created", self.created)
+        check.texts("facts", self.facts)
+        check.texts("versions", self.versions)
+        if isinstance(self.class_names, str) or not len(self.class_names):
+            raise ValueError("class_names must be a non-empty sequence of names")
+        for i, name in enumerate(self.class_names):
+            check.text(f"class_names[{i}]", name)
+        check.instances("rates", self.rates, LayerRates)
+        check.instances("weights", self.weights, WeightMatrix)
+        check.instances("sizes", self.sizes, LayerSize)
+        self._check_history()
+        self._check_answers()
+        if self.sample is not None:
+            self._check_sample(self.sample)
+
+    def _check_history(self) -> None:
+        for i, epoch in enumerate(self.history):
+            if not isinstance(epoch, Mapping):
+                raise TypeError(f"history[{i}] must be a mapping, got {type(epoch).__name__}")
+            for key in HISTORY_KEYS:
+                if epoch.get(key) is not None:
+                    check.number(f"history[{i}][{key!r}]", epoch[key])
+
+    def _check_answers(self) -> None:
+        check.count("n_test", self.n_test, at_least=1)
+        n_classes = len(self.class_names)
+        for key in ("labels", "predictions_float", "predictions_chip"):
+            if getattr(self, key) is None and key == "predictions_chip":
+                continue
+            values = check.indices(key, getattr(self, key), n_classes)
+            if len(values) != self.n_test:
+                raise ValueError(f"{key} has {len(values)} entries, n_test is {self.n_test}")
+            object.__setattr__(self, key, values)
+        for key, value in self.accuracy.items():
+            if key not in ACCURACY_KINDS:
+                raise ValueError(f"accuracy has the unknown key {key!r}; known: {', '.join(ACCURACY_KINDS)}")
+            check.share(f"accuracy[{key!r}]", value)
+        self._agree("accuracy['float']", self.accuracy.get("float"), self.labels, self.predictions_float)
+        if self.predictions_chip is not None:
+            self._agree("accuracy['chip']", self.accuracy.get("chip"), self.labels, self.predictions_chip)
+            self._agree("agreement", self.agreement, self.predictions_float, self.predictions_chip)
+            if self.agreement is None:
+                same = float(np.mean(self.predictions_float == self.predictions_chip))
+                object.__setattr__(self, "agreement", same)
+        elif self.agreement is not None:
+            check.share("agreement", self.agreement)
+
+    def _agree(self, key: str, given: float | None, a: np.ndarray, b: np.ndarray) -> None:
+        """A share that is stated must be the one that the answers give, to less than half a sample."""
+        counted = float(np.mean(a == b))
+        if given is not None and not abs(given - counted) * self.n_test < 0.5:
+            raise ValueError(f"{key} is {given:g}, but the labels and predictions give {counted:g}")
+
+    def _check_sample(self, sample: SampleTrace) -> None:
+        if not isinstance(sample, SampleTrace):
+            raise TypeError(f"sample must be a SampleTrace, got {type(sample).__name__}")
+        n_classes = len(self.class_names)
+        for key in ("label", "predicted_float", "predicted_chip"):
+            if getattr(sample, key) is not None:
+                check.indices(f"sample.{key}", [getattr(sample, key)], n_classes)
+        for key in ("readout_float", "readout_chip"):
+            volts = getattr(sample, key)
+            if volts is not None and volts.shape[1] != n_classes:
+                raise ValueError(f"sample.{key} has {volts.shape[1]} columns for {n_classes} classes")

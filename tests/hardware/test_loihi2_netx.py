@@ -1,0 +1,293 @@
+"""NetX files: round trips, the layout Lava reads, and files that are broken."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from loihi2_reference import ORACLE, needs_recordings, random_layer
+
+from lambent.hardware.loihi2 import Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
+
+LAYER_ARRAYS = ("weight", "weight_rec", "bias", "i_decay", "v_decay", "v_th_mant", "synapse_delays")
+
+
+def assert_same(a: Loihi2Network, b: Loihi2Network) -> None:
+    assert (a.n_in, a.dt, len(a.layers)) == (b.n_in, b.dt, len(b.layers))
+    for x, y in zip(a.layers, b.layers, strict=True):
+        assert x.kind == y.kind
+        for name in LAYER_ARRAYS:
+            left, right = getattr(x, name), getattr(y, name)
+            assert (left is None) == (right is None)
+            if left is not None:
+                np.testing.assert_array_equal(left, right, err_msg=name)
+    assert (a.readout is None) == (b.readout is None)
+    if a.readout is not None and b.readout is not None:
+        assert (a.readout.reduce, a.readout.labels) == (b.readout.reduce, b.readout.labels)
+        np.testing.assert_array_equal(a.readout.scale, b.readout.scale)
+
+
+def example() -> Loihi2Network:
+    layers = [random_layer(0, 6, 4, recurrent=True, delay="synapse"), random_layer(1, 4, 3)]
+    return Loihi2Network(6, layers, dt=0.5, readout=Readout("exp_mean", np.array([1.5, 2, 3]), ("a", "b", "ç")))
+
+
+@given(
+    sizes=st.lists(st.integers(1, 8), min_size=2, max_size=4),
+    recurrent=st.booleans(),
+    delay=st.sampled_from(["none", "scalar", "in", "out", "synapse"]),
+    extreme=st.booleans(),
+    dt=st.floats(1e-3, 100),
+    reduce=st.sampled_from([None, "mean", "exp_mean", "max", "last", "none"]),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_round_trip(
+    tmp_path: Path, sizes: list[int], recurrent: bool, delay: str, extreme: bool, dt: float, reduce: str | None,
+    seed: int,
+) -> None:  # fmt: skip
+    layers = [
+        random_layer(seed + i, a, b, recurrent=recurrent, delay=delay, extreme=extreme)
+        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+    ]
+    readout = None
+    if reduce is not None:
+        labels = tuple(f"word {i}" for i in range(sizes[-1])) if recurrent else ()
+        readout = Readout(reduce, np.random.default_rng(seed).random(sizes[-1]) + 0.1, labels)
+    network = Loihi2Network(sizes[0], layers, dt=dt, readout=readout)
+    save_netx(network, tmp_path / "a.net")
+    assert_same(load_netx(tmp_path / "a.net"), network)
+
+
+@needs_recordings
+def test_files_of_lava_survive_a_round_trip(tmp_path: Path) -> None:
+    for path in sorted(ORACLE.glob("*.net")):
+        network = load_netx(path)
+        save_netx(network, tmp_path / path.name)
+        assert_same(load_netx(tmp_path / path.name), network)
+
+
+@needs_recordings
+def test_layout_is_that_of_lava(tmp_path: Path) -> None:
+    """Same members, types and shapes as in Lava's own file; whole arrays may replace equal scalars."""
+    for name in ("bias", "recurrent", "delay_per_synapse", "per_neuron_decays"):
+        save_netx(load_netx(ORACLE / f"{name}.net"), tmp_path / "a.net")
+        with h5py.File(ORACLE / f"{name}.net") as theirs, h5py.File(tmp_path / "a.net") as ours:
+
+            def describe(h5: h5py.File) -> dict[str, tuple]:
+                found: dict[str, tuple] = {}
+
+                def visit(path: str, item: h5py.Dataset | h5py.Group) -> None:
+                    if isinstance(item, h5py.Dataset):
+                        found[path] = (item.dtype.kind, item.shape)
+
+                h5.visititems(visit)
+                return found
+
+            assert describe(ours) == describe(theirs)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.net"
+    save_netx(example(), path)
+    before = path.read_bytes()
+
+    def fail(*args: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("lambent.hardware.loihi2.netx._write_layer", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_netx(example(), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.net"]
+
+
+def test_reads_files_without_an_input_layer(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    save_netx(Loihi2Network(6, [random_layer(0, 6, 4)]), path)
+    with h5py.File(path, "r+") as h5:
+        del h5["layer/0"]
+        h5.move("layer/1", "layer/0")
+    network = load_netx(path)
+    assert (network.n_in, network.layers[0].name) == (6, "layer/0")
+
+
+def test_truncates_weights_toward_zero_as_lava(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    save_netx(Loihi2Network(2, [Loihi2Layer("layer/1", "dense", np.array([[1, 2]]))]), path)
+    with h5py.File(path, "r+") as h5:
+        h5["layer/1/weight"][...] = [[-3.9, 2.9]]
+    assert load_netx(path).layers[0].weight.tolist() == [[-3, 2]]
+
+
+def put(where: str, value: object) -> Callable[[h5py.File], None]:
+    def change(h5: h5py.File) -> None:
+        if where in h5:
+            del h5[where]
+        h5[where] = value
+
+    return change
+
+
+def drop(where: str) -> Callable[[h5py.File], None]:
+    def change(h5: h5py.File) -> None:
+        del h5[where]
+
+    return change
+
+
+def attribute(name: str, value: object) -> Callable[[h5py.File], None]:
+    def change(h5: h5py.File) -> None:
+        h5.attrs[name] = value
+
+    return change
+
+
+def weight_of_complex_numbers(h5: h5py.File) -> None:
+    del h5["layer/1/weight"]
+    h5["layer/1/weight/real"] = np.ones((4, 6))
+
+
+NAN = np.full((4, 6), np.nan, np.float32)
+
+BROKEN = [
+    (drop("layer"), "layer: missing"),
+    (drop("layer/0"), "layer: layers must be numbered from 0"),
+    (put("layer/7/type", "dense"), "layer: layers must be numbered from 0"),
+    (drop("layer/0/type"), "layer/0/type: missing"),
+    (drop("layer/0/shape"), "layer/0/shape: missing"),
+    (put("layer/0/shape", np.array([5])), "layer/1/inFeatures: says 6, the layers' shapes say 5"),
+    (put("layer/0/shape", np.array([0])), "layer/0/shape: .* is no shape"),
+    (put("layer/0/shape", np.array([10**12])), "layer/0/shape: .* is no shape"),
+    (put("layer/0/shape", np.array([3, 2])), "layer/0/shape: .* more than one dimension"),
+    (put("layer/0/neuron/type", "CUBA"), "layer/0/neuron: .* not supported"),
+    (put("layer/1/type", "conv"), "layer/1/type: layers of type 'conv' are not supported"),
+    (put("layer/1/type", b"\xff"), "layer/1/type: is no ASCII text"),
+    (put("layer/1/type", 3), "layer/1/type: must be one string"),
+    (put("layer/1/type", "dense"), ""),  # weight_rec is then an unused dataset
+    (put("layer/2/type", "dense_rec"), "layer/2/weight_rec: missing"),
+    (drop("layer/1/weight"), "layer/1/weight: missing"),
+    (weight_of_complex_numbers, "layer/1/weight: must be a dataset"),
+    (put("layer/1/weight", np.zeros((6, 4), np.float32)), r"layer/1/weight: must be \(4, 6\), got shape \(6, 4\)"),
+    (put("layer/1/weight", NAN), "layer/1/weight: holds NaN"),
+    (put("layer/1/weight", np.full((4, 6), 1e30)), "layer/1/weight: values are out of range"),
+    (put("layer/1/weight", np.full((4, 6), 300.0)), "layer/1/weight: 300 is outside"),
+    (put("layer/1/weight", np.full((4, 6), "x", object)), "layer/1/weight: must be numbers"),
+    (put("layer/1/weight", h5py.Empty("f")), "layer/1/weight: absurd or empty"),
+    (put("layer/1/weight_rec", np.zeros((4, 6))), "layer/1/weight_rec: must be"),
+    (put("layer/1/bias", np.zeros(3, np.int32)), "layer/1/bias: must be"),
+    (put("layer/1/bias", np.full(4, 10**6)), "layer/1/bias: 1000000 is outside"),
+    (put("layer/1/delay", 63), "layer/1/delay: 63 is outside 0 to 62"),
+    (put("layer/1/delay", -1), "layer/1/delay: -1 is outside 0 to 62"),
+    (put("layer/1/delay", np.zeros(5, int)), "layer/1/delay: must be one number or"),
+    (drop("layer/1/neuron"), "layer/1/neuron/type: missing"),
+    (put("layer/1/neuron/type", "SDNN"), "layer/1/neuron/type: units of type 'SDNN' are not supported"),
+    (drop("layer/1/neuron/iDecay"), "layer/1/neuron/iDecay: missing"),
+    (put("layer/1/neuron/iDecay", 4097), "layer/1/neuron/iDecay: 4097 is outside 0 to 4096"),
+    (put("layer/1/neuron/iDecay", 0.5), "layer/1/neuron/iDecay: must be whole"),
+    (put("layer/1/neuron/vDecay", np.array([1, 2])), "layer/1/neuron/vDecay: must be"),
+    (put("layer/1/neuron/vThMant", 1 << 20), "layer/1/neuron/vThMant: 1048576 is outside"),
+    (put("layer/1/neuron/gradedSpike", True), "layer/1/neuron/gradedSpike: above 0 is not supported"),
+    (put("layer/1/neuron/refDelay", 2), "layer/1/neuron/refDelay: above 1 is not supported"),
+    (put("layer/1/outFeatures", 5), "layer/1/outFeatures: says 5, the layers' shapes say 4"),
+    (put("layer/2/shape", np.array([4])), "layer/2/outFeatures: says 3"),
+    (attribute("lambent_dt", "fast"), "attribute lambent_dt: unexpected"),
+    (attribute("lambent_dt", -1.0), "dt must be positive"),
+    (attribute("lambent_readout_reduce", "sum"), "readout: reduce must be one of"),
+    (attribute("lambent_readout_scale", np.ones(2)), "attribute lambent_readout_scale: unexpected"),
+    (attribute("lambent_readout_scale", np.zeros(3)), "readout: scale must be"),
+]
+
+
+@pytest.mark.parametrize("index", range(len(BROKEN)))
+def test_broken_files_name_the_culprit(tmp_path: Path, index: int) -> None:
+    change, message = BROKEN[index]
+    path = tmp_path / "broken.net"
+    save_netx(example(), path)
+    with h5py.File(path, "r+") as h5:
+        change(h5)
+    if message:
+        with pytest.raises(ValueError, match=rf"broken\.net: ({message})"):
+            load_netx(path)
+    else:
+        load_netx(path)
+
+
+def test_not_a_netx_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    with pytest.raises(FileNotFoundError, match=r"a\.net"):
+        load_netx(path)
+    for content in (b"", b"hello", b"\x89HDF\r\n\x1a\n"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.net: no HDF5 file, or damaged"):
+            load_netx(path)
+    with h5py.File(path, "w"):
+        pass
+    with pytest.raises(ValueError, match="layer: missing"):
+        load_netx(path)
+
+
+def test_a_claim_of_absurd_size_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    save_netx(example(), path)
+    with h5py.File(path, "r+") as h5:
+        n = 1 << 20
+        put("layer/0/shape", np.array([n]))(h5)
+        for name in ("inFeatures", "weight", "delay"):
+            del h5[f"layer/1/{name}"]
+        del h5["layer/1/shape"], h5["layer/1/outFeatures"]
+        h5["layer/1/shape"] = np.array([n])
+        h5.create_dataset("layer/1/weight", (n, n), np.float32, chunks=(64, 64))
+    with pytest.raises(ValueError, match="layer/1/weight: absurd or empty"):
+        load_netx(path)
+
+
+def test_damaged_files_never_crash_and_never_lie(tmp_path: Path) -> None:
+    """Bytes overwritten, zeroed or cut off: an error, or the network that was saved."""
+    original, path = tmp_path / "original.net", tmp_path / "damaged.net"
+    network = example()
+    save_netx(network, original)
+    content = original.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for trial in range(150):
+        damaged = bytearray(content)
+        if trial % 3 == 0:
+            del damaged[rng.integers(len(content)) :]
+        else:
+            for at in rng.integers(0, len(content), rng.integers(1, 20)):
+                damaged[at] = rng.integers(256) if trial % 3 == 1 else 0
+        path.write_bytes(damaged)
+        try:
+            loaded = load_netx(path)
+        except ValueError as error:
+            assert "damaged.net" in str(error)
+            refused += 1
+        else:
+            assert [x.n_out for x in loaded.layers] == [4, 3]
+            for a, b in zip(loaded.layers, network.layers, strict=True):
+                np.testing.assert_array_equal(a.weight, b.weight)
+    assert refused > 50
+
+
+@needs_recordings
+def test_damaged_files_of_lava_never_crash(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.net"
+    shutil.copyfile(ORACLE / "recurrent.net", path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        damaged = bytearray(content)
+        for at in rng.integers(0, 6000, 8):  # the head of the file, where its structure is
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            load_netx(path)
+        except ValueError as error:
+            assert "damaged.net" in str(error)

@@ -1,0 +1,256 @@
+"""The chip model against Lava's recordings and against a second implementation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loihi2_reference import (
+    LIMIT,
+    ORACLE,
+    RECORDINGS,
+    decayed,
+    needs_recordings,
+    random_layer,
+    run_layer_slowly,
+    wrapped,
+)
+
+from lambent import Events
+from lambent.hardware.loihi2 import Loihi2Layer, Loihi2Network, Readout, kernels, load_netx
+
+
+@needs_recordings
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_equals_lava(name: str) -> None:
+    network, recorded = load_netx(ORACLE / f"{name}.net"), np.load(ORACLE / f"{name}.npz")
+    run = network.run(recorded["input"][None])
+    for i in range(len(network.layers)):
+        np.testing.assert_array_equal(run.spikes[i][0], recorded[f"s_{i}"])
+        np.testing.assert_array_equal(run.current[i][0], recorded[f"u_{i}"])
+        np.testing.assert_array_equal(run.voltage[i][0], recorded[f"v_{i}"])
+
+
+@pytest.mark.parametrize("extreme", [False, True])
+@pytest.mark.parametrize("delay", ["none", "scalar", "in", "out", "synapse"])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_equals_second_implementation(recurrent: bool, delay: str, extreme: bool) -> None:
+    for seed, (n_in, n_out, rate) in enumerate([(1, 1, 0.9), (7, 5, 0.4), (40, 13, 0.02), (5, 5, 0.5)]):
+        layer = random_layer(seed, n_in, n_out, recurrent=recurrent, delay=delay, extreme=extreme)
+        spikes = (np.random.default_rng(seed).random((n_in, 90)) < rate).astype(np.int8)
+        run = Loihi2Network(n_in, [layer]).run(spikes[None])
+        expected = run_layer_slowly(layer, spikes)
+        for got, wanted in zip((run.spikes, run.current, run.voltage), expected, strict=True):
+            np.testing.assert_array_equal(got[0][0], wanted)
+
+
+def test_extreme_layers_do_wrap_and_clip() -> None:
+    layer = random_layer(2, 40, 13, extreme=True)
+    spikes = np.ones((1, 40, 200), np.int8)
+    run = Loihi2Network(40, [layer]).run(spikes)
+    assert (np.abs(np.diff(run.current[0].astype(np.int64))) > LIMIT).any()
+    assert (np.abs(run.voltage[0]) == LIMIT - 1).any()
+
+
+@given(x=st.integers(-LIMIT, LIMIT), decay=st.integers(0, 4096))
+@settings(deadline=None)
+def test_decay_rounds_toward_zero(x: int, decay: int) -> None:
+    assert kernels._decayed(np.int32(x), np.int32(4096 - decay)) == decayed(x, decay)
+
+
+@pytest.mark.parametrize(
+    ("before", "weight", "expected"),
+    [(LIMIT - 64, 1, LIMIT), (LIMIT - 64, 2, -LIMIT + 64), (-LIMIT + 128, -1, -LIMIT + 64), (-LIMIT + 64, -1, LIMIT)],
+)
+def test_current_at_the_edge(before: int, weight: int, expected: int) -> None:
+    """A current of exactly 2^23 stays; one step further, or exactly -2^23, turns over, as in Lava."""
+    assert wrapped(before + 64 * weight) == expected
+    n_ramp, sign = 4096, 1 if before > 0 else -1
+    left = (abs(before) // 64) % 32
+    weights = np.full((1, n_ramp + 2), 0)
+    weights[0, : abs(before) // 64 // 32] = 32 * sign
+    weights[0, n_ramp], weights[0, n_ramp + 1] = left * sign, weight
+    spikes = np.zeros((1, n_ramp + 2, 3), np.int8)
+    spikes[0, : n_ramp + 1, 0] = 1
+    spikes[0, n_ramp + 1, 1] = 1
+    layer = Loihi2Layer("layer/1", "dense", weights, v_decay=4096, v_th_mant=131072)
+    run = Loihi2Network(n_ramp + 2, [layer]).run(spikes)
+    assert run.current[0][0, 0].tolist() == [0, before, expected]
+
+
+def _network(seed: int = 0) -> Loihi2Network:
+    layers = [random_layer(seed, 30, 20, recurrent=True, delay="in"), random_layer(seed + 1, 20, 4)]
+    return Loihi2Network(30, layers, readout=Readout("mean", np.ones(4)))
+
+
+def _random_events(batch: int = 5, n_units: int = 30, duration: float = 60.0) -> Events:
+    generator = torch.Generator().manual_seed(3)
+    times, units = [], []
+    for b in range(batch):
+        n = 0 if b == 1 else 150
+        times.append((torch.rand(n, generator=generator) * duration).sort().values)
+        units.append(torch.randint(n_units, (n,), generator=generator))
+    return Events.from_lists(times, units, n_units, duration)
+
+
+@pytest.mark.parametrize("dt", [1.0, 0.7, 2.5])
+def test_events_equal_dense(dt: float) -> None:
+    events, network = _random_events(), _network()
+    network = Loihi2Network(30, network.layers, dt=dt)
+    dense = events.to_dense(dt).transpose(1, 2).to(torch.int32)
+    assert (dense > 1).any(), "no step with two spikes of a unit: the test shows less than it should"
+    a, b = network.run(events), network.run(dense)
+    c = network.run((dense > 0).numpy())
+    for name in ("spikes", "current", "voltage"):
+        for x, y, z in zip(getattr(a, name), getattr(b, name), getattr(c, name), strict=True):
+            np.testing.assert_array_equal(x, y)
+            np.testing.assert_array_equal(x, z)
+
+
+def test_batch_equals_one_by_one_and_threads_do_not_matter() -> None:
+    events, network = _random_events(), _network()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        together = network.run(events)
+        torch.set_num_threads(1)
+        alone = network.run(events)
+    finally:
+        torch.set_num_threads(before)
+    for i in range(2):
+        np.testing.assert_array_equal(together.voltage[i], alone.voltage[i])
+        np.testing.assert_array_equal(together.spikes[i], alone.spikes[i])
+        for b in range(len(events)):
+            np.testing.assert_array_equal(together.voltage[i][b], network.run(events[b]).voltage[i][0])
+    assert together.spikes[0].any()
+    assert together.spikes[0].shape == (5, 20, 60)
+
+
+def test_more_spikes_than_the_buffer_starts_with() -> None:
+    layer = Loihi2Layer("layer/1", "dense", np.full((6, 1), 5), bias=9, v_th_mant=1)
+    run = Loihi2Network(1, [layer]).run(np.zeros((1, 1, 500), np.int8))
+    assert run.spikes[0].all()
+
+
+def test_record_allocates_only_what_it_names() -> None:
+    run = _network().run(_random_events(), record=("voltage",))
+    assert run.spikes == ()
+    assert run.current == ()
+    assert [v.shape for v in run.voltage] == [(5, 20, 60), (5, 4, 60)]
+    assert _network().run(_random_events(), record=()).voltage == ()
+
+
+@pytest.mark.parametrize(
+    ("spikes", "record", "error", "message"),
+    [
+        (np.zeros((1, 30, 4)), (), TypeError, "integers or bool"),
+        (np.zeros((30, 4), np.int8), (), ValueError, r"\(batch, 30, steps\)"),
+        (np.zeros((1, 29, 4), np.int8), (), ValueError, r"\(batch, 30, steps\)"),
+        (np.zeros((1, 30, 0), np.int8), (), ValueError, r"\(batch, 30, steps\)"),
+        (np.full((1, 30, 4), -1), (), ValueError, "negative"),
+        (np.zeros((1, 30, 4), np.int8), ("u",), ValueError, "record must list"),
+        (np.zeros((1, 30, 4), np.int8), "spikes", ValueError, "record must list"),
+        (_random_events(n_units=31), (), ValueError, "31 units"),
+    ],
+)
+def test_refuses_bad_input(spikes: object, record: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        _network().run(spikes, record=record)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "conv"}, "layer/1/type: .*'conv'"),
+        ({"weight": np.zeros(3, int)}, "layer/1/weight: must be"),
+        ({"weight": np.full((3, 2), 300)}, "layer/1/weight: 300 is outside"),
+        ({"weight": np.array([[255, -1]] * 3)}, "layer/1/weight: 255 is outside -256 to 254"),
+        ({"weight": np.full((3, 2), -256)}, "layer/1/weight: -256 is outside -255 to 255"),
+        ({"weight_rec": np.zeros((3, 3), int)}, "layer/1/weight_rec: must be there for dense_rec"),
+        ({"kind": "dense_rec"}, "layer/1/weight_rec: must be there"),
+        ({"kind": "dense_rec", "weight_rec": np.zeros((3, 2), int)}, "layer/1/weight_rec: must be"),
+        ({"bias": np.zeros(2, int)}, "layer/1/bias: must be"),
+        ({"bias": 2**17}, "layer/1/bias: 131072 is outside"),
+        ({"delay": 63}, "layer/1/delay: 63 is outside"),
+        ({"delay": np.array([0, -1])}, "layer/1/delay: -1 is outside"),
+        ({"delay": np.zeros((2, 3), int)}, "layer/1/delay: must be"),
+        ({"i_decay": 4097}, "layer/1/neuron/iDecay: 4097 is outside"),
+        ({"v_decay": -1}, "layer/1/neuron/vDecay: -1 is outside"),
+        ({"v_th_mant": 131073}, "layer/1/neuron/vThMant: 131073 is outside"),
+    ],
+)
+def test_refuses_bad_layers(changes: dict, message: str) -> None:
+    values = {"name": "layer/1", "kind": "dense", "weight": np.ones((3, 2), int), **changes}
+    with pytest.raises(ValueError, match=message):
+        Loihi2Layer(**values)
+
+
+def test_refuses_floats() -> None:
+    with pytest.raises(TypeError, match="layer/1/weight: must be integers"):
+        Loihi2Layer("layer/1", "dense", np.ones((3, 2)))
+
+
+def test_refuses_layers_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="layer/1/weight: takes 20 inputs, but gets 21"):
+        Loihi2Network(30, [random_layer(0, 30, 21), random_layer(1, 20, 4)])
+    with pytest.raises(ValueError, match="at least one layer"):
+        Loihi2Network(30, [])
+    with pytest.raises(ValueError, match="dt must be"):
+        Loihi2Network(30, [random_layer(0, 30, 21)], dt=0.0)
+    with pytest.raises(ValueError, match="readout: scale for 3 units"):
+        Loihi2Network(30, [random_layer(0, 30, 21)], readout=Readout("mean", np.ones(3)))
+
+
+def test_layers_keep_their_own_read_only_copy() -> None:
+    weight = np.ones((3, 2), np.int32)
+    layer = Loihi2Layer("layer/1", "dense", weight)
+    weight[0, 0] = 7
+    assert layer.weight[0, 0] == 1
+    with pytest.raises(ValueError, match="read-only"):
+        layer.weight[0, 0] = 2
+
+
+@pytest.mark.parametrize("reduce", ["mean", "exp_mean", "max", "last", "none"])
+def test_readout_reductions(reduce: str) -> None:
+    voltage = np.random.default_rng(0).integers(-1000, 1000, (3, 4, 25))
+    scale = np.array([1.0, 2.0, 4.0, 8.0])
+    v = voltage / scale[:, None]
+    n = np.arange(25)
+    expected = {
+        "mean": v.sum(2) / 25,
+        "exp_mean": (v * np.exp(-n / 25)).sum(2) / 25,
+        "max": v.max(2),
+        "last": v[:, :, 24],
+        "none": v.transpose(0, 2, 1),
+    }[reduce]
+    np.testing.assert_allclose(Readout(reduce, scale).logits(voltage), expected, rtol=1e-12)
+
+
+def test_logits_in_chunks() -> None:
+    network, events = _network(), _random_events()
+    whole = network.readout.logits(network.run(events).voltage[-1])
+    for chunk in (1, 2, 64):
+        np.testing.assert_array_equal(network.logits(events, chunk=chunk), whole)
+    dense = (events.to_dense(1.0) > 0).transpose(1, 2)
+    np.testing.assert_array_equal(network.logits(dense, chunk=3), whole)
+    with pytest.raises(ValueError, match="no readout"):
+        Loihi2Network(30, network.layers).logits(events)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sum", np.ones(2)), "reduce must be one of"),
+        (("mean", np.array([1.0, 0.0])), "scale must be"),
+        (("mean", np.array([1.0, np.nan])), "scale must be"),
+        (("mean", 1.0), "scale must be"),
+        (("mean", np.ones(2), ("a",)), "1 labels for 2"),
+    ],
+)
+def test_refuses_bad_readouts(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Readout(*arguments)
+    with pytest.raises(ValueError, match="voltage must be"):
+        Readout("mean", np.ones(2)).logits(np.zeros((1, 3, 5)))
