@@ -1,0 +1,108 @@
+"""Losses on readouts, spike times and spike counts, and the rate regulariser.
+
+All are plain tensor code: gradients reach the layers through voltages, `Events.times` and `Events.counts()`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lambent.events import Events
+
+
+def readout_cross_entropy(logits: Tensor, labels: Tensor, scale: float = 1.0, label_smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of a readout.
+
+    Args:
+        logits: (batch, classes), or (batch, steps, classes) for reduce="none": the mean of the steps' losses.
+        labels: (batch,) int64.
+        scale: factor on the logits. Reduced voltages are small numbers (tenths of a threshold); a factor of
+            about 30 lets a softmax decide.
+        label_smoothing: as `torch.nn.functional.cross_entropy`.
+
+    Raises:
+        ValueError: wrong shapes, or a label without a logit.
+    """
+    if logits.ndim not in (2, 3):
+        raise ValueError(f"logits must be (batch, classes) or (batch, steps, classes), got {tuple(logits.shape)}")
+    _check_labels(labels, len(logits), logits.shape[-1])
+    if logits.ndim == 3:
+        labels = labels.unsqueeze(1).expand(-1, logits.shape[1]).reshape(-1)
+    return F.cross_entropy(scale * logits.flatten(0, -2), labels, label_smoothing=label_smoothing)
+
+
+def first_spike_times(events: Events) -> Tensor:
+    """Time of each unit's first spike [ms], (batch, n_units); the duration for a unit that stayed silent.
+
+    A first spike hands its gradient to that spike's time. A silent unit has the gradient
+    d time / d count = -duration: to come earlier it must first spike, and a layer passes that on to the
+    weights at the unit's highest voltage (see `lambent.LIF`).
+    """
+    latest = events.times.new_full((len(events) * events.n_units,), events.duration)
+    index = events.samples() * events.n_units + events.units
+    first = latest.scatter_reduce(0, index, events.times, "amin").view(len(events), events.n_units)
+    counts = events.counts()
+    return torch.where(counts == 0, first - events.duration * (counts - counts.detach()), first)
+
+
+def first_spike_cross_entropy(
+    events: Events, labels: Tensor, tau: float = 5.0, alpha: float = 0.0, tau_alpha: float = 50.0
+) -> Tensor:
+    """Time-to-first-spike cross-entropy: the unit of the right class should spike first.
+
+        mean over the batch of  -log softmax(-t / tau)[label] + alpha (exp(t[label] / tau_alpha) - 1)
+
+    Wunderlich & Pehle 2021, eq. 11 and Methods. Silent units count as in `first_spike_times`.
+
+    Args:
+        events: the output layer's spikes; unit c stands for class c.
+        labels: (batch,) int64.
+        tau: how sharply times are told apart [ms].
+        alpha, tau_alpha: weight and time constant [ms] of the push to spike early.
+
+    Raises:
+        ValueError: a label without a unit, or a time constant that is not positive.
+    """
+    if not (tau > 0 and tau_alpha > 0):
+        raise ValueError(f"tau and tau_alpha must be positive, got {tau} and {tau_alpha}")
+    _check_labels(labels, len(events), events.n_units)
+    times = first_spike_times(events)
+    loss = F.cross_entropy(-times / tau, labels)
+    if alpha:
+        right = times.gather(1, labels.unsqueeze(1))
+        loss = loss + alpha * torch.expm1(right / tau_alpha).mean()
+    return loss
+
+
+def count_cross_entropy(events: Events, labels: Tensor, scale: float = 1.0) -> Tensor:
+    """Cross-entropy with `scale` times the spike counts as logits: the right unit should spike most.
+
+    Raises:
+        ValueError: a label without a unit.
+    """
+    _check_labels(labels, len(events), events.n_units)
+    return F.cross_entropy(scale * events.counts(), labels)
+
+
+def rate_penalty(events: Events, lower: float = 0.0, upper: float = float("inf")) -> Tensor:
+    """How far the units' mean spike counts lie outside [lower, upper]: mean over units of the distance squared.
+
+    Counts are averaged over the batch (Nowotny, Turner & Knight 2024). Units below `lower` are pulled up, at
+    their spikes and, in samples in which they are silent, at their highest voltage: silent units revive.
+
+    Raises:
+        ValueError: the bounds are negative or not in order.
+    """
+    if not 0 <= lower <= upper:
+        raise ValueError(f"need 0 <= lower <= upper, got {lower} and {upper}")
+    mean = events.counts().mean(0)
+    return ((lower - mean).clamp(min=0) ** 2 + (mean - upper).clamp(min=0) ** 2).mean()
+
+
+def _check_labels(labels: Tensor, batch: int, classes: int) -> None:
+    if labels.shape != (batch,):
+        raise ValueError(f"labels must have shape ({batch},), got {tuple(labels.shape)}")
+    if batch and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"labels must lie in [0, {classes}), got {int(labels.min())} to {int(labels.max())}")

@@ -11,13 +11,16 @@ H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowErr
 """What h5py raises on damaged files."""
 
 _MAX_VALUES = 1 << 28  # in one dataset; a file that claims more is broken
+_MAX_TEXT = 256  # bytes of a string
 
 
 def read_text(h5: h5py.File, where: str) -> str:
     """A string, stored in any of HDF5's ways, alone or as the one entry of a vector."""
     dataset = _dataset(h5, where)
-    if dataset.size != 1 or not (dataset.dtype.kind == "S" or h5py.check_string_dtype(dataset.dtype)):
+    if dataset.size != 1 or not h5py.check_string_dtype(dataset.dtype) or dataset.dtype.itemsize > _MAX_TEXT:
         raise ValueError(f"{where}: must be one string, got {dataset.dtype} of shape {dataset.shape}")
+    if dataset.dtype.kind == "O" and _claimed_length(h5, dataset) > _MAX_TEXT:
+        raise ValueError(f"{where}: damaged (claims to be a very long string)")
     value = _values(dataset, where).reshape(-1)[0]
     try:
         return value.decode("ascii") if isinstance(value, bytes) else str(value)
@@ -104,6 +107,16 @@ def _values(dataset: h5py.Dataset, where: str) -> np.ndarray:
         return np.asarray(dataset[()])
     except H5_ERRORS as error:
         raise ValueError(f"{where}: damaged ({error})") from error
+
+
+def _claimed_length(h5: h5py.File, dataset: h5py.Dataset) -> int:
+    """Bytes of a string of variable length, as its descriptor in the file says; HDF5 would allocate them."""
+    offset = dataset.id.get_offset()
+    if offset is None:
+        return 0
+    with open(h5.filename, "rb") as file:
+        file.seek(offset)
+        return int.from_bytes(file.read(4), "little")
 
 
 def _to_int64(values: np.ndarray, where: str) -> np.ndarray:

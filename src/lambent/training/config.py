@@ -1,0 +1,126 @@
+"""The settings of a training run: one flat TOML file, whose keys are also the command line's options."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lambent.layers.readout import REDUCTIONS
+
+
+def _key(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a training run does, next to its data.
+
+    The defaults are the recipe for spoken words of about a second in 1 ms steps; `benchmarks/spoken_digits.py`
+    shows what each part of it brings.
+
+    Raises:
+        ValueError: a value is out of range; names the key.
+    """
+
+    # network
+    hidden: int = _key(256, "units in each hidden layer")
+    layers: int = _key(1, "number of hidden layers")
+    recurrent: bool = _key(True, "connect the units of a hidden layer among themselves")
+    dt: float = _key(1.0, "time step [ms]")
+    duration: float = _key(0.0, "length of a sample [ms]; 0: that of the training data")
+    tau_mem: float = _key(20.0, "membrane time constant [ms]")
+    tau_syn: float = _key(5.0, "synaptic time constant [ms]")
+    tau_spread: float = _key(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
+    reset: str = _key("zero", "what a spike does to the voltage: zero or subtract")
+    delay: float = _key(0.0, "initial input delays are uniform in [0, delay] ms; 0: no delays")
+    readout_tau_mem: float = _key(20.0, "membrane time constant of the readout [ms]")
+    readout_tau_syn: float = _key(5.0, "synaptic time constant of the readout [ms]")
+    reduce: str = _key("exp_mean", "how the readout's voltages become scores: mean, exp_mean, max or last")
+    initial_spikes: float = _key(10.0, "spikes per unit and sample to which the initial weights are scaled")
+    # optimisation
+    epochs: int = _key(100, "passes over the training data")
+    batch_size: int = _key(32, "samples per step")
+    lr: float = _key(2e-3, "learning rate of weights (Adam), at its highest")
+    lr_tau: float = _key(0.1, "learning rate of hidden time constants [ms]; 0: they stay fixed")
+    lr_delay: float = _key(0.1, "learning rate of delays [ms]; 0: they stay fixed")
+    schedule: str = _key("cosine", "course of the learning rates: cosine (to 0) or constant")
+    warmup: float = _key(0.0, "epochs over which the learning rates rise from 0")
+    weight_decay: float = _key(0.0, "decoupled weight decay (AdamW)")
+    clip: float = _key(1.0, "largest norm of the gradient; longer ones, from spikes that graze threshold, are cut")
+    logit_scale: float = _key(30.0, "factor on the readout before the softmax")
+    label_smoothing: float = _key(0.0, "label smoothing of the cross-entropy")
+    rate_strength: float = _key(0.1, "weight of the rate penalty")
+    rate_lower: float = _key(2.0, "mean spikes per unit and sample below which units are pulled up")
+    rate_upper: float = _key(14.0, "mean spikes per unit and sample above which units are held down")
+    # augmentation
+    shift: int = _key(10, "shift of all channels of a sample, up to this many either way")
+    shift_time: float = _key(0.0, "shift of a sample in time, up to this many ms either way")
+    jitter: float = _key(0.0, "standard deviation of the jitter of each spike [ms]")
+    dilate: float = _key(0.0, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
+    drop: float = _key(0.0, "share of spikes removed")
+    blend: float = _key(0.5, "share of samples blended with another of their class")
+    # procedure
+    valid: float = _key(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
+    patience: int = _key(0, "stop after this many epochs without a better validation accuracy; 0: never")
+    seed: int = _key(0, "seed of everything random")
+    threads: int = _key(0, "threads; 0: one per core")
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            wanted = type(f.default)
+            if wanted is float and type(value) is int:
+                object.__setattr__(self, f.name, float(value))
+            elif type(value) is not wanted:
+                raise ValueError(f"{f.name} must be a {wanted.__name__}, got {value!r}")
+        for name in ("hidden", "layers", "epochs", "batch_size"):
+            self._need(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
+                     "clip", "logit_scale"):  # fmt: skip
+            self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
+        for name in ("duration", "tau_spread", "delay", "lr_tau", "lr_delay", "warmup", "weight_decay",
+                     "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate", "patience",
+                     "seed", "threads"):  # fmt: skip
+            self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
+        for name in ("drop", "blend", "valid", "label_smoothing"):
+            self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
+        self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
+        self._need("reset", self.reset in ("zero", "subtract"), "zero or subtract")
+        self._need("reduce", self.reduce in REDUCTIONS and self.reduce != "none", "mean, exp_mean, max or last")
+        self._need("schedule", self.schedule in ("cosine", "constant"), "cosine or constant")
+
+    def _need(self, name: str, good: bool, what: str) -> None:
+        if not good:
+            raise ValueError(f"{name} must be {what}, got {getattr(self, name)!r}")
+
+    def to_toml(self) -> str:
+        """The settings as TOML, each with its explanation."""
+        lines = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            text = f'"{value}"' if isinstance(value, str) else str(value).lower() if value is not None else ""
+            lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Config:
+        """Read a TOML file; keys left out have their defaults.
+
+        Raises:
+            ValueError: no TOML, an unknown key, or a bad value; names the file.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not a TOML file: {error}") from error
+        known = {f.name for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise ValueError(f"{path}: unknown key {key!r}; the keys are {', '.join(sorted(known))}")
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error

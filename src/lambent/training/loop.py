@@ -1,0 +1,298 @@
+"""The training loop: `train` fits the model of a `Config`, writing its run folder as it goes."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lambent.data import SpikeDataset, augment
+from lambent.events import Events
+from lambent.layers import LIF
+from lambent.losses import rate_penalty, readout_cross_entropy
+from lambent.training.config import Config
+from lambent.training.model import build_model, calibrate
+from lambent.training.run import Run
+
+EVALUATION_BATCH = 100
+
+
+class Watcher(Protocol):
+    """What `train` reports to; see `lambent.training.progress`."""
+
+    def batch(self, epoch: int, done: int, of: int, metrics: dict[str, float]) -> None:
+        """A batch is done; `metrics` are the epoch's so far."""
+
+    def epoch(self, metrics: dict[str, float]) -> None:
+        """An epoch is done."""
+
+
+@dataclass
+class State:
+    """Where a run is. Randomness is a function of (seed, epoch, batch), so this is all it takes to go on."""
+
+    epoch: int = 0
+    batch: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+
+def generator(seed: int, *where: int) -> torch.Generator:
+    """A random generator for one place in a run."""
+    word = np.random.SeedSequence([seed, *where]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(word >> 1))
+
+
+def augmentation(config: Config, data: SpikeDataset) -> augment.Compose:
+    """The augmentations that `config` asks for."""
+    steps: list[Any] = []
+    if config.blend:
+        steps.append(augment.Blend(data, config.blend))
+    if config.dilate:
+        steps.append(augment.Dilate(1 / (1 + config.dilate), 1 + config.dilate))
+    if config.shift:
+        steps.append(augment.ShiftChannels(config.shift))
+    if config.shift_time:
+        steps.append(augment.ShiftTime(config.shift_time))
+    if config.jitter:
+        steps.append(augment.JitterTimes(config.jitter))
+    if config.drop:
+        steps.append(augment.Drop(config.drop))
+    return augment.Compose(steps)
+
+
+def forward(model: nn.Sequential, events: Events) -> tuple[Tensor, list[Events]]:
+    """The model's output and the events that each of its spiking layers emitted."""
+    hidden = []
+    x: Any = events
+    for layer in model:
+        x = layer(x)
+        if isinstance(x, Events):
+            hidden.append(x)
+    return x, hidden
+
+
+@torch.no_grad()
+def predict(model: nn.Sequential, data: SpikeDataset) -> tuple[Tensor, Tensor]:
+    """Class scores (n, classes) and labels (n,) of a whole data set."""
+    parts = [(model(events), labels) for events, labels in data.batches(EVALUATION_BATCH)]
+    scores, labels = zip(*parts, strict=True)
+    return torch.cat(scores), torch.cat(labels)
+
+
+class Trainer:
+    """Model, optimiser and state of a run.
+
+    Args:
+        config: the settings.
+        data: training samples.
+        valid: samples that choose the best epoch, or None: the last epoch is the best.
+        n_classes: number of classes.
+    """
+
+    def __init__(self, config: Config, data: SpikeDataset, valid: SpikeDataset | None, n_classes: int) -> None:
+        self.config, self.data, self.valid = config, data, valid
+        self.model = build_model(config, data.n_units, n_classes)
+        self.augment = augmentation(config, data)
+        self.batches = math.ceil(len(data) / config.batch_size)
+        self.state = State()
+        groups = {"weight": config.lr, "tau": config.lr_tau, "delay": config.lr_delay}
+        members: dict[str, list[nn.Parameter]] = {name: [] for name in groups}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                members[next(g for g in groups if g in name)].append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": members[g], "base": lr, "weight_decay": config.weight_decay if g == "weight" else 0.0}
+                for g, lr in groups.items()
+                if members[g]
+            ],
+            lr=config.lr,
+        )
+
+    def start(self) -> None:
+        """Scale the initial weights to the data."""
+        chosen = torch.randperm(len(self.data), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
+        calibrate(self.model, self.data.batch(chosen)[0], self.config.initial_spikes)
+
+    def rate(self) -> float:
+        """The factor of the schedule on the learning rates, from how much of the run is done."""
+        done = self.state.epoch + self.state.batch / self.batches
+        rise = min(1.0, (done + 1 / self.batches) / self.config.warmup) if self.config.warmup else 1.0
+        if self.config.schedule == "constant":
+            return rise
+        return rise * 0.5 * (1 + math.cos(math.pi * done / self.config.epochs))
+
+    def step(self, events: Events, labels: Tensor) -> dict[str, float]:
+        """One optimiser step; returns sums over the batch."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * self.rate()
+        scores, hidden = forward(self.model, events)
+        loss = readout_cross_entropy(scores, labels, config.logit_scale, config.label_smoothing)
+        penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper) for h in hidden)
+        self.optimizer.zero_grad()
+        (loss + config.rate_strength * penalty).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        self.optimizer.step()
+        for layer in self.model:
+            layer.constrain_()  # type: ignore[operator]
+        counts = torch.cat([h.counts().detach() for h in hidden], 1)
+        n = len(labels)
+        return {
+            "samples": n,
+            "loss": loss.item() * n,
+            "correct": (scores.argmax(1) == labels).sum().item(),
+            "spikes": counts.mean().item() * n,
+            "silent": (counts == 0).all(0).float().mean().item() * n,
+        }
+
+    def run_epoch(self, watcher: Watcher, stopping: Stop) -> dict[str, float] | None:
+        """Finish the current epoch and return its metrics, or None if asked to stop before."""
+        state, config = self.state, self.config
+        order = torch.randperm(len(self.data), generator=generator(config.seed, 1, state.epoch))
+        self.model.train()
+        while state.batch < self.batches:
+            start = time.perf_counter()
+            chosen = order[state.batch * config.batch_size : (state.batch + 1) * config.batch_size]
+            events, labels = self.data.batch(chosen)
+            events = self.augment(events, labels, generator(config.seed, 2, state.epoch, state.batch))
+            sums = self.step(events, labels) | {"seconds": time.perf_counter() - start}
+            state.sums = {k: state.sums.get(k, 0.0) + v for k, v in sums.items()}
+            state.batch += 1
+            watcher.batch(state.epoch, state.batch, self.batches, means(state.sums))
+            if stopping.asked:
+                return None
+        metrics = {"epoch": state.epoch + 1} | means(state.sums) | {"lr": config.lr * self.rate()}
+        state.seconds += state.sums["seconds"]
+        state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
+        return metrics
+
+    def validate(self) -> dict[str, float]:
+        """Loss and accuracy on the validation samples; nothing without any."""
+        if self.valid is None:
+            return {}
+        self.model.eval()
+        scores, labels = predict(self.model, self.valid)
+        return {
+            "val_loss": readout_cross_entropy(scores, labels, self.config.logit_scale).item(),
+            "val_accuracy": (scores.argmax(1) == labels).double().mean().item(),
+        }
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Everything needed to go on, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "state": vars(self.state),
+        }
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take up a `checkpoint`."""
+        self.model.load_state_dict(checkpoint["model"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.state = State(**checkpoint["state"])
+
+
+def means(sums: dict[str, float]) -> dict[str, float]:
+    """An epoch's metrics from its sums."""
+    n = sums["samples"]
+    return {
+        "loss": sums["loss"] / n,
+        "accuracy": sums["correct"] / n,
+        "spikes_per_unit": sums["spikes"] / n,
+        "silent": sums["silent"] / n,
+        "samples_per_s": n / sums["seconds"],
+        "seconds": sums["seconds"],
+    }
+
+
+class Stop:
+    """Whether somebody asked to stop."""
+
+    asked = False
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Stop]:
+    """Turn the first Ctrl-C into a request to stop after the current batch; a second one interrupts at once."""
+    stop = Stop()
+
+    def ask(*_: Any) -> None:
+        stop.asked = True
+        signal.signal(signal.SIGINT, previous)
+
+    try:
+        previous = signal.signal(signal.SIGINT, ask)
+    except ValueError:  # not in the main thread: nobody can press Ctrl-C
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def train(
+    run: Run, config: Config, data: SpikeDataset, watcher: Watcher, *, facts: dict[str, Any], resume: bool = False
+) -> bool:
+    """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
+
+    A resumed run continues bit for bit: same weights as if it had never stopped.
+
+    Args:
+        facts: what run.json should say of the data.
+        resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
+
+    Raises:
+        FileNotFoundError: nothing to resume.
+        ValueError: the data cannot be trained on.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    valid = None
+    if config.valid:
+        data, valid = data.split(config.valid, seed=config.seed)
+    trainer = Trainer(config, data, valid, len(facts["class_names"]))
+    if resume:
+        trainer.restore(run.load("checkpoint.pt"))
+    else:
+        run.create(config, facts)
+        trainer.start()
+    state = trainer.state
+    with stop_on_interrupt() as stop:
+        while state.epoch < config.epochs:
+            metrics = trainer.run_epoch(watcher, stop)
+            if metrics is None:
+                run.save("checkpoint.pt", trainer.checkpoint())
+                return False
+            metrics |= trainer.validate()
+            accuracy = metrics.get("val_accuracy", state.best_accuracy)
+            if accuracy >= state.best_accuracy:  # of equals the later: more training
+                state.best_accuracy, state.best_epoch = accuracy, state.epoch
+                run.save("best.pt", trainer.model.state_dict())
+            _record(run, metrics)
+            run.save("checkpoint.pt", trainer.checkpoint())
+            watcher.epoch(metrics)
+            if config.patience and state.epoch - state.best_epoch >= config.patience:
+                break
+            if stop.asked and state.epoch < config.epochs:
+                return False
+    return True
+
+
+def _record(run: Run, metrics: dict[str, float]) -> None:
+    """Append an epoch to metrics.jsonl, dropping lines of epochs that are done again after a crash."""
+    earlier = [m for m in run.metrics() if m["epoch"] < metrics["epoch"]]
+    run.write_text("metrics.jsonl", "".join(json.dumps(m) + "\n" for m in [*earlier, metrics]))

@@ -1,0 +1,77 @@
+"""What a training run shows while it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def _line(metrics: dict[str, float]) -> str:
+    text = (
+        f"loss {metrics['loss']:.3f}  accuracy {100 * metrics['accuracy']:5.1f} %  "
+        f"{metrics['spikes_per_unit']:.1f} spikes/unit  {100 * metrics['silent']:.0f} % silent  "
+        f"{metrics['samples_per_s']:.0f} samples/s"
+    )
+    if "val_accuracy" in metrics:
+        text += f"  validation {100 * metrics['val_accuracy']:.1f} %"
+    return text
+
+
+class RichWatcher:
+    """A bar for the whole run, with the current epoch's figures, and a line per finished epoch."""
+
+    def __init__(self, console: Console, epochs: int, done: int = 0) -> None:
+        self.console, self.epochs = console, epochs
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            transient=True,
+        )
+        self.task = self.bar.add_task("epoch", total=epochs, completed=done, figures="compiling ...")
+
+    def __enter__(self) -> RichWatcher:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: Any, trace: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def batch(self, epoch: int, done: int, of: int, metrics: dict[str, float]) -> None:
+        """See `loop.Watcher`."""
+        self.bar.update(self.task, completed=epoch + done / of, figures=_line(metrics))
+
+    def epoch(self, metrics: dict[str, float]) -> None:
+        """See `loop.Watcher`."""
+        self.console.print(f"epoch {int(metrics['epoch']):{len(str(self.epochs))}}/{self.epochs}  {_line(metrics)}")
+
+
+class TensorBoardWatcher:
+    """Hands each epoch on to another watcher and writes it as TensorBoard events.
+
+    Raises:
+        ImportError: tensorboard is not installed; says how to install it.
+    """
+
+    def __init__(self, watcher: Any, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ImportError("TensorBoard logs need tensorboard: pip install 'lambent[tensorboard]'") from error
+        self.watcher, self.writer = watcher, SummaryWriter(str(folder))
+        self.batch = watcher.batch
+
+    def epoch(self, metrics: dict[str, float]) -> None:
+        """See `loop.Watcher`."""
+        for name, value in metrics.items():
+            if name != "epoch":
+                self.writer.add_scalar(name, value, int(metrics["epoch"]))
+        self.writer.flush()
+        self.watcher.epoch(metrics)

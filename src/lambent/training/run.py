@@ -1,0 +1,136 @@
+"""The folder of a training run: what lies in it and how it gets there whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lambent.training.config import Config
+from lambent.training.model import build_model
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place once written, so that no half file is ever seen."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+class Run:
+    """A run folder.
+
+    config.toml      the settings
+    run.json         data files, classes, units, duration, versions
+    metrics.jsonl    one line per epoch
+    checkpoint.pt    the state to resume from
+    best.pt          the model of the best epoch so far
+    NAME.net         the exported network, named like the folder
+    evaluation.npz   the last evaluation, for the report
+    report.html
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.name = self.folder.resolve().name
+
+    def path(self, name: str) -> Path:
+        """A file of the run."""
+        return self.folder / name
+
+    @property
+    def netx(self) -> Path:
+        """Where the exported network lies."""
+        return self.folder / f"{self.name}.net"
+
+    def exists(self) -> bool:
+        """Whether a training run was begun here."""
+        return self.path("config.toml").exists()
+
+    def create(self, config: Config, facts: dict[str, Any]) -> None:
+        """Begin a run: make the folder, write the settings and `facts`, drop what an older run left."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "evaluation.npz", "report.html", self.netx.name):
+            self.path(old).unlink(missing_ok=True)
+        self.write_text("config.toml", config.to_toml())
+        self.write_json("run.json", facts | {"versions": versions()})
+
+    def config(self) -> Config:
+        """The settings.
+
+        Raises:
+            FileNotFoundError: this is no run folder.
+        """
+        if not self.exists():
+            raise FileNotFoundError(f"{self.folder}: no training run here (config.toml is missing)")
+        return Config.from_toml(self.path("config.toml"))
+
+    def facts(self) -> dict[str, Any]:
+        """What run.json holds."""
+        return json.loads(self._need("run.json").read_text(encoding="utf-8"))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One dictionary per epoch so far."""
+        path = self.path("metrics.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def model(self) -> nn.Sequential:
+        """The model of the best epoch, in evaluation mode."""
+        facts = self.facts()
+        model = build_model(self.config(), facts["n_units"], len(facts["class_names"]))
+        model.load_state_dict(self.load("best.pt"))
+        return model.eval()
+
+    def load(self, name: str) -> Any:
+        """Read a file written by `save`.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing or damaged.
+        """
+        path = self._need(name)
+        try:
+            return torch.load(path, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{path}: damaged checkpoint: {error}") from error
+
+    def save(self, name: str, value: Any) -> None:
+        """Write tensors and plain values."""
+        self._write(name, lambda path: torch.save(value, path))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file."""
+        self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file."""
+        self.write_text(name, json.dumps(value, indent=1) + "\n")
+
+    def _write(self, name: str, write: Callable[[Path], Any]) -> None:
+        with replacing(self.path(name)) as path:
+            write(path)
+
+    def _need(self, name: str) -> Path:
+        path = self.path(name)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing; was the run trained to the end of an epoch?")
+        return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers."""
+    packages = ("lambent", "torch", "numpy", "numba", "scipy", "h5py")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
