@@ -12,7 +12,9 @@ from lambent.hardware.loihi2 import Loihi2Layer
 ORACLE = Path(__file__).resolve().parents[2] / ".." / "shared" / "oracle" / "lava"
 RECORDINGS = sorted(p.stem for p in ORACLE.glob("*.npz"))
 
-needs_recordings = pytest.mark.skipif(not RECORDINGS, reason="no recordings beside the checkout (shared/oracle)")
+needs_recordings = pytest.mark.skipif(
+    not RECORDINGS, reason="no recordings beside the checkout (shared/oracle)"
+)
 
 LIMIT = 2**23
 
@@ -31,7 +33,7 @@ def wrapped(x: int) -> int:
 
 
 def run_layer_slowly(layer: Loihi2Layer, spikes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spikes, current and voltage (n_out, steps) for `spikes` (n_in, steps), with Python's unbounded integers."""
+    """Spikes, current and voltage (n_out, steps) for `spikes` (n_in, steps), in unbounded integers."""
     steps, n_out = spikes.shape[1], layer.n_out
     out, current, voltage = (np.zeros((n_out, steps), np.int64) for _ in range(3))
     i_decay, v_decay, threshold = (

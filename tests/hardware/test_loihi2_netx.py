@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -35,7 +35,9 @@ def assert_same(a: Loihi2Network, b: Loihi2Network) -> None:
 
 def example() -> Loihi2Network:
     layers = [random_layer(0, 6, 4, recurrent=True, delay="synapse"), random_layer(1, 4, 3)]
-    return Loihi2Network(6, layers, dt=0.5, readout=Readout("exp_mean", np.array([1.5, 2, 3]), ("a", "b", "ç")))
+    return Loihi2Network(
+        6, layers, dt=0.5, readout=Readout("exp_mean", np.array([1.5, 2, 3]), ("a", "b", "ç"))
+    )
 
 
 @given(
@@ -49,12 +51,18 @@ def example() -> Loihi2Network:
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip(
-    tmp_path: Path, sizes: list[int], recurrent: bool, delay: str, extreme: bool, dt: float, reduce: str | None,
+    tmp_path: Path,
+    sizes: list[int],
+    recurrent: bool,
+    delay: str,
+    extreme: bool,
+    dt: float,
+    reduce: str | None,
     seed: int,
-) -> None:  # fmt: skip
+) -> None:
     layers = [
         random_layer(seed + i, a, b, recurrent=recurrent, delay=delay, extreme=extreme)
-        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for i, (a, b) in enumerate(pairwise(sizes))
     ]
     readout = None
     if reduce is not None:
@@ -170,11 +178,14 @@ BROKEN = [
     (put("layer/1/type", "conv"), "layer/1/type: layers of type 'conv' are not supported"),
     (put("layer/1/type", b"\xff"), "layer/1/type: is no ASCII text"),
     (put("layer/1/type", 3), "layer/1/type: must be one string"),
-    (put("layer/1/type", "dense"), ""),  # weight_rec is then an unused dataset
+    (put("layer/1/type", "dense"), "layer/1/weight_rec: has no meaning"),
     (put("layer/2/type", "dense_rec"), "layer/2/weight_rec: missing"),
     (drop("layer/1/weight"), "layer/1/weight: missing"),
     (weight_of_complex_numbers, "layer/1/weight: must be a dataset"),
-    (put("layer/1/weight", np.zeros((6, 4), np.float32)), r"layer/1/weight: must be \(4, 6\), got shape \(6, 4\)"),
+    (
+        put("layer/1/weight", np.zeros((6, 4), np.float32)),
+        r"layer/1/weight: must be \(4, 6\), got shape \(6, 4\)",
+    ),
     (put("layer/1/weight", NAN), "layer/1/weight: holds NaN"),
     (put("layer/1/weight", np.full((4, 6), 1e30)), "layer/1/weight: values are out of range"),
     (put("layer/1/weight", np.full((4, 6), 300.0)), "layer/1/weight: 300 is outside"),
@@ -199,7 +210,12 @@ BROKEN = [
     (put("layer/2/shape", np.array([4])), "layer/2/outFeatures: says 3"),
     (attribute("lambent_dt", "fast"), "attribute lambent_dt: unexpected"),
     (attribute("lambent_dt", -1.0), "dt must be positive"),
-    (attribute("lambent_readout_reduce", "sum"), "readout: reduce must be one of"),
+    (attribute("lambent_readout_reduce", np.bytes_("sum")), "readout: reduce must be one of"),
+    (attribute("lambent_readout_reduce", "mean"), "attribute lambent_readout_reduce: unexpected object"),
+    (
+        attribute("lambent_readout_labels", np.array([b"a", b"b", b"\xff"])),
+        "attribute lambent_readout_labels: is no text",
+    ),
     (attribute("lambent_readout_scale", np.ones(2)), "attribute lambent_readout_scale: unexpected"),
     (attribute("lambent_readout_scale", np.zeros(3)), "readout: scale must be"),
 ]
@@ -212,10 +228,7 @@ def test_broken_files_name_the_culprit(tmp_path: Path, index: int) -> None:
     save_netx(example(), path)
     with h5py.File(path, "r+") as h5:
         change(h5)
-    if message:
-        with pytest.raises(ValueError, match=rf"broken\.net: ({message})"):
-            load_netx(path)
-    else:
+    with pytest.raises(ValueError, match=rf"broken\.net: {message}"):
         load_netx(path)
 
 
@@ -248,46 +261,49 @@ def test_a_claim_of_absurd_size_is_not_believed(tmp_path: Path) -> None:
         load_netx(path)
 
 
+def load_or_refuse(path: Path) -> Loihi2Network | None:
+    """The network, or None if the file is refused as it should be."""
+    try:
+        return load_netx(path)
+    except ValueError as error:
+        if not str(error).startswith(f"{path}: "):
+            raise AssertionError("the error does not name the file") from error
+        return None
+
+
+def damaged_copies(content: bytes, trials: int) -> Iterator[bytes]:
+    """Copies cut off, or with some bytes overwritten by zeros, ones or anything."""
+    rng = np.random.default_rng(0)
+    for trial in range(trials):
+        copy = bytearray(content)
+        if trial % 4 == 0:
+            del copy[rng.integers(len(content)) :]
+        else:
+            for at in rng.integers(0, len(content), rng.integers(1, 20)):
+                copy[at] = (0, rng.integers(256), 255)[trial % 4 - 1]
+        yield bytes(copy)
+
+
 def test_damaged_files_never_crash_and_never_lie(tmp_path: Path) -> None:
-    """Bytes overwritten, zeroed or cut off: an error, or the network that was saved."""
     original, path = tmp_path / "original.net", tmp_path / "damaged.net"
     network = example()
     save_netx(network, original)
-    content = original.read_bytes()
-    rng = np.random.default_rng(0)
     refused = 0
-    for trial in range(150):
-        damaged = bytearray(content)
-        if trial % 3 == 0:
-            del damaged[rng.integers(len(content)) :]
-        else:
-            for at in rng.integers(0, len(content), rng.integers(1, 20)):
-                damaged[at] = rng.integers(256) if trial % 3 == 1 else 0
-        path.write_bytes(damaged)
-        try:
-            loaded = load_netx(path)
-        except ValueError as error:
-            assert "damaged.net" in str(error)
-            refused += 1
-        else:
-            assert [x.n_out for x in loaded.layers] == [4, 3]
-            for a, b in zip(loaded.layers, network.layers, strict=True):
-                np.testing.assert_array_equal(a.weight, b.weight)
-    assert refused > 50
+    for copy in damaged_copies(original.read_bytes(), 300):
+        path.write_bytes(copy)
+        loaded = load_or_refuse(path)
+        refused += loaded is None
+        if loaded is not None:
+            assert_same(loaded, network)
+    assert refused > 150
 
 
 @needs_recordings
-def test_damaged_files_of_lava_never_crash(tmp_path: Path) -> None:
-    path = tmp_path / "damaged.net"
-    shutil.copyfile(ORACLE / "recurrent.net", path)
-    content = path.read_bytes()
-    rng = np.random.default_rng(1)
-    for _ in range(100):
-        damaged = bytearray(content)
-        for at in rng.integers(0, 6000, 8):  # the head of the file, where its structure is
-            damaged[at] = rng.integers(256)
-        path.write_bytes(damaged)
-        try:
-            load_netx(path)
-        except ValueError as error:
-            assert "damaged.net" in str(error)
+@pytest.mark.parametrize("name", ["bias", "recurrent", "delay_per_synapse"])
+def test_damaged_files_of_lava_never_crash(tmp_path: Path, name: str) -> None:
+    """Lava's files hold no checksums: a changed weight is a weight. But sizes must be right."""
+    content, path = (ORACLE / f"{name}.net").read_bytes(), tmp_path / "damaged.net"
+    for copy in damaged_copies(content, 200):
+        path.write_bytes(copy)
+        loaded = load_or_refuse(path)
+        assert loaded is None or [layer.n_out for layer in loaded.layers] == [24, 8]

@@ -62,7 +62,12 @@ def test_decay_rounds_toward_zero(x: int, decay: int) -> None:
 
 @pytest.mark.parametrize(
     ("before", "weight", "expected"),
-    [(LIMIT - 64, 1, LIMIT), (LIMIT - 64, 2, -LIMIT + 64), (-LIMIT + 128, -1, -LIMIT + 64), (-LIMIT + 64, -1, LIMIT)],
+    [
+        (LIMIT - 64, 1, LIMIT),
+        (LIMIT - 64, 2, -LIMIT + 64),
+        (-LIMIT + 128, -1, -LIMIT + 64),
+        (-LIMIT + 64, -1, LIMIT),
+    ],
 )
 def test_current_at_the_edge(before: int, weight: int, expected: int) -> None:
     """A current of exactly 2^23 stays; one step further, or exactly -2^23, turns over, as in Lava."""

@@ -77,13 +77,19 @@ def _array(x: Tensor | None, like: Tensor | None = None) -> np.ndarray:
     return np.ascontiguousarray((x if like is None else x.to(like.dtype)).numpy())
 
 
-def _delays(delay: Tensor | None, dt: float) -> np.ndarray:
-    """Delays [ms] as whole steps."""
-    return _array(None if delay is None else torch.round(delay.detach() / dt).to(torch.int32))
+def _reach(delay: Tensor | None, sources: int, dt: float) -> np.ndarray:
+    """Where spikes arrive in the kernels' ring: delay in whole steps * number of targets + target.
+
+    Unsigned, since Numba checks whether a signed index counts from the end. Empty rows without delays.
+    """
+    if delay is None:
+        return np.empty((sources, 0), np.uint32)
+    size = delay.shape[1]
+    return (np.rint(_array(delay) / dt) * size + np.arange(size)).astype(np.uint32)
 
 
-def _rows(*delays: np.ndarray) -> int:
-    return 1 + max((int(d.max()) for d in delays if d.size), default=0)
+def _rows(size: int, *reaches: np.ndarray) -> int:
+    return 1 + max((int(r.max()) // size for r in reaches if r.size), default=0)
 
 
 def _sum(parts: np.ndarray) -> Tensor:
@@ -101,13 +107,12 @@ def lif_forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of one LIF layer: times, counts, units, offsets, and for the adjoint steps, slopes, peak steps."""
     batch, size = len(offsets) - 1, weight.shape[1]
-    in_delay, own_delay = _delays(delay, dt), _delays(recurrent_delay, dt)
-    rows = _rows(in_delay, own_delay)
+    reach, own_reach = _reach(delay, len(weight), dt), _reach(recurrent_delay, size, dt)
     counts = np.zeros((batch, size), _array(weight).dtype)
     peak_step = np.zeros((batch, size), np.int32)
     args = (
-        _array(steps), _array(units), _array(offsets), _array(weight), in_delay, _array(recurrent, weight),
-        own_delay, rows, *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)),
+        _array(steps), _array(units), _array(offsets), _array(weight), reach, _array(recurrent, weight),
+        own_reach, _rows(size, reach, own_reach), *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)),
         n_steps, subtract, counts, peak_step,
     )  # fmt: skip
     parts = _run(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
@@ -142,41 +147,52 @@ def lif_backward(
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor, tau_mem: Tensor, tau_syn: Tensor,
     own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, slopes: Tensor, peak_step: Tensor,
-    n_steps: int, dt: float, subtract: bool, wants_times: bool, wants_tau: bool,
+    n_steps: int, dt: float, subtract: bool,
+    wants_times: bool, wants_delay: bool, wants_recurrent_delay: bool, wants_tau: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The adjoint: gradients of times, weight, delay, recurrent, recurrent_delay, (3) decays, threshold.
 
-    Gradients of absent matrices come as empty ones.
+    Those of absent matrices, and of times and delays that want none, come empty.
     """
     batch, size = len(offsets) - 1, weight.shape[1]
-    in_delay, own_delay = _delays(delay, dt), _delays(recurrent_delay, dt)
-    rows = _rows(in_delay, own_delay)
+    reach, own_reach = _reach(delay, len(weight), dt), _reach(recurrent_delay, size, dt)
     w, wr = _array(weight), _array(recurrent, weight)
     groups = len(_groups(batch))
     d_times = np.zeros(len(times) if wants_times else 0, w.dtype)
-    shapes = (w.shape, in_delay.shape, wr.shape, own_delay.shape, (3, size), (size,))
+    no = (0, 0)
+    shapes = (
+        w.shape, w.shape if wants_delay else no, wr.shape, wr.shape if wants_recurrent_delay else no,
+        (3, size), (size,),
+    )  # fmt: skip
     parts = [np.zeros((groups, *shape), w.dtype) for shape in shapes]
     args = (
-        _array(steps), _array(units), _array(offsets), w, in_delay, wr, own_delay, rows,
+        _array(steps), _array(units), _array(offsets), w, reach, wr, own_reach, _rows(size, reach, own_reach),
         *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, threshold)),
         n_steps, subtract, _array(own_steps), _array(own_units), _array(own_offsets), _array(slopes),
-        _array(peak_step), _array(grad_times, weight), _array(grad_counts, weight), wants_times, wants_tau,
-        d_times,
+        _array(peak_step), _array(grad_times, weight), _array(grad_counts, weight), wants_tau, d_times,
     )  # fmt: skip
     _run(lambda g, first, last: kernels.lif_backward(first, last, *args, *(p[g] for p in parts)), batch)
-    return (torch.from_numpy(d_times).to(times.dtype), *(_sum(p) for p in parts))
+    d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = (_sum(p) for p in parts)
+    if wants_delay:
+        d_delay *= weight
+    if wants_recurrent_delay:
+        d_recurrent_delay *= recurrent
+    d_input = torch.from_numpy(d_times).to(times.dtype)
+    return d_input, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold
 
 
 @lif_backward.register_fake
 def _(
     grad_times, grad_counts, times, steps, units, offsets, weight, delay, recurrent, recurrent_delay,
     alpha_mem, alpha_syn, gain, threshold, tau_mem, tau_syn, own_units, own_offsets, own_steps, slopes,
-    peak_step, n_steps, dt, subtract, wants_times, wants_tau,
+    peak_step, n_steps, dt, subtract, wants_times, wants_delay, wants_recurrent_delay, wants_tau,
 ):  # fmt: skip
     absent = weight.new_empty((0, 0))
-    matrices = [absent if x is None else weight.new_empty(x.shape) for x in (delay, recurrent, recurrent_delay)]
     return (
-        torch.empty_like(times) if wants_times else times.new_empty(0), torch.empty_like(weight), *matrices,
+        torch.empty_like(times) if wants_times else times.new_empty(0), torch.empty_like(weight),
+        torch.empty_like(weight) if wants_delay else absent,
+        absent if recurrent is None else torch.empty_like(recurrent),
+        torch.empty_like(recurrent) if wants_recurrent_delay else absent.clone(),
         weight.new_empty((3, weight.shape[1])), weight.new_empty(weight.shape[1]),
     )  # fmt: skip
 
@@ -189,7 +205,8 @@ def _save_lif(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None
 def _lif_gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
     needs = ctx.needs_input_grad
     d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = lif_backward(
-        grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract, needs[0], any(needs[8:11])
+        grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract,
+        needs[0], needs[5], needs[7], any(needs[8:11]),
     )
     gradients = [
         d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold,
@@ -236,7 +253,7 @@ def li_backward(
     args = (
         _array(steps), _array(units), _array(offsets), w,
         *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages, grad)),
-        wants_times, wants_tau, d_times,
+        wants_tau, d_times,
     )  # fmt: skip
     _run(lambda g, first, last: kernels.li_backward(first, last, *args, *(p[g] for p in parts)), batch)
     return (torch.from_numpy(d_times).to(times.dtype), *(_sum(p) for p in parts))

@@ -1,10 +1,15 @@
 """Numba kernels of `grid_cpu`: the recurrence of DESIGN 4.2 and its adjoint, one sample after another.
 
-Each kernel works on samples `first:last` and holds no lock, so that threads run several at once. Delayed
-currents wait in a ring of `max delay + 1` rows: at step n, row n % rows is consumed, and a spike with
-delay d writes to row (n + 1 + d) % rows.
+Each kernel works on samples `first:last` and holds no lock, so that threads run several at once.
 
-`fastmath` allows reordering of sums (which vectorises the dot products) but keeps NaN and infinity.
+What is under way waits in a flat ring of `rows` = max delay + 1 rows of one value per unit, twice over, so that no
+index need wrap: a spike of step n with delay d adds to row (n + 1) % rows + d, and step n consumes row n % rows of
+both copies. Backwards in time the adjoint is written to both copies and read from either. Delays come as `reach`:
+delay * units + target, the place of each connection's target relative to the start of row (n + 1) % rows; empty
+means no delays.
+
+`fastmath` allows reordering of sums (which vectorises the dot products) but keeps NaN and infinity. Loops over units
+are short and many because LLVM vectorises a loop only if it has few arrays to prove apart.
 """
 
 from __future__ import annotations
@@ -16,19 +21,38 @@ _jit = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, err
 
 
 @_jit
-def _deliver(ring, n, unit, weight, delay):
-    """Send a spike of step n of `unit` on its way: add its row of weights to the ring."""
-    rows, size = ring.shape
-    start = (n + 1) % rows
-    if delay.shape[0] == 0:
-        for j in range(size):
-            ring[start, j] += weight[unit, j]
+def _deliver(ring, weight, reach):
+    """Send a spike on its way: add the weights (size,) of its unit to `ring`, which begins at the next row."""
+    if reach.shape[0] == 0:
+        for j in range(weight.shape[0]):
+            ring[j] += weight[j]
     else:
-        for j in range(size):
-            r = start + delay[unit, j]
-            if r >= rows:
-                r -= rows
-            ring[r, j] += weight[unit, j]
+        for j in range(weight.shape[0]):
+            ring[reach[j]] += weight[j]
+
+
+@_jit
+def _collect(total, ring, reach):
+    """Add to `total` (size,) what the ring holds where the unit's spike arrived."""
+    if reach.shape[0] == 0:
+        for j in range(total.shape[0]):
+            total[j] += ring[j]
+    else:
+        for j in range(total.shape[0]):
+            total[j] += ring[reach[j]]
+
+
+@_jit
+def _weigh(ring, weight, reach):
+    """Sum of what the ring holds where the unit's spike arrived, times the weights (size,)."""
+    total = weight.dtype.type(0)
+    if reach.shape[0] == 0:
+        for j in range(weight.shape[0]):
+            total += weight[j] * ring[j]
+    else:
+        for j in range(weight.shape[0]):
+            total += weight[j] * ring[reach[j]]
+    return total
 
 
 @_jit
@@ -40,7 +64,7 @@ def _grown(a):
 
 @_jit
 def lif_forward(
-    first, last, steps, units, offsets, weight, delay, recurrent, recurrent_delay, rows,
+    first, last, steps, units, offsets, weight, reach, recurrent, recurrent_reach, rows,
     alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope, n_steps, subtract, counts, peak_step,
 ):  # fmt: skip
     """Run samples first:last; returns the spikes of all (steps, units, slopes) and fills `counts`, `peak_step`.
@@ -50,15 +74,16 @@ def lif_forward(
     `peak_step` is the step of the highest voltage of a unit that stayed silent, -1 for others.
     """
     size = weight.shape[1]
+    dtype = weight.dtype
     out_steps = np.empty(64 * size, np.int32)
     out_units = np.empty(64 * size, np.int32)
-    slopes = np.empty(64 * size, weight.dtype)
+    slopes = np.empty(64 * size, dtype)
     total = 0
-    ring = np.empty((rows, size), weight.dtype)
-    current = np.empty(size, weight.dtype)
-    voltage = np.empty(size, weight.dtype)
-    raised = np.empty(size, weight.dtype)
-    peak = np.empty(size, weight.dtype)
+    ring = np.empty(2 * rows * size, dtype)
+    current = np.empty(size, dtype)
+    voltage = np.empty(size, dtype)  # after the last step
+    raised = np.empty(size, dtype)  # after this one
+    peak = np.empty(size, dtype)
     fired = np.empty(size + 1, np.int32)
     for b in range(first, last):
         ring[:] = 0
@@ -68,11 +93,12 @@ def lif_forward(
         counts[b] = 0
         e = offsets[b]
         for n in range(n_steps):
-            row = n % rows
-            # several short loops: LLVM vectorises a loop only if it has few arrays to prove apart
+            here = ring[n % rows * size :]
+            copy = here[rows * size :]
             for j in range(size):
-                current[j] = alpha_syn[j] * current[j] + ring[row, j]
-                ring[row, j] = 0
+                current[j] = alpha_syn[j] * current[j] + (here[j] + copy[j])
+                here[j] = 0
+                copy[j] = 0
             for j in range(size):
                 raised[j] = alpha_mem[j] * voltage[j] + gain[j] * current[j]
             crossings = np.int32(0)
@@ -83,6 +109,7 @@ def lif_forward(
                 higher = raised[j] > peak[j]
                 peak[j] = raised[j] if higher else peak[j]
                 peak_step[b, j] = now if higher else peak_step[b, j]
+            next_row = (n + 1) % rows * size
             if crossings > 0:
                 found = 0
                 for j in range(size):  # without branches: the list is compacted by overwriting
@@ -99,10 +126,10 @@ def lif_forward(
                     counts[b, j] += 1
                     raised[j] = raised[j] - threshold[j] if subtract else 0
                     if recurrent.shape[0] > 0:
-                        _deliver(ring, n, j, recurrent, recurrent_delay)
+                        _deliver(ring[next_row:], recurrent[j], recurrent_reach[j])
             voltage, raised = raised, voltage
             while e < offsets[b + 1] and steps[e] == n:
-                _deliver(ring, n, units[e], weight, delay)
+                _deliver(ring[next_row:], weight[units[e]], reach[units[e]])
                 e += 1
         for j in range(size):
             if counts[b, j] > 0:
@@ -112,88 +139,59 @@ def lif_forward(
 
 @_jit
 def _replay(
-    steps, units, weight, delay, own_steps, own_units, recurrent, recurrent_delay, ring,
+    steps, units, weight, reach, own_steps, own_units, recurrent, recurrent_reach, ring,
     alpha_mem, alpha_syn, gain, threshold, subtract, currents, voltages,
 ):  # fmt: skip
     """Recompute the currents and the voltages after reset of one sample with known spikes.
 
     Both (n_steps + 1, size): row n + 1 belongs to step n, row 0 is the resting state.
     """
-    rows, size = ring.shape
+    size = weight.shape[1]
+    rows = ring.shape[0] // (2 * size)
     ring[:] = 0
     currents[0] = 0
     voltages[0] = 0
     e, s = 0, 0
     for n in range(currents.shape[0] - 1):
-        row = n % rows
+        here = ring[n % rows * size :]
+        copy = here[rows * size :]
         for j in range(size):
-            currents[n + 1, j] = alpha_syn[j] * currents[n, j] + ring[row, j]
+            currents[n + 1, j] = alpha_syn[j] * currents[n, j] + (here[j] + copy[j])
+            here[j] = 0
+            copy[j] = 0
+        for j in range(size):
             voltages[n + 1, j] = alpha_mem[j] * voltages[n, j] + gain[j] * currents[n + 1, j]
-            ring[row, j] = 0
+        next_row = (n + 1) % rows * size
         while s < own_steps.shape[0] and own_steps[s] == n:
             j = own_units[s]
             voltages[n + 1, j] = voltages[n + 1, j] - threshold[j] if subtract else 0
             if recurrent.shape[0] > 0:
-                _deliver(ring, n, j, recurrent, recurrent_delay)
+                _deliver(ring[next_row:], recurrent[j], recurrent_reach[j])
             s += 1
         while e < steps.shape[0] and steps[e] == n:
-            _deliver(ring, n, units[e], weight, delay)
+            _deliver(ring[next_row:], weight[units[e]], reach[units[e]])
             e += 1
 
 
 @_jit
-def _arrival_gradient(drift, n, unit, weight, delay):
-    """dL/dt of a spike of step n of `unit`: the sum of w (aI / tau_syn - aV / tau_mem) over its arrivals."""
-    rows, size = drift.shape
-    start = (n + 1) % rows
-    total = weight[unit, 0] * 0
-    if delay.shape[0] == 0:
-        for j in range(size):
-            total += weight[unit, j] * drift[start, j]
-    else:
-        for j in range(size):
-            r = start + delay[unit, j]
-            if r >= rows:
-                r -= rows
-            total += weight[unit, j] * drift[r, j]
-    return total
-
-
-@_jit
-def _synapse_gradient(adjoint, drift, n, unit, weight, delay, d_weight, d_delay):
-    """Add what one spike contributes: dL/dw += aI, dL/dd += w (aI / tau_syn - aV / tau_mem), at its arrivals."""
-    rows, size = adjoint.shape
-    start = (n + 1) % rows
-    if delay.shape[0] == 0:
-        for j in range(size):
-            d_weight[unit, j] += adjoint[start, j]
-    else:
-        for j in range(size):
-            r = start + delay[unit, j]
-            if r >= rows:
-                r -= rows
-            d_weight[unit, j] += adjoint[r, j]
-            d_delay[unit, j] += weight[unit, j] * drift[r, j]
-
-
-@_jit
 def lif_backward(
-    first, last, steps, units, offsets, weight, delay, recurrent, recurrent_delay, rows,
+    first, last, steps, units, offsets, weight, reach, recurrent, recurrent_reach, rows,
     alpha_mem, alpha_syn, gain, tau_mem, tau_syn, threshold, n_steps, subtract,
-    own_steps, own_units, own_offsets, slopes, peak_step, grad_times, grad_counts, wants_times, wants_tau,
-    d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold,
+    own_steps, own_units, own_offsets, slopes, peak_step, grad_times, grad_counts, wants_tau, d_times,
+    d_weight, d_reach, d_recurrent, d_recurrent_reach, d_decay, d_threshold,
 ):  # fmt: skip
     """Integrate the adjoint of samples first:last backwards in time, adding to the gradients d_*.
 
-    `d_decay` (3, size) collects the gradients of alpha_mem, alpha_syn and gain.
+    `d_reach` and `d_recurrent_reach` collect what, times the weight, is the gradient of the delays; `d_decay`
+    (3, size) the gradients of alpha_mem, alpha_syn and gain. Arrays that are empty are not wanted.
     """
     size = weight.shape[1]
     dtype = weight.dtype
-    adjoint = np.empty((rows, size), dtype)  # aI at the step of arrival
-    drift = np.empty((rows, size), dtype)  # aI / tau_syn - aV / tau_mem there
+    adjoint = np.empty(2 * rows * size, dtype)  # ring of aI: dL/dw of a spike that arrives
+    drift = np.empty(2 * rows * size, dtype)  # ring of aI / tau_syn - aV / tau_mem: dL/dt of it, per weight
     a_voltage = np.empty(size, dtype)
     a_current = np.empty(size, dtype)
-    own_adjoint = np.empty(size, dtype)  # aV, before a_voltage decays by the step
+    full = np.empty(size, dtype)  # aV, of which a_voltage is what is left one step earlier
     from_count = np.empty(size, dtype)
     rate_mem, rate_syn = 1 / tau_mem, 1 / tau_syn
     zero = dtype.type(0)
@@ -203,9 +201,9 @@ def lif_backward(
     for b in range(first, last):
         if wants_tau:
             _replay(
-                steps[offsets[b] : offsets[b + 1]], units[offsets[b] : offsets[b + 1]], weight, delay,
+                steps[offsets[b] : offsets[b + 1]], units[offsets[b] : offsets[b + 1]], weight, reach,
                 own_steps[own_offsets[b] : own_offsets[b + 1]], own_units[own_offsets[b] : own_offsets[b + 1]],
-                recurrent, recurrent_delay, adjoint,
+                recurrent, recurrent_reach, adjoint,
                 alpha_mem, alpha_syn, gain, threshold, subtract, currents, voltages,
             )  # fmt: skip
         adjoint[:] = 0
@@ -219,101 +217,104 @@ def lif_backward(
         e = offsets[b + 1] - 1
         s = own_offsets[b + 1] - 1
         for n in range(n_steps - 1, -1, -1):
+            next_row = (n + 1) % rows * size
             while e >= offsets[b] and steps[e] == n:
-                _synapse_gradient(adjoint, drift, n, units[e], weight, delay, d_weight, d_delay)
-                if wants_times:
-                    d_times[e] = _arrival_gradient(drift, n, units[e], weight, delay)
+                _collect(d_weight[units[e]], adjoint[next_row:], reach[units[e]])
+                if d_reach.shape[0] > 0:
+                    _collect(d_reach[units[e]], drift[next_row:], reach[units[e]])
+                if d_times.shape[0] > 0:
+                    d_times[e] = _weigh(drift[next_row:], weight[units[e]], reach[units[e]])
                 e -= 1
-            # a_voltage is still the adjoint of V after the reset of this step
+            # a_voltage is now the adjoint of V after the reset of this step
             while s >= own_offsets[b] and own_steps[s] == n:
                 j = own_units[s]
                 pull = grad_times[s]
                 if recurrent.shape[0] > 0:
-                    pull += _arrival_gradient(drift, n, j, recurrent, recurrent_delay)
-                    _synapse_gradient(
-                        adjoint, drift, n, j, recurrent, recurrent_delay, d_recurrent, d_recurrent_delay
-                    )
+                    pull += _weigh(drift[next_row:], recurrent[j], recurrent_reach[j])
+                    _collect(d_recurrent[j], adjoint[next_row:], recurrent_reach[j])
+                    if d_recurrent_reach.shape[0] > 0:
+                        _collect(d_recurrent_reach[j], drift[next_row:], recurrent_reach[j])
                 ratio = 1 + threshold[j] / (tau_mem[j] * slopes[s])  # Vdot after / before the reset
                 a_voltage[j] = a_voltage[j] * ratio - pull / slopes[s] + from_count[j]
                 d_threshold[j] -= a_voltage[j]
                 s -= 1
-            row = n % rows
             now = np.int32(n)
             for j in range(size):
-                at_peak = from_count[j] if peak_step[b, j] == now else zero
-                own_adjoint[j] = a_voltage[j] + at_peak
+                full[j] = a_voltage[j] + (from_count[j] if peak_step[b, j] == now else zero)
             for j in range(size):
-                a_current[j] = gain[j] * own_adjoint[j] + alpha_syn[j] * a_current[j]
-                adjoint[row, j] = a_current[j]
+                a_current[j] = gain[j] * full[j] + alpha_syn[j] * a_current[j]
             for j in range(size):
-                a_voltage[j] = alpha_mem[j] * own_adjoint[j]
+                a_voltage[j] = alpha_mem[j] * full[j]
+            adjoint_here, drift_here = adjoint[n % rows * size :], drift[n % rows * size :]
+            adjoint_copy, drift_copy = adjoint_here[rows * size :], drift_here[rows * size :]
             for j in range(size):
-                drift[row, j] = a_current[j] * rate_syn[j] - own_adjoint[j] * rate_mem[j]
+                adjoint_here[j] = a_current[j]
+                adjoint_copy[j] = a_current[j]
+            for j in range(size):
+                drift_here[j] = a_current[j] * rate_syn[j] - full[j] * rate_mem[j]
+                drift_copy[j] = drift_here[j]
             if wants_tau:
                 for j in range(size):
-                    d_decay[0, j] += own_adjoint[j] * voltages[n, j]
+                    d_decay[0, j] += full[j] * voltages[n, j]
                     d_decay[1, j] += a_current[j] * currents[n, j]
-                    d_decay[2, j] += own_adjoint[j] * currents[n + 1, j]
+                    d_decay[2, j] += full[j] * currents[n + 1, j]
 
 
 @_jit
 def li_forward(first, last, steps, units, offsets, weight, alpha_mem, alpha_syn, gain, voltages):
     """Voltages (batch, n_steps, size) of units that never spike."""
     size = weight.shape[1]
-    ring = np.empty((1, size), weight.dtype)
+    arriving = np.empty(size, weight.dtype)
     current = np.empty(size, weight.dtype)
-    no_delay = np.empty((0, 0), np.int32)
+    no_reach = np.empty(0, np.uint32)
     for b in range(first, last):
-        ring[:] = 0
+        arriving[:] = 0
         current[:] = 0
         e = offsets[b]
         for n in range(voltages.shape[1]):
             for j in range(size):
-                current[j] = alpha_syn[j] * current[j] + ring[0, j]
-                ring[0, j] = 0
+                current[j] = alpha_syn[j] * current[j] + arriving[j]
+                arriving[j] = 0
                 voltages[b, n, j] = gain[j] * current[j]
             if n > 0:
                 for j in range(size):
                     voltages[b, n, j] += alpha_mem[j] * voltages[b, n - 1, j]
             while e < offsets[b + 1] and steps[e] == n:
-                _deliver(ring, n, units[e], weight, no_delay)
+                _deliver(arriving, weight[units[e]], no_reach)
                 e += 1
 
 
 @_jit
 def li_backward(
     first, last, steps, units, offsets, weight, alpha_mem, alpha_syn, gain, tau_mem, tau_syn,
-    voltages, grad_voltages, wants_times, wants_tau, d_times, d_weight, d_decay,
+    voltages, grad_voltages, wants_tau, d_times, d_weight, d_decay,
 ):  # fmt: skip
-    """Exact derivative of `li_forward`; the times get the continuous one."""
+    """Exact derivative of `li_forward`; the times get the continuous one, as in `lif_backward`."""
     size = weight.shape[1]
-    adjoint = np.empty((1, size), weight.dtype)
-    drift = np.empty((1, size), weight.dtype)
+    a_current = np.empty(size, weight.dtype)
+    drift = np.empty(size, weight.dtype)
     a_voltage = np.empty(size, weight.dtype)
-    no_delay = np.empty((0, 0), np.int32)
-    no_gradient = np.empty((0, 0), weight.dtype)
+    no_reach = np.empty(0, np.uint32)
     for b in range(first, last):
-        adjoint[:] = 0
+        a_current[:] = 0
         drift[:] = 0
         a_voltage[:] = 0
         e = offsets[b + 1] - 1
         for n in range(voltages.shape[1] - 1, -1, -1):
             while e >= offsets[b] and steps[e] == n:
-                _synapse_gradient(adjoint, drift, n, units[e], weight, no_delay, d_weight, no_gradient)
-                if wants_times:
-                    d_times[e] = _arrival_gradient(drift, n, units[e], weight, no_delay)
+                _collect(d_weight[units[e]], a_current, no_reach)
+                if d_times.shape[0] > 0:
+                    d_times[e] = _weigh(drift, weight[units[e]], no_reach)
                 e -= 1
             for j in range(size):
-                a_v = a_voltage[j] + grad_voltages[b, n, j]
-                a_i = gain[j] * a_v + alpha_syn[j] * adjoint[0, j]
+                full = a_voltage[j] + grad_voltages[b, n, j]
+                a_current[j] = gain[j] * full + alpha_syn[j] * a_current[j]
                 if wants_tau:
                     before = voltages[b, n - 1, j] if n > 0 else 0
-                    current = (voltages[b, n, j] - alpha_mem[j] * before) / gain[j]
-                    d_decay[2, j] += a_v * current
-                    d_decay[0, j] += a_v * before
+                    d_decay[0, j] += full * before
+                    d_decay[2, j] += full * (voltages[b, n, j] - alpha_mem[j] * before) / gain[j]
                     if n > 0:
                         earlier = voltages[b, n - 2, j] if n > 1 else 0
-                        d_decay[1, j] += a_i * (before - alpha_mem[j] * earlier) / gain[j]
-                a_voltage[j] = alpha_mem[j] * a_v
-                adjoint[0, j] = a_i
-                drift[0, j] = a_i / tau_syn[j] - a_v / tau_mem[j]
+                        d_decay[1, j] += a_current[j] * (before - alpha_mem[j] * earlier) / gain[j]
+                a_voltage[j] = alpha_mem[j] * full
+                drift[j] = a_current[j] / tau_syn[j] - full / tau_mem[j]

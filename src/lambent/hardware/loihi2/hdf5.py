@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import struct
 
 import h5py
 import numpy as np
@@ -12,18 +12,18 @@ H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowErr
 
 _MAX_VALUES = 1 << 28  # in one dataset; a file that claims more is broken
 _MAX_TEXT = 256  # bytes of a string
+_MAX_HEAP = 1 << 24  # bytes of a heap of strings
 
 
 def read_text(h5: h5py.File, where: str) -> str:
-    """A string, stored in any of HDF5's ways, alone or as the one entry of a vector."""
+    """An ASCII string of fixed or variable length, alone or as the one entry of a vector."""
     dataset = _dataset(h5, where)
-    if dataset.size != 1 or not h5py.check_string_dtype(dataset.dtype) or dataset.dtype.itemsize > _MAX_TEXT:
+    info = h5py.check_string_dtype(dataset.dtype)
+    if dataset.size != 1 or info is None or dataset.dtype.itemsize > _MAX_TEXT:
         raise ValueError(f"{where}: must be one string, got {dataset.dtype} of shape {dataset.shape}")
-    if dataset.dtype.kind == "O" and _claimed_length(h5, dataset) > _MAX_TEXT:
-        raise ValueError(f"{where}: damaged (claims to be a very long string)")
-    value = _values(dataset, where).reshape(-1)[0]
+    raw = _heap_text(h5, dataset, where) if info.length is None else _values(dataset, where).item()
     try:
-        return value.decode("ascii") if isinstance(value, bytes) else str(value)
+        return raw.decode("ascii")
     except UnicodeDecodeError as error:
         raise ValueError(f"{where}: is no ASCII text") from error
 
@@ -69,20 +69,17 @@ def read_size(h5: h5py.File, where: str) -> int:
     return int(sizes.max())
 
 
-def read_attribute(h5: h5py.File, name: str, default: Any, kinds: str, shape: tuple[int, ...]) -> Any:
-    """An attribute of the root, its dtype of `kinds`; `default` if it is missing, which None forbids."""
-    if name not in h5.attrs:
-        if default is None:
-            raise ValueError(f"attribute {name}: missing")
-        return default
+def read_attribute(h5: h5py.File, name: str, kind: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """An attribute of the root, of a dtype of `kind` and of `shape`; None if there is none."""
     try:
-        value = h5.attrs[name]
-    except H5_ERRORS as error:
+        if name not in h5.attrs:
+            return None
+        found = h5.attrs.get_id(name)
+        if found.dtype.kind != kind or found.shape != shape:
+            raise ValueError(f"attribute {name}: unexpected {found.dtype} of shape {found.shape}")
+        return np.asarray(h5.attrs[name])
+    except (OSError, RuntimeError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise ValueError(f"attribute {name}: damaged ({error})") from error
-    array = np.asarray(value, dtype=object if isinstance(value, (str, bytes)) else None)
-    if array.dtype.kind not in kinds or array.shape != shape:
-        raise ValueError(f"attribute {name}: unexpected {array.dtype} of shape {array.shape}")
-    return value
 
 
 def _dataset(h5: h5py.File, where: str) -> h5py.Dataset:
@@ -109,14 +106,31 @@ def _values(dataset: h5py.Dataset, where: str) -> np.ndarray:
         raise ValueError(f"{where}: damaged ({error})") from error
 
 
-def _claimed_length(h5: h5py.File, dataset: h5py.Dataset) -> int:
-    """Bytes of a string of variable length, as its descriptor in the file says; HDF5 would allocate them."""
-    offset = dataset.id.get_offset()
-    if offset is None:
-        return 0
+def _heap_text(h5: h5py.File, dataset: h5py.Dataset, where: str) -> bytes:
+    """The one string of variable length in `dataset`.
+
+    HDF5 keeps such strings in a global heap, and its own reader runs forever on some damaged heaps. The
+    layout is that of "Disk Format: Level 1E" in the HDF5 file format specification, with 8-byte offsets.
+    """
+    damaged = ValueError(f"{where}: damaged (its text cannot be found)")
+    at = dataset.id.get_offset()
+    if at is None or dataset.id.get_storage_size() != 16:
+        raise damaged
     with open(h5.filename, "rb") as file:
-        file.seek(offset)
-        return int.from_bytes(file.read(4), "little")
+        file.seek(at)
+        length, heap, wanted = struct.unpack("<IQI", file.read(16))
+        file.seek(min(heap, 2**62))
+        head = file.read(16)
+        if len(head) < 16 or head[:5] != b"GCOL\x01" or length > _MAX_TEXT:
+            raise damaged
+        objects = file.read(min(int.from_bytes(head[8:], "little"), _MAX_HEAP) - 16)
+    at = 0
+    while at + 16 <= len(objects):
+        index, size = struct.unpack_from("<H6xQ", objects, at)
+        if index == wanted and length <= size <= len(objects) - at - 16:
+            return objects[at + 16 : at + 16 + length]
+        at += 16 + (size + 7) // 8 * 8
+    raise damaged
 
 
 def _to_int64(values: np.ndarray, where: str) -> np.ndarray:

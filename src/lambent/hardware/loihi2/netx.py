@@ -36,16 +36,16 @@ from lambent.hardware.loihi2.readout import Readout
 def save_netx(network: Loihi2Network, path: str | os.PathLike[str]) -> None:
     """Write `network` to a NetX file, whole or not at all.
 
-    Arrays carry checksums, so that a damaged file is noticed on reading.
+    Arrays and the structure of the file carry checksums, so that damage is noticed on reading.
     """
-    with _replaced(Path(path)) as temporary, h5py.File(temporary, "w") as h5:
+    with _replaced(Path(path)) as temporary, h5py.File(temporary, "w", libver="v110") as h5:
         h5.attrs["lambent_dt"] = network.dt
         if network.readout is not None:
-            h5.attrs["lambent_readout_reduce"] = network.readout.reduce
+            h5.attrs["lambent_readout_reduce"] = np.bytes_(network.readout.reduce)
             h5.attrs["lambent_readout_scale"] = network.readout.scale
             if network.readout.labels:
-                labels = np.array(network.readout.labels, dtype=object)
-                h5.attrs.create("lambent_readout_labels", labels, dtype=h5py.string_dtype())
+                labels = [label.encode() for label in network.readout.labels]
+                h5.attrs["lambent_readout_labels"] = np.array(labels)
         source = h5.create_group("layer/0")
         source["type"] = np.bytes_("input")
         source["shape"] = np.array([network.n_in])
@@ -55,7 +55,7 @@ def save_netx(network: Loihi2Network, path: str | os.PathLike[str]) -> None:
 
 def _write_layer(group: h5py.Group, layer: Loihi2Layer) -> None:
     def put(name: str, value: Any) -> None:
-        group.create_dataset(name, data=value, fletcher32=np.ndim(value) > 0)
+        group.create_dataset(name, data=np.asarray(value), fletcher32=np.ndim(value) > 0)
 
     group["type"] = np.bytes_(layer.kind)
     group["shape"] = np.array([layer.n_out])
@@ -126,10 +126,11 @@ def _read_network(h5: h5py.File) -> Loihi2Network:
     for name in names:
         n_before = layers[-1].n_out if layers else n_in
         layers.append(_read_layer(h5, name, n_before))
+    dt = read_attribute(h5, "lambent_dt", "f", ())
     return Loihi2Network(
         n_in=layers[0].n_in if n_in is None else n_in,
         layers=layers,
-        dt=float(read_attribute(h5, "lambent_dt", 1.0, "f", ())),
+        dt=1.0 if dt is None else float(dt),
         readout=_read_readout(h5, layers[-1].n_out),
     )
 
@@ -150,6 +151,8 @@ def _read_layer(h5: h5py.File, name: str, n_in: int | None) -> Loihi2Layer:
     if kind not in ("dense", "dense_rec"):
         raise ValueError(f"{name}/type: layers of type {kind!r} are not supported, only dense and dense_rec")
     neuron = read_text(h5, f"{name}/neuron/type")
+    if kind == "dense" and f"{name}/weight_rec" in h5:
+        raise ValueError(f"{name}/weight_rec: has no meaning in a layer of type dense")
     if neuron not in ("CUBA", "LOIHI"):
         raise ValueError(
             f"{name}/neuron/type: units of type {neuron!r} are not supported, only CUBA and LOIHI"
@@ -185,9 +188,15 @@ def _read_layer(h5: h5py.File, name: str, n_in: int | None) -> Loihi2Layer:
 
 
 def _read_readout(h5: h5py.File, n_out: int) -> Readout | None:
-    reduce = read_attribute(h5, "lambent_readout_reduce", "", "O", ())
-    if not reduce:
+    reduce = read_attribute(h5, "lambent_readout_reduce", "S", ())
+    if reduce is None:
         return None
-    labels = read_attribute(h5, "lambent_readout_labels", np.array([]), "O", (n_out,))
-    scale = read_attribute(h5, "lambent_readout_scale", None, "f", (n_out,))
-    return Readout(str(reduce), scale, tuple(str(x) for x in labels))
+    scale = read_attribute(h5, "lambent_readout_scale", "f", (n_out,))
+    if scale is None:
+        raise ValueError("attribute lambent_readout_scale: missing")
+    labels = read_attribute(h5, "lambent_readout_labels", "S", (n_out,))
+    try:
+        names = [] if labels is None else [label.decode() for label in labels.tolist()]
+        return Readout(reduce.item().decode(), scale, tuple(names))
+    except UnicodeDecodeError as error:
+        raise ValueError("attribute lambent_readout_labels: is no text") from error
