@@ -1,8 +1,19 @@
 """Loihi 2: NetX files, a bit-exact model of the chip, and export of trained networks."""
 
+from lambent.hardware.loihi2.export import LayerReport, NetxReport, export_netx
 from lambent.hardware.loihi2.network import Loihi2Layer, Loihi2Network
 from lambent.hardware.loihi2.netx import load_netx, save_netx
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.simulator import Run
 
-__all__ = ["Loihi2Layer", "Loihi2Network", "Readout", "Run", "load_netx", "save_netx"]
+__all__ = [
+    "LayerReport",
+    "Loihi2Layer",
+    "Loihi2Network",
+    "NetxReport",
+    "Readout",
+    "Run",
+    "export_netx",
+    "load_netx",
+    "save_netx",
+]

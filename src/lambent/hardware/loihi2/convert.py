@@ -1,0 +1,269 @@
+"""From a trained torch model to a Loihi 2 network: units of voltage, decays, thresholds, weights, delays.
+
+The model computes I[n] = as I[n-1] + sum w, V[n] = am V[n-1] + k I[n] and spikes at V >= threshold. The chip
+computes the same with u = S k I, v = S V and weights 64 W = S k w, where the scale S may differ from unit to
+unit. It stands for the least rounding error of W that leaves room for v in 24 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lambent.events import Events
+from lambent.hardware.loihi2.kernels import LIMIT
+from lambent.hardware.loihi2.network import MAX_DELAY, THRESHOLD_LIMIT, Loihi2Layer, Loihi2Network
+from lambent.hardware.loihi2.readout import Readout
+from lambent.hardware.loihi2.rounding import round_weights
+from lambent.layers import LIF, LIReadout
+from lambent.neurons.lif import grid_constants
+
+_ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
+_HEADROOM = 1.25  # room for voltages beyond the highest one seen
+_CALIBRATION_CHUNK = 8  # samples whose voltages are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedLayer:
+    """One layer of the network, and what its conversion did.
+
+    Attributes:
+        layer: the chip's layer.
+        scale: (n_out,) float64, units of the chip's voltage per unit of the model's.
+        tau_mem, tau_syn: (n_out,) float64, the time constants of the rounded decays [ms].
+        weight, recurrent_weight: (in, out) and (out, out) [from, to] float64, what the integer weights are
+            worth in a model with these time constants.
+        rms_error: root mean square error of the weights' effect, relative to its root mean square.
+        clipped: share of weights that were too large.
+    """
+
+    layer: Loihi2Layer
+    scale: np.ndarray
+    tau_mem: np.ndarray
+    tau_syn: np.ndarray
+    weight: np.ndarray
+    recurrent_weight: np.ndarray | None
+    rms_error: float
+    clipped: float
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """A network and, layer by layer, how it came about."""
+
+    network: Loihi2Network
+    layers: tuple[ConvertedLayer, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Activity:
+    """What is known of a layer's activity.
+
+    Attributes:
+        importance: (sources,) relative weight of the errors of one source's synapses.
+        voltage: (n_out,) highest absolute voltage or scaled current to make room for, in the model's units.
+    """
+
+    importance: np.ndarray
+    voltage: np.ndarray
+
+
+def convert(
+    model: nn.Module,
+    weight_bits: int = 8,
+    calibration: Events | None = None,
+    labels: Sequence[str] = (),
+) -> Conversion:
+    """Convert a `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
+
+    Decays are rounded to 1/4096; weights are then scaled so that the mean response to a spike stays the same.
+    The readout becomes units whose threshold is never reached.
+
+    Args:
+        model: all layers on one grid of `dt`, with reset "zero" and without recurrent delays.
+        weight_bits: 2 to 8, sign included.
+        calibration: typical input. It tells how far voltages range and how often each unit fires, which the
+            choice of scales takes into account. Without it every unit is assumed to fire at 50 Hz.
+        labels: names of the classes for the readout.
+
+    Raises:
+        TypeError: the model is no Sequential or holds another kind of layer.
+        ValueError: something the chip cannot do; the message names the layer and what to change.
+    """
+    if not isinstance(weight_bits, int) or not 2 <= weight_bits <= 8:
+        raise ValueError(f"weight_bits must be a whole number from 2 to 8, got {weight_bits}")
+    modules = check_model(model)
+    parts = [_Part(i, module) for i, module in enumerate(modules)]
+    if calibration is None:
+        return _assemble(parts, weight_bits, [part.assumed_activity() for part in parts], labels)
+    return _assemble(parts, weight_bits, _measure(parts, calibration), labels)
+
+
+def check_model(model: nn.Module) -> list[LIF | LIReadout]:
+    """The layers of `model`, if the chip can run them; raises as `convert`."""
+    if not isinstance(model, nn.Sequential):
+        raise TypeError(f"the model must be a torch.nn.Sequential, got {type(model).__name__}")
+    if not len(model):
+        raise ValueError("the model has no layers")
+    layers: list[LIF | LIReadout] = []
+    for i, module in enumerate(model):
+        where = f"layer {i} ({type(module).__name__})"
+        if not isinstance(module, (LIF, LIReadout)):
+            raise TypeError(f"{where}: only LIF and a final LIReadout can be converted")
+        if isinstance(module, LIReadout) and i != len(model) - 1:
+            raise ValueError(f"{where}: a readout must be the last layer")
+        if module.dt is None:
+            raise ValueError(f"{where}: dt=None has no steps; give all layers a dt such as 1.0 ms")
+        if layers and module.dt != layers[0].dt:
+            raise ValueError(f"{where}: dt is {module.dt} ms, that of layer 0 is {layers[0].dt} ms")
+        for name, parameter in module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise ValueError(f"{where}: {name} holds NaN or infinity")
+            if name in ("tau_mem", "tau_syn", "threshold") and not (parameter > 0).all():
+                raise ValueError(f"{where}: {name} must be positive")
+        if isinstance(module, LIF):
+            if module.reset != "zero":
+                raise ValueError(f'{where}: the chip resets to 0; train with reset="zero"')
+            if _steps(module.recurrent_delay, module.dt).any():
+                raise ValueError(
+                    f"{where}: NetX has no delays of recurrent synapses; train with recurrent_delay=None"
+                )
+            delay = _steps(module.delay, module.dt)
+            if (delay < 0).any() or (delay > MAX_DELAY).any():
+                raise ValueError(
+                    f"{where}: delays must be 0 to {MAX_DELAY} steps of {module.dt} ms, "
+                    f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * module.dt:g}"
+                )
+        layers.append(module)
+    return layers
+
+
+def _steps(delay: Tensor | None, dt: float) -> np.ndarray:
+    """Delays [ms] as whole steps, rounded as the engines do."""
+    if delay is None:
+        return np.zeros((), np.int64)
+    return _array(torch.round(delay.detach() / dt)).astype(np.int64)
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return x.detach().cpu().double().numpy()
+
+
+class _Part:
+    """A layer of the model with everything that does not depend on scales."""
+
+    def __init__(self, index: int, module: LIF | LIReadout) -> None:
+        self.name = f"layer/{index + 1}"
+        self.dt = float(module.dt or 0.0)
+        self.reduce = module.reduce if isinstance(module, LIReadout) else None
+        self.threshold = _array(module.threshold) if isinstance(module, LIF) else None
+        recurrent = module.recurrent_weight if isinstance(module, LIF) else None
+        delay = _steps(module.delay, self.dt) if isinstance(module, LIF) else np.zeros((), np.int64)
+        self.delay = delay.T if delay.any() else np.zeros((), np.int64)
+        self.n_in, self.n_out = module.weight.shape
+        self.recurrent = recurrent is not None
+
+        constants = grid_constants(module.tau_mem, module.tau_syn, self.dt)
+        alpha_mem, alpha_syn, gain = (_array(x) for x in constants)
+        self.v_decay = np.clip(np.rint((1 - alpha_mem) * 4096), 1, 4095).astype(np.int64)
+        self.i_decay = np.clip(np.rint((1 - alpha_syn) * 4096), 1, 4095).astype(np.int64)
+        keep_mem, keep_syn = 1 - self.v_decay / 4096, 1 - self.i_decay / 4096
+        self.tau_mem, self.tau_syn = -self.dt / np.log(keep_mem), -self.dt / np.log(keep_syn)
+        # V summed over time per unit of k w: that of the model, and that of the rounded decays
+        self.response = 1 / ((1 - keep_mem) * (1 - keep_syn))
+        gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
+        weights = [module.weight] if recurrent is None else [module.weight, recurrent]
+        self.drive = np.concatenate([_array(w) for w in weights]) * gain
+
+    def assumed_activity(self) -> _Activity:
+        """Every source fires at the assumed rate, and the worst comes together."""
+        rate = _ASSUMED_RATE * self.dt
+        return _Activity(np.ones(len(self.drive)), rate * np.abs(self.drive).sum(0) * self.response)
+
+    def converted(self, bits: int, activity: _Activity) -> ConvertedLayer:
+        """The chip's layer, its scale chosen for `activity`."""
+        least_room = 1e-9 if self.threshold is None else 2 * self.threshold
+        limit = (LIMIT - 1) / 64 / np.maximum(activity.voltage, least_room)
+        rounded = round_weights(self.drive, activity.importance, bits, limit, self.threshold)
+        effect = rounded.weight / rounded.scale
+        error = np.sum((effect - self.drive) ** 2) / max(np.sum(self.drive**2), np.finfo(np.float64).tiny)
+        tau_mem, tau_syn = (torch.from_numpy(x).float() for x in (self.tau_mem, self.tau_syn))
+        worth = effect / _array(grid_constants(tau_mem, tau_syn, self.dt)[2])
+        threshold = np.full(self.n_out, THRESHOLD_LIMIT) if rounded.threshold is None else rounded.threshold
+        layer = Loihi2Layer(
+            name=self.name,
+            kind="dense_rec" if self.recurrent else "dense",
+            weight=rounded.weight[: self.n_in].T,
+            weight_rec=rounded.weight[self.n_in :].T if self.recurrent else None,
+            delay=self.delay,
+            i_decay=self.i_decay,
+            v_decay=self.v_decay,
+            v_th_mant=threshold,
+        )
+        return ConvertedLayer(
+            layer=layer,
+            scale=64 * rounded.scale,
+            tau_mem=self.tau_mem,
+            tau_syn=self.tau_syn,
+            weight=worth[: self.n_in],
+            recurrent_weight=worth[self.n_in :] if self.recurrent else None,
+            rms_error=float(np.sqrt(error)),
+            clipped=float(rounded.clipped.mean()),
+        )
+
+
+def _assemble(
+    parts: Sequence[_Part], bits: int, activity: Sequence[_Activity], labels: Sequence[str]
+) -> Conversion:
+    layers = tuple(part.converted(bits, a) for part, a in zip(parts, activity, strict=True))
+    reduce = parts[-1].reduce
+    readout = None if reduce is None else Readout(reduce, layers[-1].scale, tuple(labels))
+    if readout is None and labels:
+        raise ValueError("labels need a model that ends in LIReadout")
+    network = Loihi2Network(parts[0].n_in, [x.layer for x in layers], dt=parts[0].dt, readout=readout)
+    return Conversion(network, layers)
+
+
+def _measure(parts: Sequence[_Part], events: Events) -> list[_Activity]:
+    """Run the chip on `events`, with ever more room until no voltage is clipped, and see what happens."""
+    activity = [part.assumed_activity() for part in parts]
+    for _ in range(5):
+        conversion = _assemble(parts, 8, activity, ())
+        peaks, rates = _observe(conversion.network, events)
+        clipped = [peak >= LIMIT - 1 for peak in peaks]
+        if not any(c.any() for c in clipped):
+            break
+        activity = [
+            replace(a, voltage=np.where(c, 4 * LIMIT / layer.scale, a.voltage))
+            for a, c, layer in zip(activity, clipped, conversion.layers, strict=True)
+        ]
+    measured = []
+    for i, part in enumerate(parts):
+        rate = np.concatenate([rates[i], rates[i + 1]]) if part.recurrent else rates[i]
+        mean = rate.mean() if rate.any() else 1.0
+        voltage = _HEADROOM * peaks[i] / conversion.layers[i].scale
+        measured.append(_Activity(rate + 0.05 * mean, voltage))
+    return measured
+
+
+def _observe(network: Loihi2Network, events: Events) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Highest |voltage| or |current| of each layer's units, and mean spikes per sample of inputs and units."""
+    peaks = [np.zeros(layer.n_out) for layer in network.layers]
+    counts = [np.zeros(network.n_in), *(np.zeros(layer.n_out) for layer in network.layers)]
+    for chunk in _chunks(events):
+        run = network.run(chunk)
+        counts[0] += np.bincount(chunk.units.cpu().numpy(), minlength=network.n_in)
+        for i in range(len(peaks)):
+            for state in (run.voltage[i], run.current[i]):
+                peaks[i] = np.maximum(peaks[i], np.abs(state).max((0, 2), initial=0))
+            counts[i + 1] += run.spikes[i].sum((0, 2))
+    return peaks, [c / max(1, len(events)) for c in counts]
+
+
+def _chunks(events: Events) -> Iterator[Events]:
+    for first in range(0, len(events), _CALIBRATION_CHUNK):
+        yield events[first : first + _CALIBRATION_CHUNK]

@@ -1,0 +1,121 @@
+"""`export_netx`: write a trained model as a NetX file and say what was lost on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from lambent.events import Events
+from lambent.hardware.loihi2.convert import ConvertedLayer, convert
+from lambent.hardware.loihi2.netx import save_netx
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What became of one layer.
+
+    Attributes:
+        name: as in the file, "layer/1" and so on.
+        kind: "dense" or "dense_rec".
+        shape: (n_out, n_in).
+        weight_bits: bits of a weight, sign included.
+        clipped: share of weights that were too large and were cut to the largest there is.
+        rms_error: root mean square error of the weights, relative to their root mean square.
+        scale: least and largest number of chip units that make one unit of the model's voltage.
+        weight_bytes: memory of all synaptic weights at `weight_bits`.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, int]
+    weight_bits: int
+    clipped: float
+    rms_error: float
+    scale: tuple[float, float]
+    weight_bytes: int
+
+
+@dataclass(frozen=True)
+class NetxReport:
+    """What `export_netx` wrote; `str()` gives a table, `dataclasses.asdict` plain values.
+
+    Attributes:
+        path: the file.
+        file_bytes: its size.
+        layers: one `LayerReport` each.
+    """
+
+    path: str
+    file_bytes: int
+    layers: tuple[LayerReport, ...]
+
+    def __str__(self) -> str:
+        head = ("layer", "kind", "shape", "bits", "clipped", "rms error", "scale", "weights")
+        rows = [
+            (
+                x.name,
+                x.kind,
+                f"{x.shape[1]} -> {x.shape[0]}",
+                str(x.weight_bits),
+                f"{x.clipped:.2%}",
+                f"{x.rms_error:.2%}",
+                f"{x.scale[0]:.4g} to {x.scale[1]:.4g}",
+                f"{x.weight_bytes:,} B",
+            )
+            for x in self.layers
+        ]
+        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        table = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in (head, *rows)]
+        lines = ["  ".join(cells).rstrip() for cells in table]
+        return "\n".join([*lines, f"{self.path}: {self.file_bytes:,} bytes"])
+
+
+def export_netx(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    weight_bits: int = 8,
+    *,
+    calibration: Events | None = None,
+    labels: Sequence[str] = (),
+) -> NetxReport:
+    """Quantise `model` and write it as a NetX file for Loihi 2, whole or not at all.
+
+    Lava reads the file as it is; what the weights are rounded to here, the chip holds without further loss.
+    The readout's units have a scale each, stored with the file: divide voltages by it before comparing them.
+
+    Args:
+        model: a `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
+        path: the file to write.
+        weight_bits: bits of a weight with its sign, 2 to 8.
+        calibration: typical input, from which voltage ranges and firing rates are measured on the chip model.
+            Recommended: without it, ranges are guessed.
+        labels: names of the classes, stored with the readout.
+
+    Raises:
+        TypeError: the model is no Sequential or holds another kind of layer.
+        ValueError: the model has something the chip cannot do (reset "subtract", recurrent delays, delays
+            beyond 62 steps, dt=None); the message names the layer and what to change.
+    """
+    conversion = convert(model, weight_bits, calibration, labels)
+    save_netx(conversion.network, path)
+    layers = tuple(_layer_report(layer, weight_bits) for layer in conversion.layers)
+    return NetxReport(os.fspath(path), Path(path).stat().st_size, layers)
+
+
+def _layer_report(converted: ConvertedLayer, weight_bits: int) -> LayerReport:
+    layer = converted.layer
+    n_weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
+    return LayerReport(
+        name=layer.name,
+        kind=layer.kind,
+        shape=(layer.n_out, layer.n_in),
+        weight_bits=weight_bits,
+        clipped=converted.clipped,
+        rms_error=converted.rms_error,
+        scale=(float(converted.scale.min()), float(converted.scale.max())),
+        weight_bytes=-(-n_weights * weight_bits // 8),
+    )

@@ -1,0 +1,231 @@
+"""`grid_cpu` against `reference`: spikes equal, gradients to rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+
+import lambent as lb
+from lambent.engines import engine_for, grid_cpu, reference
+from lambent.neurons.lif import LIFNeuron, Synapses
+
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 3e-5}  # each jump of the adjoint can multiply rounding by 11
+NAMES = ("times", "weight", "delay", "recurrent", "recurrent_delay", "tau_mem", "tau_syn", "threshold")
+
+
+def random_events(g, batch, steps, units, rate, dt=1.0, dtype=torch.float64):
+    counts = (torch.rand(batch, steps, units, generator=g) < rate).int()
+    counts[0, 0] = counts[0, -1] = 1  # spikes in the first and the last step
+    counts[0, 0, 0] = 2  # two at once
+    if batch > 1:
+        counts[1] = 0  # an empty sample
+    return lb.Events.from_dense(counts, dt, dtype)
+
+
+def random_layer(g, n_in, size, dtype=torch.float64, drive=1.5):
+    def rand(*shape):
+        return torch.rand(*shape, generator=g, dtype=torch.float64).to(dtype)
+
+    def randn(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64).to(dtype)
+
+    p = {
+        "weight": randn(n_in, size) * drive + 0.3,
+        "delay": rand(n_in, size) * 9,
+        "recurrent": randn(size, size) * 0.4,
+        "recurrent_delay": rand(size, size) * 9,
+        "tau_mem": rand(size) * 20 + 5,
+        "tau_syn": rand(size) * 5 + 2,
+        "threshold": rand(size) * 0.5 + 0.7,
+    }
+    p["weight"][:, 0] = -1.0  # a unit that never fires
+    p["tau_mem"][-1] = p["tau_syn"][-1]
+    return p
+
+
+def run(engine, events, p, reset, delays, recurrent, dt=1.0):
+    """Events of one layer and the gradients of everything for a loss on their times and counts."""
+    p = {k: v.clone().requires_grad_() for k, v in p.items()}
+    times = events.times.clone().requires_grad_()
+    x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration)
+    own = Synapses(p["recurrent"], p["recurrent_delay"] if delays else None) if recurrent else None
+    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], reset, 0.1)
+    out = engine.lif(x, neuron, Synapses(p["weight"], p["delay"] if delays else None), own, dt)
+    weigh = torch.cos(torch.arange(out.counts().numel())).view_as(out.counts())
+    loss = (out.counts() * weigh).sum() + torch.sin(0.1 * out.times + out.units).sum()
+    loss.backward()
+    return out, {"times": times.grad} | {k: v.grad for k, v in p.items()}
+
+
+def same(a, b, dtype):
+    (ea, ga), (eb, gb) = a, b
+    assert torch.equal(ea.units, eb.units)
+    assert torch.equal(ea.offsets, eb.offsets)
+    assert torch.allclose(ea.times, eb.times)
+    assert torch.equal(ea.counts(), eb.counts())
+    for name in NAMES:
+        if ga[name] is None:  # autograd saw no way there
+            assert gb[name] is None or not gb[name].any(), name
+        else:
+            scale = ga[name].abs().max().clamp(min=1e-12)
+            assert (ga[name] - gb[name]).abs().max() <= TOLERANCE[dtype] * scale, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("delays", [False, True])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_lif_equals_reference(dtype, reset, delays, recurrent):
+    g = torch.Generator().manual_seed(3)
+    events = random_events(g, 5, 60, 12, 0.1, dtype=dtype)
+    p = random_layer(g, 12, 9, dtype)
+    expected = run(reference, events, p, reset, delays, recurrent)
+    assert len(expected[0].times) > 50
+    assert expected[0].counts()[:, 0].sum() == 0
+    same(expected, run(grid_cpu, events, p, reset, delays, recurrent), dtype)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    batch=st.integers(1, 9),
+    steps=st.integers(1, 40),
+    size=st.integers(1, 20),
+    drive=st.sampled_from([0.0, 1.0, 4.0]),
+    dt=st.sampled_from([1.0, 0.5, 0.1, 2.0]),
+    reset=st.sampled_from(["zero", "subtract"]),
+    delays=st.booleans(),
+    recurrent=st.booleans(),
+)
+def test_random_networks(seed, batch, steps, size, drive, dt, reset, delays, recurrent):
+    g = torch.Generator().manual_seed(seed)
+    events = random_events(g, batch, steps, 7, 0.2, dt)
+    p = random_layer(g, 7, size, drive=drive)
+    same(
+        run(reference, events, p, reset, delays, recurrent, dt),
+        run(grid_cpu, events, p, reset, delays, recurrent, dt),
+        torch.float64,
+    )
+
+
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+def test_voltages_equal_reference(dt):
+    g = torch.Generator().manual_seed(4)
+    events = random_events(g, 4, 50, 6, 0.2, dt)
+    p = random_layer(g, 6, 5)
+    results = []
+    for engine in (reference, grid_cpu):
+        times = events.times.clone().requires_grad_()
+        x = lb.Events(times, events.units, events.offsets, 6, events.duration)
+        w, tm, ts = (p[k].clone().requires_grad_() for k in ("weight", "tau_mem", "tau_syn"))
+        v = engine.voltages(x, w, tm, ts, dt)
+        (v * torch.sin(torch.arange(v.numel()).view_as(v))).sum().backward()
+        results.append((v, times.grad, w.grad, tm.grad, ts.grad))
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_many_spikes_grow_the_buffers():
+    # one unit per sample firing in every step: far beyond the 64 spikes a unit that buffers begin with
+    events = lb.Events.from_dense(torch.ones(2, 400, 1, dtype=torch.int32), 1.0)
+    neuron = LIFNeuron(torch.full((1,), 20.0), torch.full((1,), 5.0), torch.ones(1), "zero", 0.1)
+    out = grid_cpu.lif(events, neuron, Synapses(torch.full((1, 1), 100.0)), None, 1.0)
+    assert out.counts().tolist() == [[399.0], [399.0]]
+    assert out.times[:399].tolist() == [float(n) for n in range(1, 400)]
+
+
+def test_thread_count_does_not_matter():
+    g = torch.Generator().manual_seed(5)
+    events = random_events(g, 33, 80, 12, 0.1, dtype=torch.float32)
+    p = random_layer(g, 12, 9, torch.float32)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for n in (1, 2, 5):
+            torch.set_num_threads(n)
+            results.append(run(grid_cpu, events, p, "zero", True, True))
+    finally:
+        torch.set_num_threads(threads)
+    for out, grads in results[1:]:
+        assert torch.equal(out.times, results[0][0].times)
+        assert all(torch.equal(grads[k], results[0][1][k]) for k in NAMES)
+
+
+def test_silent_units_get_a_gradient_at_their_highest_voltage():
+    # far below threshold, dV_max / dw is exact: V is linear in the weight
+    events = lb.Events.from_lists([[0.0, 3.0]], [[0, 0]], 1, 50.0, dtype=torch.float64)
+    weight = torch.full((1, 1), 0.01, dtype=torch.float64, requires_grad=True)
+    tau_mem, tau_syn, threshold = (torch.full((1,), x, dtype=torch.float64) for x in (20.0, 5.0, 2.0))
+    neuron = LIFNeuron(tau_mem, tau_syn, threshold, "zero", 0.1)
+    out = grid_cpu.lif(events, neuron, Synapses(weight), None, 1.0)
+    assert out.counts().tolist() == [[0.0]]
+    out.counts().sum().backward()
+    highest = grid_cpu.voltages(events, weight.detach(), tau_mem, tau_syn, 1.0).max()
+    assert weight.grad.item() == pytest.approx(highest.item() / 0.01 / 2.0, rel=1e-12)
+
+
+def test_first_spike_converges_to_the_continuous_solution():
+    """Time of the first spike and its gradient against root finding on the closed form, first order in dt."""
+    g = torch.Generator().manual_seed(6)
+    tau_mem, tau_syn, inputs = 20.0, 5.0, 12
+    arrivals = torch.sort(torch.rand(inputs, generator=g, dtype=torch.float64) * 20).values
+    weights = torch.rand(inputs, 1, generator=g, dtype=torch.float64) + 1
+
+    def voltage(t):
+        lag = np.maximum(t - arrivals.numpy(), 0)
+        scale = tau_syn / (tau_mem - tau_syn)
+        return scale * (np.exp(-lag / tau_mem) - np.exp(-lag / tau_syn))
+
+    time = brentq(lambda t: voltage(t) @ weights.numpy()[:, 0] - 1, 0, 20, xtol=1e-12)
+    slope = (voltage(time + 1e-5) - voltage(time - 1e-5)) @ weights.numpy()[:, 0] / 2e-5
+    exact = -voltage(time) / slope
+
+    errors = []
+    for dt in (0.4, 0.1, 0.025):
+        w = weights.clone().requires_grad_()
+        one = torch.ones(1, dtype=torch.float64)
+        events = lb.Events(arrivals, torch.arange(inputs), torch.tensor([0, inputs]), inputs, 60.0)
+        neuron = LIFNeuron(tau_mem * one, tau_syn * one, one, "zero", 0.01)
+        first = lb.losses.first_spike_times(grid_cpu.lif(events, neuron, Synapses(w), None, dt))
+        assert abs(first.item() - time) < 2 * dt
+        first.sum().backward()
+        errors.append(np.linalg.norm(w.grad[:, 0].numpy() - exact) / np.linalg.norm(exact))
+    assert errors[0] < 0.1
+    assert errors[1] < errors[0] / 2
+    assert errors[2] < errors[1] / 2
+
+
+def test_operations_are_registered_properly():
+    g = torch.Generator().manual_seed(7)
+    events = random_events(g, 3, 20, 4, 0.3, dtype=torch.float32)
+    p = random_layer(g, 4, 3, torch.float32)
+    steps = events.steps(1.0)
+    decays = [torch.rand(3, generator=g, dtype=torch.float64) for _ in range(3)]
+    args = (
+        events.times.clone().requires_grad_(), steps, events.units, events.offsets,
+        p["weight"].requires_grad_(), p["delay"].requires_grad_(), p["recurrent"].requires_grad_(), None,
+        *(d.requires_grad_() for d in decays), p["threshold"].requires_grad_(), p["tau_mem"], p["tau_syn"],
+        0.1 * p["threshold"].detach() / p["tau_mem"], 20, 1.0, False,
+    )  # fmt: skip
+    torch.library.opcheck(torch.ops.lambent.lif_grid_cpu, args)
+    args = (args[0], *args[1:5], *decays, p["tau_mem"], p["tau_syn"], 20)
+    torch.library.opcheck(torch.ops.lambent.li_grid_cpu, args)
+
+
+def test_engine_for_says_what_is_missing():
+    with pytest.raises(NotImplementedError, match="cuda"):
+        engine_for(torch.device("cuda"), 1.0)
+
+
+def test_groups_cover_every_batch():
+    for batch in (*range(1, 70), 1000):
+        bounds = grid_cpu._groups(batch)
+        assert bounds[0][0] == 0
+        assert bounds[-1][1] == batch
+        assert all(a[1] == b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+        assert len(bounds) <= 16
+        assert np.all([b > a for a, b in bounds])
