@@ -78,3 +78,29 @@ def random_layer(
         v_decay=rng.choice(decays, n_out),
         v_th_mant=rng.integers(-(2**17), 2**17 + 1, n_out) if extreme else rng.integers(-5, 500, n_out),
     )
+
+
+def lava_reads(matrices: list[np.ndarray]) -> list[np.ndarray]:
+    """What Lava's NetX reader and its fixed-point synapses make of a layer's weights, (weight, weight_rec).
+
+    All matrices share an exponent and a number of bits, found from the largest weight and from the bits that
+    are zero in all weights; each is then clipped to 8 bits and cut to that number of bits by its own signs.
+    """
+    together = np.hstack(matrices)
+    low, high = together.min(), together.max()
+    if low < 0 <= high:
+        scale, signed = min(127 / high if high else np.inf, 128 / -low), 1
+    else:
+        scale, signed = (255 / high if low >= 0 else 256 / -low), 0
+    shift = int(np.floor(np.log2(scale))) + signed
+    zero_bits = next((n for n in range(8, 0, -1) if not (together % 2**n).any()), 0)
+    bits = 8 - shift - (zero_bits - signed)
+    result = []
+    for matrix in matrices:
+        w = matrix.astype(np.int64) << shift
+        mixed = w.min() < 0 < w.max()
+        sign = -1 if w.max() <= 0 and w.min() < 0 else 1
+        cut = 8 - bits + mixed
+        w = np.clip(sign * w, -256 * mixed, 255)
+        result.append(sign * (w >> cut << cut) / 2**shift)
+    return result

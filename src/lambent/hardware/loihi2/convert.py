@@ -7,7 +7,7 @@ unit. It stands for the least rounding error of W that leaves room for v in 24 b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from lambent.layers import LIF, LIReadout
 from lambent.neurons.lif import grid_constants
 
 _ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
-_HEADROOM = 1.25  # room for voltages beyond the highest one seen
+_HEADROOM = 1.5  # room for voltages beyond the highest one seen
 _CALIBRATION_CHUNK = 8  # samples whose voltages are held at once
 
 
@@ -251,10 +251,11 @@ def _measure(parts: Sequence[_Part], events: Events) -> list[_Activity]:
 
 
 def _observe(network: Loihi2Network, events: Events) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Highest |voltage| or |current| of each layer's units, and mean spikes per sample of inputs and units."""
+    """Highest |voltage| or |current| of each layer's units; mean spikes per sample of inputs and units."""
     peaks = [np.zeros(layer.n_out) for layer in network.layers]
     counts = [np.zeros(network.n_in), *(np.zeros(layer.n_out) for layer in network.layers)]
-    for chunk in _chunks(events):
+    for first in range(0, len(events), _CALIBRATION_CHUNK):
+        chunk = events[first : first + _CALIBRATION_CHUNK]
         run = network.run(chunk)
         counts[0] += np.bincount(chunk.units.cpu().numpy(), minlength=network.n_in)
         for i in range(len(peaks)):
@@ -262,8 +263,3 @@ def _observe(network: Loihi2Network, events: Events) -> tuple[list[np.ndarray], 
                 peaks[i] = np.maximum(peaks[i], np.abs(state).max((0, 2), initial=0))
             counts[i + 1] += run.spikes[i].sum((0, 2))
     return peaks, [c / max(1, len(events)) for c in counts]
-
-
-def _chunks(events: Events) -> Iterator[Events]:
-    for first in range(0, len(events), _CALIBRATION_CHUNK):
-        yield events[first : first + _CALIBRATION_CHUNK]

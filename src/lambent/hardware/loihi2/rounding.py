@@ -89,9 +89,8 @@ def _search(
     limited = (peak > 0) & (best >= _on_threshold(limit, threshold))
     scale, mantissa = best, None
     if threshold is not None:
-        kept = np.divide(
-            importance @ (weight / best) ** 2, energy, out=np.ones_like(energy), where=energy > 0
-        )
+        rounded = importance @ (weight / best) ** 2
+        kept = np.divide(rounded, energy, out=np.ones_like(energy), where=energy > 0)
         scale = _on_threshold(np.minimum(best * np.sqrt(kept), limit), threshold)
         mantissa = np.rint(scale * threshold - _HALF_UNIT).astype(np.int64)
     return Rounded(weight, scale, mantissa, clipped), float(error.mean()), bool(limited.any())

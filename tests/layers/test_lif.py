@@ -1,0 +1,132 @@
+"""The LIF module: arguments, gradients through stacks, constraints."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+import lambent as lb
+
+
+def events(batch=3, steps=40, units=6, rate=0.3, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    return lb.Events.from_dense((torch.rand(batch, steps, units, generator=g) < rate).int(), 1.0)
+
+
+def active(*args, **kwargs):
+    torch.manual_seed(1)
+    layer = lb.LIF(*args, **kwargs)
+    layer.weight.data.abs_().mul_(4)
+    return layer
+
+
+def test_events_in_events_out():
+    layer = active(6, 5, recurrent=True)
+    out = layer(events())
+    assert isinstance(out, lb.Events)
+    assert (out.n_units, out.duration, len(out)) == (5, 40.0, 3)
+    assert len(out.times) > 0
+    lb.Events(out.times, out.units, out.offsets, 5, 40.0)  # what comes out is valid
+    assert torch.equal(out.counts(), lb.Events(out.times, out.units, out.offsets, 5, 40.0).counts())
+
+
+def test_a_spike_acts_one_step_later():
+    layer = lb.LIF(1, 1)
+    layer.weight.data.fill_(100.0)
+    out = layer(lb.Events.from_lists([[7.0]], [[0]], 1, 20.0))
+    assert out.times[0] == 8.0
+
+
+def test_delays_are_rounded_to_steps():
+    for delay, expected in ((2.4, 10.0), (2.6, 11.0), (0.0, 8.0)):
+        layer = lb.LIF(1, 1, delay=delay)
+        layer.weight.data.fill_(100.0)
+        assert layer(lb.Events.from_lists([[7.0]], [[0]], 1, 20.0)).times[0] == expected
+
+
+def test_gradients_flow_through_a_stack_to_the_input_times():
+    model = torch.nn.Sequential(
+        active(6, 8, recurrent=True, delay=2.0, recurrent_delay=1.0), active(8, 8), lb.LIReadout(8, 3)
+    )
+    for p in model.parameters():
+        p.requires_grad_()
+    x = events()
+    times = x.times.clone().requires_grad_()
+    out = model(lb.Events(times, x.units, x.offsets, x.n_units, x.duration))
+    torch.nn.functional.cross_entropy(30 * out, torch.tensor([0, 1, 2])).backward()
+    for name, p in [("times", times), *model.named_parameters()]:
+        assert p.grad is not None, name
+        assert torch.isfinite(p.grad).all(), name
+        assert p.grad.any(), name
+
+
+def test_state_dict_and_pickle_round_trip():
+    layer = active(6, 5, recurrent=True, delay=1.0, tau_mem=torch.linspace(5, 30, 5))
+    other = lb.LIF(6, 5, recurrent=True, delay=0.0)
+    other.load_state_dict(layer.state_dict())
+    again = pickle.loads(pickle.dumps(layer))
+    for copy in (other, again):
+        assert torch.equal(copy(events()).times, layer(events()).times)
+
+
+def test_attributes():
+    layer = lb.LIF(3, 4, recurrent=True, tau_mem=12.0, tau_syn=3.0, threshold=0.5, dt=0.5)
+    assert layer.weight.shape == (3, 4)
+    assert layer.recurrent_weight.shape == (4, 4)
+    assert layer.delay is None
+    assert layer.tau_mem.tolist() == [12.0] * 4
+    assert layer.max_delay == 31.0
+    assert not layer.tau_mem.requires_grad
+    assert lb.LIF(3, 4).recurrent_weight is None
+    assert "recurrent" in repr(layer)
+
+
+def test_constrain():
+    layer = lb.LIF(2, 2, recurrent=True, delay=1.0, recurrent_delay=1.0)
+    with torch.no_grad():
+        layer.tau_mem.fill_(-3)
+        layer.threshold.fill_(-1)
+        layer.delay.copy_(torch.tensor([[-1.0, 100.0], [5.0, 3.0]]))
+    layer.constrain_()
+    assert layer.tau_mem.tolist() == [1.0, 1.0]
+    assert (layer.threshold > 0).all()
+    assert layer.delay.tolist() == [[0.0, 62.0], [5.0, 3.0]]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"reset": "soft"}, "reset"),
+        ({"dt": 0.0}, "dt"),
+        ({"dt": float("nan")}, "dt"),
+        ({"tau_mem": -1.0}, "tau_mem of unit 0"),
+        ({"tau_syn": torch.tensor([1.0, float("nan"), 2.0])}, "tau_syn of unit 1"),
+        ({"threshold": torch.ones(2)}, "threshold"),
+        ({"delay": torch.ones(3, 2)}, "delay"),
+        ({"delay": -1.0}, "delay"),
+        ({"delay": float("nan")}, "delay"),
+        ({"recurrent_delay": 1.0}, "recurrent=True"),
+        ({"min_slope": 0.0}, "min_slope"),
+    ],
+)
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        lb.LIF(2, 3, **kwargs)
+
+
+def test_bad_input():
+    layer = lb.LIF(2, 3)
+    with pytest.raises(TypeError, match="Events"):
+        layer(torch.zeros(3))
+    with pytest.raises(ValueError, match="2 inputs"):
+        layer(events(units=6))
+    layer.tau_mem.data[1] = 0.0
+    with pytest.raises(ValueError, match="tau_mem of unit 1"):
+        layer(events(units=2))
+
+
+def test_exact_engine_is_announced():
+    with pytest.raises(NotImplementedError, match="dt=None"):
+        lb.LIF(2, 3, dt=None)

@@ -1,0 +1,94 @@
+"""LIReadout: every reduction against autograd through a dense implementation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import lambent as lb
+from lambent.layers.readout import REDUCTIONS
+from lambent.neurons.lif import grid_constants
+
+
+def dense(events, weight, tau_mem, tau_syn, dt):
+    """Voltages (batch, steps, out) by the recurrence, step by step."""
+    x = events.to_dense(dt).double()
+    alpha_mem, alpha_syn, gain = grid_constants(tau_mem, tau_syn, dt)
+    i = v = torch.zeros(len(x), weight.shape[1], dtype=torch.float64)
+    out = []
+    for n in range(x.shape[1]):
+        i = alpha_syn * i + (x[:, n - 1] @ weight if n else 0)
+        v = alpha_mem * v + gain * i
+        out.append(v)
+    return torch.stack(out, 1)
+
+
+def reduced(v, how):
+    n = v.shape[1]
+    if how == "exp_mean":
+        return (v * torch.exp(-torch.arange(n, dtype=torch.float64) / n)[:, None]).mean(1)
+    return {"mean": lambda: v.mean(1), "max": lambda: v.amax(1), "last": lambda: v[:, -1], "none": lambda: v}[how]()
+
+
+@pytest.mark.parametrize("how", REDUCTIONS)
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+@pytest.mark.parametrize("tau", ["same", "spread", "trained", "equal"])
+def test_equals_dense(how, dt, tau):
+    g = torch.Generator().manual_seed(0)
+    events = lb.Events.from_dense((torch.rand(4, 60, 5, generator=g) < 0.2).int(), dt, torch.float64)
+    tau_mem = torch.full((3,), 20.0) if tau == "same" else torch.tensor([5.0, 12.0, 30.0])
+    tau_syn = tau_mem.clone() if tau == "equal" else torch.tensor([5.0, 5.0, 5.0])
+    layer = lb.LIReadout(5, 3, tau_mem=tau_mem, tau_syn=tau_syn, reduce=how, dt=dt).double()
+    layer.tau_mem.requires_grad_(tau == "trained")
+    layer.tau_syn.requires_grad_(tau == "trained")
+    parameters = [p for p in layer.parameters() if p.requires_grad]
+
+    out = layer(events)
+    expected = reduced(dense(events, layer.weight, layer.tau_mem, layer.tau_syn, dt), how)
+    assert out.shape == expected.shape
+    assert torch.allclose(out, expected, rtol=1e-9, atol=1e-12)
+    weigh = torch.rand(out.shape, generator=g, dtype=torch.float64)
+    got = torch.autograd.grad((out * weigh).sum(), parameters)
+    wanted = torch.autograd.grad((expected * weigh).sum(), parameters)
+    for a, b in zip(got, wanted, strict=True):
+        assert torch.allclose(a, b, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("how", ["mean", "exp_mean", "last"])
+def test_kernel_and_time_loop_agree_on_times(how):
+    """The closed-form kernel's gradient of the spike times is that of the engine's adjoint."""
+    g = torch.Generator().manual_seed(1)
+    x = lb.Events.from_dense((torch.rand(2, 30, 4, generator=g) < 0.3).int(), 1.0, torch.float64)
+    layer = lb.LIReadout(4, 3, tau_mem=torch.tensor([10.0, 20.0, 30.0]), reduce=how).double()
+    grads = []
+    for kernel in (True, False):
+        times = x.times.clone().requires_grad_()
+        events = lb.Events(times, x.units, x.offsets, 4, x.duration)
+        layer.reduce = how if kernel else "none"
+        out = layer(events) if kernel else reduced(layer(events), how)
+        (out * torch.tensor([1.0, -2.0, 3.0])).sum().backward()
+        grads.append(times.grad)
+    assert torch.allclose(*grads, rtol=1e-9, atol=1e-12)
+
+
+def test_empty_batch_of_spikes():
+    for how in REDUCTIONS:
+        out = lb.LIReadout(4, 3, reduce=how)(lb.Events.from_lists([[], []], [[], []], 4, 10.0))
+        assert not out.any()
+        assert out.shape == ((2, 10, 3) if how == "none" else (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [({"reduce": "sum"}, "reduce"), ({"tau_mem": 0.0}, "tau_mem"), ({"dt": -1.0}, "dt")],
+)
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        lb.LIReadout(2, 3, **kwargs)
+
+
+def test_sizes_are_checked():
+    with pytest.raises(ValueError, match="out_features"):
+        lb.LIReadout(2, 0)
+    with pytest.raises(TypeError, match="Events"):
+        lb.LIReadout(2, 3)(torch.zeros(2))

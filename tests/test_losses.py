@@ -1,0 +1,103 @@
+"""Losses on voltages, times and counts, and what they do to a layer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import lambent as lb
+from lambent import losses
+
+
+def test_readout_cross_entropy():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
+    assert losses.readout_cross_entropy(logits, labels, 2.0).isclose(F.cross_entropy(2 * logits, labels))
+    steps = torch.randn(4, 5, 3)
+    each = torch.stack([F.cross_entropy(steps[:, n], labels) for n in range(5)]).mean()
+    assert losses.readout_cross_entropy(steps, labels).isclose(each)
+
+
+def test_first_spike_times():
+    times = torch.tensor([3.0, 4.0, 6.0, 2.0], requires_grad=True)
+    events = lb.Events(times, torch.tensor([1, 0, 1, 2]), torch.tensor([0, 3, 4]), 3, 10.0)
+    first = losses.first_spike_times(events)
+    assert first.tolist() == [[4.0, 3.0, 10.0], [10.0, 10.0, 2.0]]
+    first[:, :2].sum().backward()
+    assert times.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_first_spike_cross_entropy():
+    events = lb.Events.from_lists([[2.0, 5.0]], [[0, 1]], 3, 10.0)
+    loss = losses.first_spike_cross_entropy(events, torch.tensor([1]), tau=2.0, alpha=0.1, tau_alpha=20.0)
+    t = torch.tensor([2.0, 5.0, 10.0])
+    wanted = -torch.log_softmax(-t / 2.0, 0)[1] + 0.1 * (math.exp(5.0 / 20.0) - 1)
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
+def test_silent_right_unit_is_driven_to_spike():
+    layer = lb.LIF(2, 2)
+    layer.weight.data.fill_(0.5)  # too weak to fire
+    events = lb.Events.from_lists([[1.0, 2.0]], [[0, 1]], 2, 30.0)
+    optimizer = torch.optim.Adam([layer.weight], lr=0.05)
+    for _ in range(200):
+        out = layer(events)
+        if (out.units == 0).any():
+            break
+        optimizer.zero_grad()
+        losses.first_spike_cross_entropy(out, torch.tensor([0])).backward()
+        optimizer.step()
+    assert (out.units == 0).any()
+
+
+def test_count_cross_entropy():
+    events = lb.Events.from_lists([[1.0, 2.0, 3.0]], [[0, 0, 1]], 2, 10.0)
+    wanted = F.cross_entropy(torch.tensor([[1.0, 0.5]]), torch.tensor([0]))
+    assert losses.count_cross_entropy(events, torch.tensor([0]), 0.5).isclose(wanted)
+
+
+def test_rate_penalty():
+    counts = torch.tensor([[0.0, 10.0, 3.0], [2.0, 20.0, 3.0]], requires_grad=True)
+    events = lb.Events(torch.empty(0), torch.empty(0, dtype=torch.int32), torch.zeros(3, dtype=torch.int64), 3, 9.0,
+                       counts=counts)  # fmt: skip
+    penalty = losses.rate_penalty(events, 2.0, 12.0)
+    assert penalty.item() == pytest.approx((1.0 + 9.0 + 0.0) / 3)
+    penalty.backward()
+    assert (counts.grad[:, 0] < 0).all()
+    assert (counts.grad[:, 1] > 0).all()
+    assert (counts.grad[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("start", [0.1, 8.0])
+def test_rate_penalty_brings_units_into_the_band(start):
+    torch.manual_seed(0)
+    layer = lb.LIF(20, 10)
+    layer.weight.data.abs_().mul_(start)
+    g = torch.Generator().manual_seed(0)
+    events = lb.Events.from_dense((torch.rand(8, 100, 20, generator=g) < 0.05).int(), 1.0)
+    if start < 1:
+        assert not layer(events).counts().any()  # all silent: to be revived
+    optimizer = torch.optim.Adam([layer.weight], lr=0.01)
+    for _ in range(600):
+        penalty = losses.rate_penalty(layer(events), 3.0, 6.0)
+        optimizer.zero_grad()
+        penalty.backward()
+        optimizer.step()
+    mean = layer(events).counts().mean(0)
+    assert (mean > 2.0).all()
+    assert (mean < 7.5).all()
+
+
+def test_bad_arguments():
+    events = lb.Events.from_lists([[1.0]], [[0]], 2, 10.0)
+    with pytest.raises(ValueError, match="labels"):
+        losses.readout_cross_entropy(torch.zeros(2, 3), torch.tensor([0, 3]))
+    with pytest.raises(ValueError, match="shape"):
+        losses.count_cross_entropy(events, torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="tau"):
+        losses.first_spike_cross_entropy(events, torch.tensor([0]), tau=0.0)
+    with pytest.raises(ValueError, match="lower"):
+        losses.rate_penalty(events, 3.0, 2.0)
