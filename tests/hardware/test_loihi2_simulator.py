@@ -46,6 +46,16 @@ def test_equals_second_implementation(recurrent: bool, delay: str, extreme: bool
             np.testing.assert_array_equal(got[0][0], wanted)
 
 
+def test_every_layer_runs_the_same_compiled_kernel() -> None:
+    for layer in (
+        random_layer(0, 1, 1, recurrent=True, delay="in"),
+        random_layer(1, 5, 1),
+        random_layer(2, 1, 4),
+    ):
+        Loihi2Network(layer.n_in, [layer]).run(np.ones((1, layer.n_in, 3), np.int8))
+    assert len(kernels.run_layer.signatures) == 1
+
+
 def test_extreme_layers_do_wrap_and_clip() -> None:
     layer = random_layer(2, 40, 13, extreme=True)
     spikes = np.ones((1, 40, 200), np.int8)

@@ -187,6 +187,24 @@ class SpikeDataset(Dataset):
             check=False,
         )
 
+    def with_duration(self, duration: float) -> SpikeDataset:
+        """The same samples, taken to last `duration` [ms].
+
+        Raises:
+            ValueError: a spike lies at or past `duration`; names the sample and the entry.
+        """
+        return SpikeDataset(
+            self.times,
+            self.units,
+            self.offsets,
+            self.labels,
+            self.n_units,
+            duration,
+            self.class_names,
+            self.speakers,
+            check=duration < self.duration,
+        )
+
     def split(self, held_out: float | int, seed: int, by: str = "label") -> tuple[SpikeDataset, SpikeDataset]:
         """Split at random into (the rest, the part held out); samples keep their order in both.
 

@@ -39,7 +39,8 @@ class Run:
     metrics.jsonl    one line per epoch
     checkpoint.pt    the state to resume from
     best.pt          the model of the best epoch so far
-    NAME.net         the exported network, named like the folder
+    calibration.pt   a few training samples, to measure activity on before quantising
+    NAME.net         the exported network, named like the folder; export.json says with how many bits
     evaluation.npz   the last evaluation, for the report
     report.html
     """
@@ -64,7 +65,8 @@ class Run:
     def create(self, config: Config, facts: dict[str, Any]) -> None:
         """Begin a run: make the folder, write the settings and `facts`, drop what an older run left."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "evaluation.npz", "report.html", self.netx.name):
+        left = ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "export.json", "evaluation.npz")
+        for old in (*left, "report.html", self.netx.name):
             self.path(old).unlink(missing_ok=True)
         self.write_text("config.toml", config.to_toml())
         self.write_json("run.json", facts | {"versions": versions()})
@@ -81,7 +83,15 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         """What run.json holds."""
-        return json.loads(self._need("run.json").read_text(encoding="utf-8"))
+        return self.read_json("run.json")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of the run.
+
+        Raises:
+            FileNotFoundError: it is missing.
+        """
+        return json.loads(self._need(name).read_text(encoding="utf-8"))
 
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary per epoch so far."""

@@ -36,7 +36,7 @@ class Loihi2Layer:
         bias: (n_out,) int32, added to the voltage in every step after a shift by 6.
         delay: steps, 0 to 62, on top of the one step every spike takes: one for all synapses of `weight`,
             (n_out,), (n_in,) or (n_out, n_in). With n_out = n_in a vector is per output unit, as Lava reads
-            it. Recurrent synapses have none.
+            it. Recurrent synapses have none; Lava itself misreads delays of "dense_rec".
         i_decay, v_decay: per step, in 1/4096, 0 to 4096; one for all or (n_out,).
         v_th_mant: a unit spikes when its voltage exceeds 64 times this; one for all or (n_out,).
 

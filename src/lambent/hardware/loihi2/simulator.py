@@ -47,16 +47,21 @@ def layer_constants(layer: Loihi2Layer) -> kernels.LayerConstants:
     lag = layer.synapse_delays.min(0)
     extra = layer.synapse_delays - lag
     return kernels.LayerConstants(
-        weight=np.ascontiguousarray(layer.weight.T),
+        weight=_writable(layer.weight.T),
         lag=lag,
-        delay=np.ascontiguousarray(extra.T) if extra.any() else _NO_MATRIX,
+        delay=_writable(extra.T) if extra.any() else _NO_MATRIX,
         rows=int(layer.synapse_delays.max()) + 1,
-        recurrent=_NO_MATRIX if layer.weight_rec is None else np.ascontiguousarray(layer.weight_rec.T),
+        recurrent=_NO_MATRIX if layer.weight_rec is None else _writable(layer.weight_rec.T),
         keep_current=np.full(layer.n_out, 4096 - layer.i_decay, np.int32),
         keep_voltage=np.full(layer.n_out, 4096 - layer.v_decay, np.int32),
         bias=np.left_shift(layer.bias, 6, dtype=np.int32),
         threshold=np.full(layer.n_out, np.left_shift(layer.v_th_mant, 6), np.int32),
     )
+
+
+def _writable(x: np.ndarray) -> np.ndarray:
+    """A contiguous copy; Numba would compile the kernel once more for read-only arrays."""
+    return np.array(x, np.int32, order="C")
 
 
 def run(

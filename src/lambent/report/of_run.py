@@ -1,0 +1,127 @@
+"""`report_data`: what a run folder and its evaluation give the report."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lambent.engines import engine_for
+from lambent.events import Events
+from lambent.hardware.loihi2 import Loihi2Network
+from lambent.layers import LIF, LIReadout
+from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
+from lambent.training.evaluate import KINDS, Evaluation
+from lambent.training.loop import forward
+from lambent.training.run import Run
+
+
+def report_data(
+    run: Run, evaluation: Evaluation, quantised: nn.Sequential | None, network: Loihi2Network | None
+) -> ReportData:
+    """Gather the values of a report.
+
+    Args:
+        run: a trained run.
+        evaluation: its evaluation.
+        quantised, network: the quantised model and the chip's network, if the chip was evaluated.
+    """
+    model, facts, config = run.model(), run.facts(), run.config()
+    history = run.metrics()
+    on_chip = network is not None
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return ReportData(
+        title=run.name,
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        accuracy={kind: evaluation.accuracy(kind) for kind in KINDS if kind in evaluation.scores},
+        n_test=len(evaluation.labels),
+        agreement=evaluation.agreement() if on_chip else None,
+        class_names=facts["class_names"],
+        labels=evaluation.labels,
+        predictions_float=evaluation.predictions("float"),
+        predictions_chip=evaluation.predictions("chip") if on_chip else None,
+        facts={
+            "Training data": str(facts["data"]["train"]),
+            "Test data": evaluation.data,
+            "Network": " - ".join(str(n) for n in _sizes(model)),
+            "Trained parameters": f"{parameters:,}",
+            "Time step": f"{config.dt:g} ms",
+            "Sample duration": f"{facts['duration']:g} ms",
+            "Epochs": str(len(history)),
+            "Training time": f"{sum(m['seconds'] for m in history):.0f} s on {facts['threads']} threads",
+            "Seed": str(config.seed),
+        },
+        versions=facts["versions"],
+        history=history,
+        sample=_sample_trace(model, network, evaluation),
+        rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
+        weights=_weights(model, quantised),
+        sizes=_layer_sizes(model, network),
+    )
+
+
+def _sizes(model: nn.Sequential) -> list[int]:
+    layers: list[Any] = list(model)
+    return [layers[0].in_features, *(layer.out_features for layer in layers)]
+
+
+@torch.no_grad()
+def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluation: Evaluation) -> SampleTrace:
+    events = evaluation.sample
+    out, hidden = forward(model, events)
+    readout = model[-1]
+    assert isinstance(readout, LIReadout)
+    layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
+    run = None if network is None else network.run(events, record=("spikes", "voltage"))
+    for i, x in enumerate(hidden):
+        chip: dict[str, np.ndarray] = {}
+        if run is not None:
+            units, steps = run.spikes[i][0].nonzero()
+            chip = {"times_chip": steps * readout.dt, "units_chip": units}
+        layers.append(RasterLayer(f"hidden {i + 1}", x.n_units, x.times.numpy(), x.units.numpy(), **chip))
+    return SampleTrace(
+        layers,
+        duration=events.duration,
+        label=evaluation.sample_label,
+        predicted_float=int(out.argmax()),
+        predicted_chip=None if network is None else int(network.logits(events).argmax()),
+        readout_float=_voltages(readout, hidden[-1]),
+        readout_chip=None if run is None or network is None or network.readout is None
+        else run.voltage[-1][0].T / network.readout.scale,
+        dt=readout.dt,
+    )  # fmt: skip
+
+
+def _voltages(readout: LIReadout, events: Events) -> np.ndarray:
+    engine = engine_for(events.device, readout.dt)
+    return engine.voltages(events, readout.weight, readout.tau_mem, readout.tau_syn, readout.dt)[0].numpy()
+
+
+def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[WeightMatrix]:
+    out = []
+    rounded = dict(quantised.named_parameters()) if quantised is not None else {}
+    layers: list[Any] = list(model)
+    for name, parameter in model.named_parameters():
+        number, kind = name.split(".")
+        if kind not in ("weight", "recurrent_weight"):
+            continue
+        here = f"hidden {int(number) + 1}" if isinstance(layers[int(number)], LIF) else "readout"
+        before = f"hidden {number}" if int(number) else "input"
+        title = f"{here} to itself" if kind == "recurrent_weight" else f"{before} to {here}"
+        values = rounded[name].detach().numpy() if name in rounded else None
+        out.append(WeightMatrix(title, parameter.detach().numpy(), values))
+    return out
+
+
+def _layer_sizes(model: nn.Sequential, network: Loihi2Network | None) -> list[LayerSize]:
+    out = []
+    for i, layer in enumerate(model):
+        matrices = [p for n, p in layer.named_parameters() if n in ("weight", "recurrent_weight")]
+        weights = sum(p.numel() for p in matrices)
+        shape = " + ".join("x".join(str(n) for n in p.shape) for p in matrices)
+        name = f"hidden {i + 1}" if isinstance(layer, LIF) else "readout"
+        out.append(LayerSize(name, shape, weights, 4 * weights, None if network is None else weights))
+    return out

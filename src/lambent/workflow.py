@@ -1,0 +1,156 @@
+"""The steps of the command line as functions on run folders: train, export, evaluate, report."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from lambent.data import SpikeDataset
+from lambent.events import Events
+from lambent.hardware.loihi2 import NetxReport, export_netx, load_netx
+from lambent.quantize import quantized_model
+from lambent.report import write
+from lambent.report.of_run import report_data
+from lambent.training import Config, Run, train
+from lambent.training.evaluate import Evaluation, evaluate, load_test_data, match_classes
+from lambent.training.progress import RichWatcher, TensorBoardWatcher
+
+_CALIBRATION_SAMPLES = 64
+
+
+def load_training_data(train: Path, test: Path | None, config: Config) -> tuple[SpikeDataset, SpikeDataset | None]:
+    """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
+
+    Raises:
+        FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or the two do not fit each other.
+    """
+    duration = config.duration or None
+    data = SpikeDataset.from_shd(train, duration)
+    if test is None:
+        return data, None
+    held = match_classes(SpikeDataset.from_shd(test, duration, data.n_units), data.class_names, str(test))
+    longest = max(data.duration, held.duration)
+    return data.with_duration(longest), held.with_duration(longest)
+
+
+def train_run(
+    run: Run,
+    config: Config,
+    data: SpikeDataset,
+    source: dict[str, str | None],
+    console: Console,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+) -> bool:
+    """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
+
+    Args:
+        source: names of the data, kept in run.json: "train" and "test".
+    """
+    facts = {
+        "data": source,
+        "n_units": data.n_units,
+        "class_names": data.class_names,
+        "duration": data.duration,
+        "samples": len(data),
+        "threads": config.threads or torch.get_num_threads(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    if resume and (known := run.facts()) and any(known[k] != facts[k] for k in ("n_units", "class_names", "samples")):
+        raise ValueError(f"{run.folder}: was trained on other data ({known['data']['train']}); resume with the same")
+    with ExitStack() as stack:
+        watcher: Any = stack.enter_context(RichWatcher(console, config.epochs, len(run.metrics()) if resume else 0))
+        if tensorboard:
+            watcher = TensorBoardWatcher(watcher, run.folder / "tensorboard")
+        done = train(run, config, data, watcher, facts=facts, resume=resume)
+    chosen = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
+    events, _ = data.batch(chosen)
+    run.save("calibration.pt", {name: getattr(events, name) for name in ("times", "units", "offsets")})
+    return done
+
+
+def calibration_events(run: Run) -> Events:
+    """The training samples that a run keeps to measure activity on."""
+    saved, facts = run.load("calibration.pt"), run.facts()
+    return Events(saved["times"], saved["units"], saved["offsets"], facts["n_units"], facts["duration"])
+
+
+def export_run(run: Run, weight_bits: int = 8, path: Path | None = None) -> NetxReport:
+    """Quantise the run's model and write it as NetX, to RUN/NAME.net unless told otherwise."""
+    report = export_netx(
+        run.model(),
+        path or run.netx,
+        weight_bits,
+        calibration=calibration_events(run),
+        labels=run.facts()["class_names"],
+    )
+    if path is None:
+        run.write_json("export.json", {"weight_bits": weight_bits})
+    return report
+
+
+def evaluate_run(
+    run: Run,
+    data: SpikeDataset | Path,
+    *,
+    chip: bool,
+    crop: bool = False,
+    source: str = "",
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Evaluation:
+    """Evaluate the run's model, and with `chip` its exported network, on test data; kept for the report.
+
+    A run that was not exported yet is exported, at 8 bits.
+
+    Args:
+        data: samples, or a file of them.
+        chip: also run the exported network on the chip model.
+        crop: drop spikes past the run's duration.
+        source: what to call the data; a file's own path where left out.
+        progress: called with the number of samples done and in all.
+    """
+    samples = load_test_data(run, data, crop) if isinstance(data, Path) else data
+    source = source or str(data)
+    model = run.model()
+    quantised = network = None
+    if chip:
+        if not run.netx.exists():
+            export_run(run)
+        network = load_netx(run.netx)
+        quantised = quantized_model(model, exported_bits(run), calibration=calibration_events(run))
+    evaluation = evaluate(model, samples, source, quantised, network, progress)
+    evaluation.save(run.path("evaluation.npz"))
+    return evaluation
+
+
+def exported_bits(run: Run) -> int:
+    """Bits of the weights of the run's exported network."""
+    return int(run.read_json("export.json")["weight_bits"])
+
+
+def report_run(run: Run, path: Path | None = None) -> Path:
+    """Write the HTML report of an evaluated run, to RUN/report.html unless told otherwise.
+
+    Raises:
+        FileNotFoundError: the run was not evaluated yet and its test data is not there.
+    """
+    if not run.path("evaluation.npz").exists():
+        test = run.facts()["data"].get("test")
+        if not test or not Path(test).exists():
+            raise FileNotFoundError(f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip")
+        evaluate_run(run, Path(test), chip=True)
+    evaluation = Evaluation.load(run.path("evaluation.npz"))
+    quantised = network = None
+    if "chip" in evaluation.scores and run.netx.exists():
+        network = load_netx(run.netx)
+        quantised = quantized_model(run.model(), exported_bits(run), calibration=calibration_events(run))
+    target = path or run.path("report.html")
+    write(report_data(run, evaluation, quantised, network), target)
+    return target
