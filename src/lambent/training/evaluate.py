@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lambent.data import SpikeDataset
+from lambent.engines.threads import engine_only_threads
 from lambent.events import Events
 from lambent.hardware.loihi2 import Loihi2Network
 from lambent.training.loop import EVALUATION_BATCH, forward
@@ -95,6 +96,7 @@ class Evaluation:
             )
 
 
+@engine_only_threads()
 @torch.no_grad()
 def evaluate(
     model: nn.Sequential,

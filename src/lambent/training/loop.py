@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lambent.data import SpikeDataset, augment
+from lambent.engines.threads import engine_only_threads
 from lambent.events import Events
 from lambent.layers import LIF
 from lambent.losses import rate_penalty, readout_cross_entropy
@@ -271,7 +272,7 @@ def train(
         run.create(config, facts)
         trainer.start()
     state = trainer.state
-    with stop_on_interrupt() as stop:
+    with stop_on_interrupt() as stop, engine_only_threads():
         while state.epoch < config.epochs:
             metrics = trainer.run_epoch(watcher, stop)
             if metrics is None:

@@ -59,7 +59,7 @@ def round_weights(
         if not limited:
             break
         rounded, error, limited = _search(real, importance, largest, 1 << shift, limit, threshold)
-        if error < 0.999 * least:
+        if error < 0.99 * least:
             best, least = rounded, error
     return best
 
