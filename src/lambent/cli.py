@@ -28,7 +28,9 @@ console = Console(highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line last.")]
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
-DataFile = Annotated[Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")]
+DataFile = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
+]
 Bits = Annotated[int, typer.Option(min=2, max=8, help="Bits of a weight, sign included.")]
 Crop = Annotated[bool, typer.Option(help="Drop spikes past the duration the run was trained with.")]
 
@@ -87,7 +89,9 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _train(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Training words, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Training words, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run, made if need be.")],
     test: Annotated[Path | None, typer.Option(help="Test words, evaluated at the end.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; options given here win.")] = None,

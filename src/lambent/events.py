@@ -110,8 +110,7 @@ class Events:
         if bad.any():
             at = bad.nonzero()[0].tolist()
             raise ValueError(
-                f"sample {at[0]}, step {at[1]}, unit {at[2]}: "
-                f"{spikes[tuple(at)].item()} is no non-negative spike count"
+                f"sample {at[0]}, step {at[1]}, unit {at[2]}: {spikes[tuple(at)].item()} is no non-negative spike count"
             )
         steps, n_units = spikes.shape[1:]
         b, n, u = counts.nonzero(as_tuple=True)

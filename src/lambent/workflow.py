@@ -144,7 +144,9 @@ def report_run(run: Run, path: Path | None = None) -> Path:
     if not run.path("evaluation.npz").exists():
         test = run.facts()["data"].get("test")
         if not test or not Path(test).exists():
-            raise FileNotFoundError(f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip")
+            raise FileNotFoundError(
+                f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip"
+            )
         evaluate_run(run, Path(test), chip=True)
     evaluation = Evaluation.load(run.path("evaluation.npz"))
     quantised = network = None

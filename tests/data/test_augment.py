@@ -113,9 +113,7 @@ def test_a_duration_between_two_float32_numbers():
     """The last float32 time that is valid stays valid; see the comparison in `Events`."""
     duration = 1023.1
     last = np.nextafter(np.float32(duration), np.float32(0))
-    events = Events(
-        torch.tensor([last] * 64), torch.zeros(64, dtype=torch.int32), torch.arange(65), 1, duration
-    )
+    events = Events(torch.tensor([last] * 64), torch.zeros(64, dtype=torch.int32), torch.arange(65), 1, duration)
     for aug in (ShiftTime(1e-4), Dilate(1 - 1e-7, 1 + 1e-7), JitterTimes(1e-4)):
         out = aug(events, torch.zeros(64), generator())
         Events(out.times, out.units, out.offsets, out.n_units, out.duration)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -226,6 +228,6 @@ def test_groups_cover_every_batch():
         bounds = grid_cpu._groups(batch)
         assert bounds[0][0] == 0
         assert bounds[-1][1] == batch
-        assert all(a[1] == b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in pairwise(bounds))
         assert len(bounds) <= 16
         assert np.all([b > a for a, b in bounds])

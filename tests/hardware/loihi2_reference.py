@@ -12,9 +12,7 @@ from lambent.hardware.loihi2 import Loihi2Layer
 ORACLE = Path(__file__).resolve().parents[2] / ".." / "shared" / "oracle" / "lava"
 RECORDINGS = sorted(p.stem for p in ORACLE.glob("*.npz"))
 
-needs_recordings = pytest.mark.skipif(
-    not RECORDINGS, reason="no recordings beside the checkout (shared/oracle)"
-)
+needs_recordings = pytest.mark.skipif(not RECORDINGS, reason="no recordings beside the checkout (shared/oracle)")
 
 LIMIT = 2**23
 

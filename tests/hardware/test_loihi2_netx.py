@@ -35,9 +35,7 @@ def assert_same(a: Loihi2Network, b: Loihi2Network) -> None:
 
 def example() -> Loihi2Network:
     layers = [random_layer(0, 6, 4, recurrent=True, delay="synapse"), random_layer(1, 4, 3)]
-    return Loihi2Network(
-        6, layers, dt=0.5, readout=Readout("exp_mean", np.array([1.5, 2, 3]), ("a", "b", "ç"))
-    )
+    return Loihi2Network(6, layers, dt=0.5, readout=Readout("exp_mean", np.array([1.5, 2, 3]), ("a", "b", "ç")))
 
 
 @given(

@@ -13,9 +13,7 @@ from lambent.report import LayerRates, LayerSize, RasterLayer, ReportData, Sampl
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def answers(
-    rng: np.random.Generator, n: int, n_classes: int, share_right: float
-) -> tuple[np.ndarray, np.ndarray]:
+def answers(rng: np.random.Generator, n: int, n_classes: int, share_right: float) -> tuple[np.ndarray, np.ndarray]:
     """Labels and answers of which about `share_right` are right; mistakes lean to the next class."""
     labels = np.arange(n) % n_classes
     wrong = rng.random(n) > share_right

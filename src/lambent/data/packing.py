@@ -27,9 +27,7 @@ def as_events(packed: Packed, n_units: int, duration: float) -> Events:
     return Events(times, units, offsets, n_units, duration, check=False)
 
 
-def gather(
-    times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.int64], chosen: NDArray[np.int64]
-) -> Packed:
+def gather(times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> Packed:
     """The `chosen` samples (n,), in the order given, with units as int32."""
     starts, stops = offsets[chosen], offsets[chosen + 1]
     new_offsets = np.zeros(len(chosen) + 1, dtype=np.int64)

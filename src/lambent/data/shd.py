@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 import tempfile
 import zlib
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambent.data.packing import check_units, pack_units
+from lambent.files import replacing
 
 if TYPE_CHECKING:
     from lambent.data.dataset import SpikeDataset
@@ -51,11 +51,7 @@ def read(path: Path, duration: float | None, n_units: int | None, crop: bool) ->
     if duration is None:
         last = packed[0].max(where=np.isfinite(packed[0]), initial=0.0)  # what is not finite is found later
         duration = float(np.floor(last)) + 1.0
-    names = (
-        None
-        if keys is None
-        else [k.decode(errors="replace") if isinstance(k, bytes) else str(k) for k in keys]
-    )
+    names = None if keys is None else [k.decode(errors="replace") if isinstance(k, bytes) else str(k) for k in keys]
     return dict(
         zip(("times", "units", "offsets"), packed, strict=True),
         labels=labels,
@@ -75,20 +71,16 @@ def write_shd(path: str | Path, dataset: SpikeDataset) -> None:
     """
     path = Path(path)
     time_type = _time_type(dataset.times)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with ExitStack() as stack:
-            plain = stack.enter_context(tempfile.TemporaryFile()) if path.suffix == ".gz" else None
-            with h5py.File(part if plain is None else plain, "w") as f:
-                _fill(f, dataset, time_type)
-            if plain is not None:
-                plain.seek(0)
-                # No name and no time in the header: the same data give the same file.
-                with open(part, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-                    shutil.copyfileobj(plain, packed, 1 << 20)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        part = stack.enter_context(replacing(path))
+        plain = stack.enter_context(tempfile.TemporaryFile()) if path.suffix == ".gz" else None
+        with h5py.File(part if plain is None else plain, "w") as f:
+            _fill(f, dataset, time_type)
+        if plain is not None:
+            plain.seek(0)
+            # No name and no time in the header: the same data give the same file.
+            with open(part, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+                shutil.copyfileobj(plain, packed, 1 << 20)
 
 
 # -- reading ------------------------------------------------------------------------------------------
@@ -167,9 +159,7 @@ def _read_spikes(
     for (first, t, t_sizes), (_, u, u_sizes) in zip(_blocks(times, path), _blocks(units, path), strict=True):
         if (t_sizes != u_sizes).any():
             i = int((t_sizes != u_sizes).argmax())
-            raise ValueError(
-                f"{path}: sample {first + i} has {t_sizes[i]} spikes/times but {u_sizes[i]} spikes/units"
-            )
+            raise ValueError(f"{path}: sample {first + i} has {t_sizes[i]} spikes/times but {u_sizes[i]} spikes/units")
         inside = np.concatenate([[0], np.cumsum(t_sizes)])
         try:
             check_units(u, inside, n_units, first)

@@ -1,11 +1,11 @@
 """How time passes. Every engine is a module with the same two functions:
 
-    lif(events, neuron, inputs, recurrent, dt) -> Events
-        The spikes of a layer of LIF units (`neuron`: `LIFNeuron`) that `inputs` (`Synapses`) connect to
-        `events` and `recurrent` (`Synapses` or None) to each other. Differentiable in the event times and
-        every parameter; the counts of what comes out are differentiable too.
-    voltages(events, weight, tau_mem, tau_syn, dt) -> Tensor (batch, steps, out)
-        The voltages of leaky integrators after each step.
+lif(events, neuron, inputs, recurrent, dt) -> Events
+    The spikes of a layer of LIF units (`neuron`: `LIFNeuron`) that `inputs` (`Synapses`) connect to
+    `events` and `recurrent` (`Synapses` or None) to each other. Differentiable in the event times and
+    every parameter; the counts of what comes out are differentiable too.
+voltages(events, weight, tau_mem, tau_syn, dt) -> Tensor (batch, steps, out)
+    The voltages of leaky integrators after each step.
 """
 
 from __future__ import annotations

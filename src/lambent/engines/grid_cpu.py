@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def _groups(batch: int) -> list[tuple[int, int]]:
     """Sample ranges (first, last), the same on every machine."""
     n = max(1, min(_GROUPS, batch // _GROUP_SIZE))
     bounds = [batch * g // n for g in range(n + 1)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(pairwise(bounds))
 
 
 def _run(work: Callable[[int, int, int], Any], batch: int) -> list[Any]:
@@ -116,7 +117,8 @@ def lif_forward(
     peak_step = np.zeros((batch, size), np.int32)
     args = (
         _array(steps), _array(units), _array(offsets), _array(weight), reach, _array(recurrent, weight),
-        own_reach, _rows(size, reach, own_reach), *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)),
+        own_reach, _rows(size, reach, own_reach),
+        *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)),
         n_steps, subtract, counts, peak_step,
     )  # fmt: skip
     parts = _run(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
@@ -179,7 +181,7 @@ def lif_backward(
     d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = (_sum(p) for p in parts)
     if wants_delay:
         d_delay *= weight
-    if wants_recurrent_delay:
+    if wants_recurrent_delay and recurrent is not None:
         d_recurrent_delay *= recurrent
     d_input = torch.from_numpy(d_times).to(times.dtype)
     return d_input, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold
@@ -209,8 +211,16 @@ def _save_lif(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None
 def _lif_gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
     needs = ctx.needs_input_grad
     d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = lif_backward(
-        grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract,
-        needs[0], needs[5], needs[7], any(needs[8:11]),
+        grad_times,
+        grad_counts,
+        *ctx.saved_tensors,
+        ctx.n_steps,
+        ctx.dt,
+        ctx.subtract,
+        needs[0],
+        needs[5],
+        needs[7],
+        any(needs[8:11]),
     )
     gradients = [
         d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold,
@@ -260,7 +270,7 @@ def li_backward(
         wants_tau, d_times,
     )  # fmt: skip
     _run(lambda g, first, last: kernels.li_backward(first, last, *args, *(p[g] for p in parts)), batch)
-    return (torch.from_numpy(d_times).to(times.dtype), *(_sum(p) for p in parts))
+    return torch.from_numpy(d_times).to(times.dtype), _sum(parts[0]), _sum(parts[1])
 
 
 @li_backward.register_fake

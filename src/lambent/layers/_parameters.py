@@ -38,9 +38,10 @@ def check_sizes(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, got {size}")
 
 
-def check_dt(dt: float | None) -> None:
-    """Raise ValueError unless `dt` is a positive step [ms]."""
+def check_dt(dt: float | None) -> float:
+    """`dt`, if it is a positive step [ms]; ValueError otherwise."""
     if dt is None:
         raise NotImplementedError("dt=None (the exact engine) is not available yet; give a step such as dt=1.0")
     if not (math.isfinite(dt) and dt > 0):
         raise ValueError(f"dt must be a positive number of milliseconds, got {dt}")
+    return dt

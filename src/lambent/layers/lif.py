@@ -67,7 +67,6 @@ class LIF(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
-        check_dt(dt)
         if reset not in ("zero", "subtract"):
             raise ValueError(f'reset must be "zero" or "subtract", got {reset!r}')
         if not min_slope > 0:
@@ -75,8 +74,8 @@ class LIF(nn.Module):
         if recurrent_delay is not None and not recurrent:
             raise ValueError("recurrent_delay needs recurrent=True")
         self.in_features, self.out_features = in_features, out_features
-        self.reset, self.dt, self.min_slope = reset, dt, min_slope
-        self.max_delay = 62 * (dt or 1.0) if max_delay is None else max_delay
+        self.reset, self.dt, self.min_slope = reset, check_dt(dt), min_slope
+        self.max_delay = 62 * self.dt if max_delay is None else max_delay
         self.tau_mem = _fixed(per_unit("tau_mem", tau_mem, out_features))
         self.tau_syn = _fixed(per_unit("tau_syn", tau_syn, out_features))
         self.threshold = _fixed(per_unit("threshold", threshold, out_features))

@@ -48,11 +48,10 @@ class LIReadout(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
-        check_dt(dt)
         if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be one of {', '.join(REDUCTIONS)}; got {reduce!r}")
         self.in_features, self.out_features = in_features, out_features
-        self.reduce, self.dt = reduce, dt
+        self.reduce, self.dt = reduce, check_dt(dt)
         self.tau_mem = nn.Parameter(per_unit("tau_mem", tau_mem, out_features), requires_grad=False)
         self.tau_syn = nn.Parameter(per_unit("tau_syn", tau_syn, out_features), requires_grad=False)
         self.weight = nn.Parameter(torch.empty(in_features, out_features))

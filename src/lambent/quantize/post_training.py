@@ -13,9 +13,7 @@ from lambent.hardware.loihi2.convert import check_model, convert
 from lambent.layers import LIF
 
 
-def quantized_model(
-    model: nn.Sequential, weight_bits: int = 8, *, calibration: Events | None = None
-) -> nn.Sequential:
+def quantized_model(model: nn.Sequential, weight_bits: int = 8, *, calibration: Events | None = None) -> nn.Sequential:
     """A copy of `model` with the weights and time constants that `export_netx` gives the chip.
 
     It still computes in floating point, so what it loses is due to rounding the parameters, and what the chip

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from html import escape
 from importlib import resources
-from pathlib import Path
 from string import Template
 
 import numpy as np
 
+from lambent.files import replacing
 from lambent.report import confusion, histograms, learning, tables, trace, words
 from lambent.report.model import ReportData
 
@@ -39,13 +39,8 @@ def write(data: ReportData, path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the folder of `path` is missing or cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(render(data), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _section(name: str, heading: str, *parts: str) -> str:

@@ -103,8 +103,7 @@ class SampleTrace:
                 outside = times[(times < 0) | (times > self.duration)]
                 if len(outside):
                     raise ValueError(
-                        f"raster layer {layer.name!r}: {key} holds {outside[0]:g} ms, "
-                        f"outside [0, {self.duration:g}]"
+                        f"raster layer {layer.name!r}: {key} holds {outside[0]:g} ms, outside [0, {self.duration:g}]"
                     )
         for key in ("readout_float", "readout_chip"):
             if getattr(self, key) is not None:

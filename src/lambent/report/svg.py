@@ -137,9 +137,7 @@ def inline(figure: Figure, key: str, label: str) -> str:
     box = root.get("viewBox", "")
     width = 1.25 * _PIXELS_PER_INCH * figure.get_figwidth()
     root.attrib.clear()
-    root.attrib.update(
-        {"viewBox": box, "role": "img", "aria-label": label, "style": f"max-width: {width:.0f}px"}
-    )
+    root.attrib.update({"viewBox": box, "role": "img", "aria-label": label, "style": f"max-width: {width:.0f}px"})
     return re.sub(r"\s*\n\s*", " ", ET.tostring(root, encoding="unicode"))
 
 

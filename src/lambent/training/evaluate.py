@@ -13,9 +13,10 @@ from torch import nn
 from lambent.data import SpikeDataset
 from lambent.engines.threads import engine_only_threads
 from lambent.events import Events
+from lambent.files import replacing
 from lambent.hardware.loihi2 import Loihi2Network
 from lambent.training.loop import EVALUATION_BATCH, forward
-from lambent.training.run import Run, replacing
+from lambent.training.run import Run
 
 KINDS = ("float", "quantised", "chip")
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from lambent.data import SpikeDataset, augment
 from lambent.engines.threads import engine_only_threads
 from lambent.events import Events
-from lambent.layers import LIF
 from lambent.losses import rate_penalty, readout_cross_entropy
 from lambent.training.config import Config
 from lambent.training.model import build_model, calibrate

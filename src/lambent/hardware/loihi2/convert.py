@@ -129,9 +129,7 @@ def check_model(model: nn.Module) -> list[LIF | LIReadout]:
             if module.reset != "zero":
                 raise ValueError(f'{where}: the chip resets to 0; train with reset="zero"')
             if _steps(module.recurrent_delay, module.dt).any():
-                raise ValueError(
-                    f"{where}: NetX has no delays of recurrent synapses; train with recurrent_delay=None"
-                )
+                raise ValueError(f"{where}: NetX has no delays of recurrent synapses; train with recurrent_delay=None")
             delay = _steps(module.delay, module.dt)
             if (delay < 0).any() or (delay > MAX_DELAY).any():
                 raise ValueError(
@@ -216,9 +214,7 @@ class _Part:
         )
 
 
-def _assemble(
-    parts: Sequence[_Part], bits: int, activity: Sequence[_Activity], labels: Sequence[str]
-) -> Conversion:
+def _assemble(parts: Sequence[_Part], bits: int, activity: Sequence[_Activity], labels: Sequence[str]) -> Conversion:
     layers = tuple(part.converted(bits, a) for part, a in zip(parts, activity, strict=True))
     reduce = parts[-1].reduce
     readout = None if reduce is None else Readout(reduce, layers[-1].scale, tuple(labels))

@@ -12,14 +12,13 @@ What only lambent knows, the step length and the readout, is kept in attributes 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from lambent.files import replacing
 from lambent.hardware.loihi2.hdf5 import (
     H5_ERRORS,
     read_attribute,
@@ -38,7 +37,7 @@ def save_netx(network: Loihi2Network, path: str | os.PathLike[str]) -> None:
 
     Arrays and the structure of the file carry checksums, so that damage is noticed on reading.
     """
-    with _replaced(Path(path)) as temporary, h5py.File(temporary, "w", libver="v110") as h5:
+    with replacing(Path(path)) as temporary, h5py.File(temporary, "w", libver="v110") as h5:
         h5.attrs["lambent_dt"] = network.dt
         if network.readout is not None:
             h5.attrs["lambent_readout_reduce"] = np.bytes_(network.readout.reduce)
@@ -74,17 +73,6 @@ def _write_layer(group: h5py.Group, layer: Loihi2Layer) -> None:
     put("neuron/vThMant", layer.v_th_mant)
     group["neuron/refDelay"] = np.int32(0)
     group["neuron/gradedSpike"] = False
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder that takes the place of `path` on success."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_netx(path: str | os.PathLike[str]) -> Loihi2Network:
@@ -154,9 +142,7 @@ def _read_layer(h5: h5py.File, name: str, n_in: int | None) -> Loihi2Layer:
     if kind == "dense" and f"{name}/weight_rec" in h5:
         raise ValueError(f"{name}/weight_rec: has no meaning in a layer of type dense")
     if neuron not in ("CUBA", "LOIHI"):
-        raise ValueError(
-            f"{name}/neuron/type: units of type {neuron!r} are not supported, only CUBA and LOIHI"
-        )
+        raise ValueError(f"{name}/neuron/type: units of type {neuron!r} are not supported, only CUBA and LOIHI")
     for dataset, limit in (("refDelay", 1), ("gradedSpike", 0), ("messageBits", 0)):
         where = f"{name}/neuron/{dataset}"
         if where in h5 and (read_numbers(h5, where, (), (1,)) > limit).any():

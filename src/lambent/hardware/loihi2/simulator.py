@@ -109,17 +109,13 @@ def run(
     return Run(**{name: tuple(a.transpose(0, 2, 1) for a in traces) for name, traces in arrays.items()})
 
 
-def _inputs(
-    spikes: Events | Tensor | np.ndarray, n_in: int, dt: float
-) -> tuple[int, int, Callable[[int], SpikeLists]]:
+def _inputs(spikes: Events | Tensor | np.ndarray, n_in: int, dt: float) -> tuple[int, int, Callable[[int], SpikeLists]]:
     """Batch size, number of steps, and a function that gives the spike lists of sample b."""
     if isinstance(spikes, Events):
         if spikes.n_units != n_in:
             raise ValueError(f"events have {spikes.n_units} units, the network takes {n_in}")
         steps = n_steps(spikes.duration, dt)
-        event_steps, units, offsets = (
-            x.cpu().numpy() for x in (spikes.steps(dt), spikes.units, spikes.offsets)
-        )
+        event_steps, units, offsets = (x.cpu().numpy() for x in (spikes.steps(dt), spikes.units, spikes.offsets))
 
         def from_events(b: int) -> SpikeLists:
             own = slice(offsets[b], offsets[b + 1])
