@@ -121,9 +121,7 @@ def main() -> None:
         results.append(measure("random", network, many, ("spikes",), cores, max(3, repeats // 10)))
     if RECORDING.with_suffix(".net").exists():
         recorded = np.load(RECORDING.with_suffix(".npz"))["input"][None]
-        results.append(
-            measure("recorded", load_netx(RECORDING.with_suffix(".net")), recorded, (), 1, repeats)
-        )
+        results.append(measure("recorded", load_netx(RECORDING.with_suffix(".net")), recorded, (), 1, repeats))
 
     table = Table(title=f"700-256(recurrent)-20, {processor()}")
     for column in (

@@ -40,7 +40,7 @@ def main() -> None:
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError, NotImplementedError) as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", style="red", markup=False)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -75,7 +75,7 @@ class Config:
             if wanted is float and type(value) is int:
                 object.__setattr__(self, f.name, float(value))
             elif type(value) is not wanted:
-                raise ValueError(f"{f.name} must be a {wanted.__name__}, got {value!r}")
+                raise ValueError(f"{f.name} must be of type {wanted.__name__}, got {value!r}")
         for name in ("hidden", "layers", "epochs", "batch_size"):
             self._need(name, getattr(self, name) >= 1, "at least 1")
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",

@@ -63,9 +63,7 @@ class Run:
         Raises:
             FileNotFoundError: this is no run folder.
         """
-        if not self.exists():
-            raise FileNotFoundError(f"{self.folder}: no training run here (config.toml is missing)")
-        return Config.from_toml(self.path("config.toml"))
+        return Config.from_toml(self._need("config.toml"))
 
     def facts(self) -> dict[str, Any]:
         """What run.json holds."""
@@ -121,6 +119,8 @@ class Run:
 
     def _need(self, name: str) -> Path:
         path = self.path(name)
+        if not self.exists():
+            raise FileNotFoundError(f"{self.folder}: no training run here (config.toml is missing)")
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing; was the run trained to the end of an epoch?")
         return path

@@ -1,0 +1,5 @@
+"""`python -m lambent` is the command line."""
+
+from lambent.cli import main
+
+main()

@@ -1,0 +1,178 @@
+"""The command line, by running it: the whole way on a small file, and what it says to mistakes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import lambent as lb
+from lambent import cli
+
+SMALL = [
+    "--hidden", "20", "--epochs", "2", "--batch-size", "50", "--initial-spikes", "1", "--rate-lower", "0.2",
+    "--shift", "0", "--delay", "5", "--no-recurrent",
+]  # fmt: skip
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process; returns exit code, standard output and standard error."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["lambent", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    train, test = folder / "train.h5.gz", folder / "test.h5"
+    lb.data.write_shd(train, lb.data.yin_yang(200, seed=0))
+    lb.data.write_shd(test, lb.data.yin_yang(60, seed=1))
+    return train, test
+
+
+def last_line(out):
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def test_the_whole_way(run, files, tmp_path):
+    train, test = files
+    folder = tmp_path / "words"
+    code, out, _ = run("train", train, "--test", test, "--out", folder, *SMALL, "--json")
+    assert code == 0
+    result = last_line(out)
+    assert result["finished"] is True
+    assert result["epochs"] == 2
+    assert 0 <= result["accuracy_test"] <= 1
+
+    code, out, _ = run("export", folder, "--weight-bits", 6, "--json")
+    assert code == 0
+    assert (folder / "words.net").exists()
+    assert [x["weight_bits"] for x in last_line(out)["layers"]] == [6, 6]
+
+    code, out, _ = run("evaluate", folder, test, "--chip", "--json")
+    assert code == 0
+    result = last_line(out)
+    assert result["n"] == 60
+    assert {"accuracy", "accuracy_quantised", "accuracy_chip", "agreement"} <= result.keys()
+
+    code, out, _ = run("simulate", folder / "words.net", test, "--json")
+    assert code == 0
+    assert last_line(out)["accuracy"] == pytest.approx(result["accuracy_chip"])
+
+    code, out, _ = run("report", folder, "--json")
+    assert code == 0
+    assert (folder / "report.html").stat().st_size == last_line(out)["bytes"]
+    page = (folder / "report.html").read_text()
+    for words in ("Accuracy", "words", "hidden 1", "readout"):
+        assert words in page
+
+    for what in (folder, folder / "words.net"):
+        code, out, _ = run("info", what, "--json")
+        assert code == 0
+        assert last_line(out)
+
+
+def test_evaluate_without_chip(run, files, tmp_path):
+    train, test = files
+    run("train", train, "--out", tmp_path / "r", *SMALL)
+    code, out, _ = run("evaluate", tmp_path / "r", test, "--json")
+    assert code == 0
+    assert last_line(out).keys() == {"accuracy", "n"}
+    assert run("report", tmp_path / "r")[0] == 0
+
+
+def test_config_file_and_options(run, files, tmp_path):
+    settings = tmp_path / "s.toml"
+    settings.write_text(
+        "hidden = 10\nepochs = 1\nrecurrent = false\ninitial_spikes = 1.0\nrate_lower = 0.2\nshift = 0\n"
+    )
+    code, *_ = run("train", files[0], "--out", tmp_path / "r", "--config", settings, "--hidden", "12")
+    assert code == 0
+    kept = (tmp_path / "r" / "config.toml").read_text()
+    assert "hidden = 12" in kept
+    assert "epochs = 1" in kept
+
+
+def test_interrupt_saves_and_resume_goes_on(files, tmp_path):
+    folder = tmp_path / "r"
+    settings = [*SMALL, "--epochs", "500"]
+    command = [sys.executable, "-m", "lambent", "train", str(files[0]), "--out", str(folder), *settings]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not (folder / "metrics.jsonl").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "--resume" in out
+    done = len((folder / "metrics.jsonl").read_text().splitlines())
+    (folder / "config.toml").write_text(
+        re.sub(r"epochs = 500", f"epochs = {done + 2}", (folder / "config.toml").read_text())
+    )
+    command = [*command[:4], str(files[0]), "--out", str(folder), "--resume", "--json"]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert last_line(out)["epochs"] == done + 2
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "export", "evaluate", "simulate", "report", "info"])
+def test_help(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert len(out) > 200
+    assert "--json" in out
+
+
+def test_info(run):
+    code, out, _ = run("info", "--json")
+    assert code == 0
+    assert "lambent" in last_line(out)["versions"]
+
+
+def test_mistakes_are_one_clear_line(run, files, tmp_path):
+    train, test = files
+    run("train", train, "--out", tmp_path / "r", *SMALL)
+    for args, message in [
+        (("train", tmp_path / "no.h5", "--out", tmp_path / "x"), "no.h5"),
+        (("train", __file__, "--out", tmp_path / "x"), "test_cli.py"),
+        (("train", train, "--out", tmp_path / "r"), "--resume"),
+        (("train", train, "--out", tmp_path / "x", "--lr", "-1"), "lr must be positive"),
+        (("train", train, "--out", tmp_path / "r", "--resume", "--lr", "1"), "--lr"),
+        (("train", train, "--out", tmp_path / "nothing", "--resume"), "nothing"),
+        (("export", tmp_path), "config.toml"),
+        (("evaluate", tmp_path / "r", tmp_path / "no.h5"), "no.h5"),
+        (("report", tmp_path / "r"), "not evaluated yet"),
+        (("simulate", test, test), "test.h5"),
+        (("info", tmp_path), "config.toml"),
+    ]:
+        code, out, err = run(*args)
+        assert code == 1, (args, out, err)
+        assert err.startswith("error: "), err
+        assert message in err.replace("\n", ""), err
+        assert "Traceback" not in err
+    assert not (tmp_path / "x").exists()
+    for args in (("train", train), ("export", tmp_path / "r", "--weight-bits", 9), ("nonsense",)):
+        assert run(*args)[0] == 2
+
+
+def test_other_classes_are_refused(run, files, tmp_path):
+    data = lb.data.yin_yang(60, seed=1)
+    other = lb.data.SpikeDataset(data.times, data.units, data.offsets, data.labels, 5, 60.0, ["a", "b", "c"])
+    lb.data.write_shd(tmp_path / "other.h5", other)
+    code, _, err = run("train", files[0], "--test", tmp_path / "other.h5", "--out", tmp_path / "x", *SMALL)
+    assert code == 1
+    assert "classes" in err

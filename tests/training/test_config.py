@@ -1,0 +1,55 @@
+"""Settings: TOML round trip and what is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambent.training import Config
+
+
+@given(
+    hidden=st.integers(1, 10_000),
+    lr=st.floats(1e-9, 10),
+    reset=st.sampled_from(["zero", "subtract"]),
+    recurrent=st.booleans(),
+)
+def test_round_trip(tmp_path_factory, hidden, lr, reset, recurrent):
+    config = Config(hidden=hidden, lr=lr, reset=reset, recurrent=recurrent)
+    path = tmp_path_factory.mktemp("config") / "config.toml"
+    path.write_text(config.to_toml())
+    assert Config.from_toml(path) == config
+    assert set(tomllib.loads(config.to_toml())) == {f.name for f in fields(Config)}
+
+
+def test_partial_file_takes_defaults(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text("hidden = 64\ntau_mem = 10\n")
+    assert Config.from_toml(path) == Config(hidden=64, tau_mem=10.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hiden = 3", "unknown key 'hiden'"),
+        ("hidden = 0", "hidden must be at least 1"),
+        ("hidden = 1.5", "hidden must be of type int"),
+        ("lr = -1.0", "lr must be positive"),
+        ("lr = nan", "lr must be positive"),
+        ('reduce = "none"', "reduce"),
+        ('schedule = "linear"', "schedule"),
+        ("rate_lower = 20", "rate_upper"),
+        ("valid = 1.0", "valid"),
+        ("hidden = ", "not a TOML file"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        Config.from_toml(path)
+    assert "c.toml" in str(error.value)

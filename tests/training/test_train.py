@@ -1,0 +1,150 @@
+"""The loop: reproducible, resumable bit for bit, and it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+
+import pytest
+import torch
+
+import lambent as lb
+from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
+
+FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
+
+
+class Quiet:
+    """Sees every batch; interrupts after `stop_after` of them."""
+
+    def __init__(self, stop_after=None):
+        self.batches, self.epochs, self.stop_after = 0, [], stop_after
+
+    def batch(self, epoch, done, of, metrics):
+        self.batches += 1
+        if self.batches == self.stop_after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def epoch(self, metrics):
+        self.epochs.append(metrics)
+
+
+def weights(run):
+    return run.load("checkpoint.pt")["model"]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_same_seed_same_run(tmp_path, data, config):
+    threads = torch.get_num_threads()
+    try:
+        for name, n in (("a", 1), ("b", 2)):
+            torch.set_num_threads(n)
+            assert train(Run(tmp_path / name), config, data, Quiet(), facts=FACTS)
+    finally:
+        torch.set_num_threads(threads)
+    assert same(weights(Run(tmp_path / "a")), weights(Run(tmp_path / "b")))
+    other = dataclasses.replace(config, seed=2)
+    train(Run(tmp_path / "c"), other, data, Quiet(), facts=FACTS)
+    assert not same(weights(Run(tmp_path / "a")), weights(Run(tmp_path / "c")))
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 6, 9])
+def test_resume_continues_bit_for_bit(tmp_path, data, config, stop_after):
+    whole, parts = Run(tmp_path / "whole"), Run(tmp_path / "parts")
+    train(whole, config, data, Quiet(), facts=FACTS)
+    assert not train(parts, config, data, Quiet(stop_after), facts=FACTS)
+    again = Quiet()
+    assert train(parts, config, data, again, facts=FACTS, resume=True)
+    assert again.batches == 3 * 6 - stop_after
+    assert same(weights(whole), weights(parts))
+    assert same(whole.load("best.pt"), parts.load("best.pt"))
+    a, b = (
+        [{k: m[k] for k in m if k not in ("seconds", "samples_per_s")} for m in r.metrics()] for r in (whole, parts)
+    )
+    assert a == b
+    assert [m["epoch"] for m in a] == [1, 2, 3]
+
+
+def test_resume_without_a_run(tmp_path, data, config):
+    with pytest.raises(FileNotFoundError, match=r"checkpoint\.pt"):
+        train(Run(tmp_path / "no"), config, data, Quiet(), facts=FACTS, resume=True)
+
+
+def test_damaged_checkpoint(tmp_path, data, config):
+    run = Run(tmp_path / "r")
+    train(run, config, data, Quiet(2), facts=FACTS)
+    path = run.path("checkpoint.pt")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: damaged"):
+        train(run, config, data, Quiet(), facts=FACTS, resume=True)
+
+
+def test_it_learns(tmp_path, data):
+    config = Config(
+        hidden=40, recurrent=False, epochs=15, batch_size=25, lr=1e-2, initial_spikes=2.0, rate_lower=0.5, shift=0,
+        blend=0.0, delay=0.0, logit_scale=100.0, valid=0.0,
+    )  # fmt: skip
+    run = Run(tmp_path / "r")
+    watcher = Quiet()
+    train(run, config, data, watcher, facts=FACTS)
+    assert watcher.epochs[-1]["loss"] < 0.7 * watcher.epochs[0]["loss"]
+    scores, labels = predict(run.model(), lb.data.yin_yang(300, seed=1))
+    assert (scores.argmax(1) == labels).double().mean() > 0.75
+
+
+def test_early_stopping_keeps_the_best(tmp_path, data, config):
+    stuck = dataclasses.replace(config, lr=1e-9, lr_tau=0.0, lr_delay=0.0, epochs=50, patience=2)
+    run = Run(tmp_path / "r")
+    train(run, stuck, data, Quiet(), facts=FACTS)
+    accuracy = [m["val_accuracy"] for m in run.metrics()]
+    best = max(range(len(accuracy)), key=lambda i: (accuracy[i], i)) + 1
+    assert run.load("checkpoint.pt")["state"]["best_epoch"] == best
+    assert len(accuracy) < 50 or best > 47
+
+
+def test_files_are_replaced_whole(tmp_path, data, config):
+    run = Run(tmp_path / "r")
+    train(run, config, data, Quiet(), facts=FACTS)
+    names = {p.name for p in run.folder.iterdir()}
+    assert names == {"config.toml", "run.json", "metrics.jsonl", "checkpoint.pt", "best.pt"}
+    assert run.config() == config
+    assert {"torch", "lambent", "numpy"} <= run.facts()["versions"].keys()
+
+
+def test_calibration(data):
+    config = Config(hidden=30, layers=2, initial_spikes=3.0)
+    model = build_model(config, 5, 3)
+    events, _ = data.batch(range(100))
+    calibrate(model, events, 3.0)
+    for layer in list(model)[:2]:
+        events = layer(events)
+        assert events.counts().mean().item() == pytest.approx(3.0, rel=0.25)
+    with pytest.raises(ValueError, match="initial_spikes"):
+        calibrate(build_model(config, 5, 3), lb.Events.from_lists([[]], [[]], 5, 60.0), 3.0)
+
+
+def test_gradients_are_clipped_and_values_constrained(data):
+    config = Config(hidden=20, delay=5.0, lr_delay=1000.0, lr_tau=1000.0, shift=0, batch_size=100)
+    trainer = Trainer(config, data, None, 3)
+    trainer.start()
+    for events, labels in data.batches(100):
+        trainer.step(events, labels)
+    layer = trainer.model[0]
+    assert layer.delay.min() >= 0
+    assert layer.delay.max() <= layer.max_delay
+    assert layer.tau_mem.min() >= config.dt
+
+
+def test_schedule(data):
+    trainer = Trainer(Config(epochs=10, warmup=2.0, batch_size=100), data, None, 3)
+    rates = []
+    for epoch in range(10):
+        trainer.state.epoch = epoch
+        rates.append(trainer.rate())
+    assert rates[0] < rates[1] < rates[2]
+    assert rates[2] > rates[5] > rates[9] > 0
+    assert Trainer(Config(schedule="constant"), data, None, 3).rate() == 1.0
