@@ -56,6 +56,22 @@ def _weigh(ring, weight, reach):
 
 
 @_jit
+def _deliver_four(ring, a, b, c, d):
+    """`_deliver` for four spikes of one step without delays: the ring is read and written once."""
+    for j in range(a.shape[0]):
+        ring[j] += (a[j] + b[j]) + (c[j] + d[j])
+
+
+@_jit
+def _collect_two(a, b, ring):
+    """`_collect` for two spikes of one step without delays: two rows under way at once."""
+    for j in range(a.shape[0]):
+        x = ring[j]
+        a[j] += x
+        b[j] += x
+
+
+@_jit
 def _grown(a):
     out = np.empty(2 * a.shape[0], a.dtype)
     out[: a.shape[0]] = a
@@ -84,7 +100,9 @@ def lif_forward(
     voltage = np.empty(size, dtype)  # after the last step
     raised = np.empty(size, dtype)  # after this one
     peak = np.empty(size, dtype)
-    fired = np.empty(size + 1, np.int32)
+    fired = np.empty(size + 8, np.int32)
+    above = np.zeros((size + 7) // 8 * 8, np.uint8)
+    above_words = above.view(np.uint64)
     for b in range(first, last):
         ring[:] = 0
         current[:] = 0
@@ -101,20 +119,21 @@ def lif_forward(
                 copy[j] = 0
             for j in range(size):
                 raised[j] = alpha_mem[j] * voltage[j] + gain[j] * current[j]
-            crossings = np.int32(0)
             for j in range(size):
-                crossings += np.int32(raised[j] >= threshold[j])
+                above[j] = raised[j] >= threshold[j]
             now = np.int32(n)
             for j in range(size):
                 higher = raised[j] > peak[j]
                 peak[j] = raised[j] if higher else peak[j]
                 peak_step[b, j] = now if higher else peak_step[b, j]
             next_row = (n + 1) % rows * size
-            if crossings > 0:
-                found = 0
-                for j in range(size):  # without branches: the list is compacted by overwriting
-                    fired[found] = j
-                    found += raised[j] >= threshold[j]
+            found = 0
+            for word in range(above_words.shape[0]):  # eight units at a time, since spikes are rare
+                if above_words[word] != 0:
+                    for j in range(8 * word, 8 * word + 8):
+                        fired[found] = j
+                        found += above[j]
+            if found > 0:
                 while total + found > out_steps.shape[0]:
                     out_steps, out_units, slopes = _grown(out_steps), _grown(out_units), _grown(slopes)
                 for f in range(found):
@@ -128,6 +147,16 @@ def lif_forward(
                     if recurrent.shape[0] > 0:
                         _deliver(ring[next_row:], recurrent[j], recurrent_reach[j])
             voltage, raised = raised, voltage
+            if reach.shape[1] == 0:
+                while e + 3 < offsets[b + 1] and steps[e + 3] == n:
+                    _deliver_four(
+                        ring[next_row:],
+                        weight[units[e]],
+                        weight[units[e + 1]],
+                        weight[units[e + 2]],
+                        weight[units[e + 3]],
+                    )
+                    e += 4
             while e < offsets[b + 1] and steps[e] == n:
                 _deliver(ring[next_row:], weight[units[e]], reach[units[e]])
                 e += 1
@@ -218,6 +247,10 @@ def lif_backward(
         s = own_offsets[b + 1] - 1
         for n in range(n_steps - 1, -1, -1):
             next_row = (n + 1) % rows * size
+            if reach.shape[1] == 0 and d_times.shape[0] == 0:
+                while e > offsets[b] and steps[e - 1] == n:
+                    _collect_two(d_weight[units[e]], d_weight[units[e - 1]], adjoint[next_row:])
+                    e -= 2
             while e >= offsets[b] and steps[e] == n:
                 _collect(d_weight[units[e]], adjoint[next_row:], reach[units[e]])
                 if d_reach.shape[0] > 0:

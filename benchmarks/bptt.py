@@ -1,0 +1,70 @@
+"""The opponent: the same recurrent network in plain PyTorch, trained by surrogate-gradient BPTT.
+
+Dense spikes, the recurrence of lambent's grid step by step, autograd through time with the fast-sigmoid surrogate
+(Zenke & Ganguli 2018) - what snnTorch, Norse and most papers do. `chunk` > 0 compiles blocks of that many steps with
+`torch.compile`, which is the fastest form of it known to us on a CPU.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lambent.neurons.lif import grid_constants
+
+
+class _Surrogate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x >= 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad / (1 + 10 * x.abs()) ** 2
+
+
+class BPTT(nn.Module):
+    """LIF (recurrent) and LI readout with exp_mean on dense spikes (batch, steps, inputs)."""
+
+    def __init__(self, n_in: int, hidden: int, n_out: int, tau_mem: float = 20.0, tau_syn: float = 5.0, chunk: int = 0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_in, hidden) * n_in**-0.5)
+        self.recurrent_weight = nn.Parameter(torch.randn(hidden, hidden) * 0.25 * hidden**-0.5)
+        self.readout = nn.Parameter(torch.randn(hidden, n_out) * hidden**-0.5)
+        constants = grid_constants(torch.tensor(tau_mem), torch.tensor(tau_syn), 1.0)
+        self.alpha_mem, self.alpha_syn, self.gain = (float(c) for c in constants)
+        self.chunk = chunk
+        self.block = torch.compile(self._block, dynamic=False) if chunk else self._block
+
+    def _block(self, drive: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Some steps: drive (batch, steps, hidden) -> readout voltages (batch, steps, out) and spikes' sum."""
+        i, v, s, io, vo, total = state
+        out = []
+        for n in range(drive.shape[1]):
+            i = self.alpha_syn * i + drive[:, n] + s @ self.recurrent_weight
+            io = self.alpha_syn * io + s @ self.readout
+            v = self.alpha_mem * v + self.gain * i
+            vo = self.alpha_mem * vo + self.gain * io
+            s = _Surrogate.apply(v - 1)
+            v = v * (1 - s)
+            total = total + s
+            out.append(vo)
+        return torch.stack(out, 1), (i, v, s, io, vo, total)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Class scores (batch, out) and spike counts (batch, hidden)."""
+        batch, steps, _ = x.shape
+        drive = torch.cat([x.new_zeros(batch, 1, x.shape[2]), x[:, :-1]], 1) @ self.weight
+        h, o = self.weight.shape[1], self.readout.shape[1]
+        zero_h, zero_o = x.new_zeros(batch, h), x.new_zeros(batch, o)
+        state = (zero_h, zero_h, zero_h, zero_o, zero_o, zero_h)
+        size = self.chunk or steps
+        parts = []
+        for start in range(0, steps, size):
+            out, state = self.block(drive[:, start : start + size], state)
+            parts.append(out)
+        v = torch.cat(parts, 1)
+        fading = torch.exp(-torch.arange(steps) / steps)
+        return (v * fading[:, None]).mean(1), state[-1]
