@@ -28,12 +28,14 @@ class _Surrogate(torch.autograd.Function):
 class BPTT(nn.Module):
     """LIF (recurrent) and LI readout with exp_mean on dense spikes (batch, steps, inputs)."""
 
-    def __init__(self, n_in: int, hidden: int, n_out: int, tau_mem: float = 20.0, tau_syn: float = 5.0, chunk: int = 0):
+    def __init__(
+        self, n_in: int, hidden: int, n_out: int, tau_mem: float = 20.0, tau_syn: float = 5.0, dt: float = 1.0, chunk: int = 0
+    ):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_in, hidden) * n_in**-0.5)
         self.recurrent_weight = nn.Parameter(torch.randn(hidden, hidden) * 0.25 * hidden**-0.5)
         self.readout = nn.Parameter(torch.randn(hidden, n_out) * hidden**-0.5)
-        constants = grid_constants(torch.tensor(tau_mem), torch.tensor(tau_syn), 1.0)
+        constants = grid_constants(torch.tensor(tau_mem), torch.tensor(tau_syn), dt)
         self.alpha_mem, self.alpha_syn, self.gain = (float(c) for c in constants)
         self.chunk = chunk
         self.block = torch.compile(self._block, dynamic=False) if chunk else self._block

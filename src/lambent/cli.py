@@ -158,7 +158,7 @@ def export(
     from lambent.training import Run
 
     report = workflow.export_run(Run(run), weight_bits, out)
-    console.print(str(report), markup=False)
+    console.print(str(report), markup=False, soft_wrap=True)
     _last_line(as_json, asdict(report))
 
 
@@ -177,19 +177,20 @@ def evaluate(
     with _progress("evaluating") as progress:
         evaluation = workflow.evaluate_run(Run(run), data, chip=chip, crop=crop, progress=progress)
     summary = evaluation.summary()
-    console.print(_accuracy_table(summary))
+    _show(summary)
     _last_line(as_json, summary)
 
 
-def _accuracy_table(summary: dict[str, Any]) -> Table:
+def _show(summary: dict[str, Any]) -> None:
+    """Print the accuracies of an evaluation."""
     table = Table("network", "accuracy", title=f"{summary['n']} samples", title_justify="left")
     names = {"accuracy": "float", "accuracy_quantised": "quantised parameters", "accuracy_chip": "chip model"}
     for key, name in names.items():
         if key in summary:
             table.add_row(name, f"{100 * summary[key]:.2f} %")
+    console.print(table)
     if "agreement" in summary:
-        table.caption = f"float and chip agree on {100 * summary['agreement']:.2f} % of the samples"
-    return table
+        console.print(f"float and chip agree on {100 * summary['agreement']:.2f} % of the samples")
 
 
 @app.command()
@@ -260,7 +261,7 @@ def demo(
 
     folder = out or Path(tempfile.mkdtemp(prefix="lambent-demo-")) / "yin-yang"
     result = run_demo(folder, seed, console)
-    console.print(_accuracy_table(result["evaluation"]))
+    _show(result["evaluation"])
     console.print(f"report: {result['report']}", markup=False)
     flat = result["evaluation"]
     figures = {

@@ -29,7 +29,7 @@ def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
     source: dict[str, str | None] = {"train": "Yin-Yang, generated", "test": None}
     if not workflow.train_run(run, config, yin_yang(5000, seed=2 * seed), source, console):
         raise KeyboardInterrupt
-    console.print(str(workflow.export_run(run)), markup=False)
+    console.print(str(workflow.export_run(run)), markup=False, soft_wrap=True)
     evaluation = workflow.evaluate_run(run, yin_yang(1000, seed=2 * seed + 1), chip=True, source="Yin-Yang, generated")
     report = workflow.report_run(run)
     return {"evaluation": evaluation.summary(), "report": report, "seconds": time.perf_counter() - start}

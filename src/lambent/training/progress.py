@@ -7,18 +7,17 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 
 def _line(metrics: dict[str, float]) -> str:
-    text = (
-        f"loss {metrics['loss']:.3f}  accuracy {100 * metrics['accuracy']:5.1f} %  "
+    valid = f"val {100 * metrics['val_accuracy']:.1f} %  " if "val_accuracy" in metrics else ""
+    return (
+        f"loss {metrics['loss']:.3f}  acc {100 * metrics['accuracy']:.1f} %  {valid}"
         f"{metrics['spikes_per_unit']:.1f} spikes/unit  {100 * metrics['silent']:.0f} % silent  "
-        f"{metrics['samples_per_s']:.0f} samples/s"
+        f"{metrics['samples_per_s']:.0f}/s"
     )
-    if "val_accuracy" in metrics:
-        text += f"  validation {100 * metrics['val_accuracy']:.1f} %"
-    return text
 
 
 class RichWatcher:
@@ -27,11 +26,9 @@ class RichWatcher:
     def __init__(self, console: Console, epochs: int, done: int = 0) -> None:
         self.console, self.epochs = console, epochs
         self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=12),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             transient=True,
         )
@@ -50,7 +47,7 @@ class RichWatcher:
 
     def epoch(self, metrics: dict[str, float]) -> None:
         """See `loop.Watcher`."""
-        self.console.print(f"epoch {int(metrics['epoch']):{len(str(self.epochs))}}/{self.epochs}  {_line(metrics)}")
+        self.console.print(f"{int(metrics['epoch']):{len(str(self.epochs))}}/{self.epochs}  {_line(metrics)}")
 
 
 class TensorBoardWatcher:

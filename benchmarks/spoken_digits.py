@@ -1,0 +1,163 @@
+"""Claim: real spoken digits, 700-256(recurrent)-10, at least 90 % in under 15 minutes on two cores, chip within 1 point.
+
+Trains with the library's default settings (what `lambent train` does), exports at 8 bits and runs the chip model; in
+the same table the plain recurrent LIF (one time constant, no delays, no augmentation) trained with EventProp, and the
+same plain network trained by surrogate-gradient BPTT in PyTorch with the same loss, optimiser, schedule and epochs.
+
+    python benchmarks/spoken_digits.py TRAIN.h5.gz TEST.h5.gz [--seeds 3] [--cases recipe plain bptt] [--out runs]
+
+Finished runs in --out are not trained again, so that an interrupted benchmark goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from _common import show
+from bptt import BPTT
+from rich.console import Console
+
+from lambent import workflow
+from lambent.data import SpikeDataset
+from lambent.engines.threads import engine_only_threads
+from lambent.losses import readout_cross_entropy
+from lambent.training import Config, Run, Trainer
+from lambent.training.loop import generator, predict
+
+PLAIN: dict[str, Any] = {
+    "tau_spread": 0.0, "lr_tau": 0.0, "delay": 0.0, "lr_delay": 0.0, "shift": 0, "blend": 0.0, "jitter": 0.0,
+    "drop": 0.0, "dilate": 0.0, "label_smoothing": 0.0, "valid": 0.0, "epochs": 30, "dt": 2.0,
+}  # fmt: skip
+
+
+def recipe(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> dict[str, Any]:
+    """The default settings, by way of a run folder."""
+    run = Run(folder / f"recipe{seed}")
+    config = Config(seed=seed)
+    if not run.path("evaluation.npz").exists():
+        source = {"train": "spoken digits, train", "test": "spoken digits, test"}
+        workflow.train_run(run, config, data, source, Console(), resume=run.path("checkpoint.pt").exists())
+        workflow.export_run(run)
+        evaluation = workflow.evaluate_run(run, test, chip=True, source="spoken digits, test")
+        workflow.report_run(run)
+        run.write_json("summary.json", evaluation.summary())
+    summary, history = run.read_json("summary.json"), run.metrics()
+    return {
+        "accuracy": summary["accuracy"],
+        "quantised": summary["accuracy_quantised"],
+        "chip": summary["accuracy_chip"],
+        "agreement": summary["agreement"],
+        "epochs": len(history),
+        "minutes": sum(m["seconds"] for m in history) / 60,
+    }
+
+
+def _cached(path: Path, work: Any) -> dict[str, Any]:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(work()))
+    return json.loads(path.read_text())
+
+
+def plain(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> dict[str, Any]:
+    """EventProp on the plain network."""
+
+    def work() -> dict[str, Any]:
+        trainer = Trainer(Config(**PLAIN, seed=seed), data, None, data.n_classes)
+        trainer.start()
+        return _fit(trainer, trainer.step, lambda: predict(trainer.model, test))
+
+    return _cached(folder / f"plain{seed}.json", work)
+
+
+def bptt(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> dict[str, Any]:
+    """Surrogate-gradient BPTT on the plain network, from the same initial weights."""
+
+    def work() -> dict[str, Any]:
+        config = Config(**PLAIN, seed=seed)
+        trainer = Trainer(config, data, None, data.n_classes)
+        trainer.start()
+        hidden, readout = trainer.model
+        net = BPTT(data.n_units, config.hidden, data.n_classes, config.tau_mem, config.tau_syn, config.dt, chunk=32)
+        net.load_state_dict(
+            {"weight": hidden.weight, "recurrent_weight": hidden.recurrent_weight, "readout": readout.weight}
+        )
+        optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.0)
+
+        def step(events, labels):
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * trainer.rate()
+            scores, counts = net(events.to_dense(config.dt))
+            mean = counts.mean(0)
+            low, high = (config.rate_lower - mean).clamp(min=0), (mean - config.rate_upper).clamp(min=0)
+            loss = readout_cross_entropy(scores, labels, config.logit_scale)
+            optimizer.zero_grad()
+            (loss + config.rate_strength * (low**2 + high**2).mean()).backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            optimizer.step()
+            return {"loss": loss.item() * len(labels), "samples": len(labels)}
+
+        @torch.no_grad()
+        def answers():
+            batches = [(net(e.to_dense(config.dt))[0], y) for e, y in test.batches(config.batch_size)]
+            return tuple(torch.cat(x) for x in zip(*batches, strict=True))
+
+        return _fit(trainer, step, answers)
+
+    return _cached(folder / f"bptt{seed}.json", work)
+
+
+def _fit(trainer: Trainer, step: Any, answers: Any) -> dict[str, Any]:
+    """Train for the configured epochs with `step`, in the order of batches `Trainer` would take."""
+    config, state = trainer.config, trainer.state
+    start = time.perf_counter()
+    for _ in range(config.epochs):
+        order = torch.randperm(len(trainer.data), generator=generator(config.seed, 1, state.epoch))
+        loss = 0.0
+        for state.batch, chosen in enumerate(order.split(config.batch_size)):  # noqa: B007
+            loss += step(*trainer.data.batch(chosen))["loss"]
+        state.epoch, state.batch = state.epoch + 1, 0
+        print(f"{state.epoch}/{config.epochs}  loss {loss / len(trainer.data):.3f}", flush=True)
+    minutes = (time.perf_counter() - start) / 60
+    scores, labels = answers()
+    accuracy = (scores.argmax(1) == labels).double().mean().item()
+    return {"accuracy": accuracy, "epochs": config.epochs, "minutes": minutes}
+
+
+CASES = {"recipe": recipe, "plain": plain, "bptt": bptt}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path)
+    parser.add_argument("test", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--out", type=Path, default=Path("runs/spoken_digits"))
+    args = parser.parse_args()
+    data, test = workflow.load_training_data(args.train, args.test, Config())
+    assert test is not None
+    rows = []
+    for case in args.cases:
+        threads = torch.get_num_threads()
+        # PyTorch's own operations carry BPTT: there they keep all threads
+        with engine_only_threads() if case != "bptt" else torch.enable_grad():
+            results = [CASES[case](data, test, seed, args.out) for seed in range(args.seeds)]
+        torch.set_num_threads(threads)
+        row: dict[str, Any] = {"case": case, "seeds": args.seeds}
+        for key in ("accuracy", "quantised", "chip", "agreement", "epochs", "minutes"):
+            values = [r[key] for r in results if key in r]
+            row[key] = statistics.mean(values) if values else float("nan")
+        row["accuracies"] = " ".join(f"{r['accuracy']:.3f}" for r in results)
+        rows.append(row)
+    show("spoken_digits", rows)
+
+
+if __name__ == "__main__":
+    main()
