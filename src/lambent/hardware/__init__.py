@@ -1,4 +1,4 @@
-"""Models of neuromorphic chips."""
+"""Neuromorphic chips: file formats, bit-exact models, export."""
 
 from lambent.hardware import loihi2
 

@@ -19,7 +19,7 @@ class Config:
     """Everything that decides what a training run does, next to its data.
 
     The defaults are the recipe for spoken words of about a second in 1 ms steps; `benchmarks/spoken_digits.py`
-    shows what each part of it brings.
+    shows what it reaches.
 
     Raises:
         ValueError: a value is out of range; names the key.
@@ -35,17 +35,17 @@ class Config:
     tau_syn: float = _key(5.0, "synaptic time constant [ms]")
     tau_spread: float = _key(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
     reset: str = _key("zero", "what a spike does to the voltage: zero or subtract")
-    delay: float = _key(0.0, "initial input delays are uniform in [0, delay] ms; 0: no delays")
+    delay: float = _key(60.0, "initial input delays are uniform in [0, delay] ms; 0: no delays")
     readout_tau_mem: float = _key(20.0, "membrane time constant of the readout [ms]")
     readout_tau_syn: float = _key(5.0, "synaptic time constant of the readout [ms]")
     reduce: str = _key("exp_mean", "how the readout's voltages become scores: mean, exp_mean, max or last")
     initial_spikes: float = _key(10.0, "spikes per unit and sample to which the initial weights are scaled")
     # optimisation
-    epochs: int = _key(100, "passes over the training data")
+    epochs: int = _key(60, "passes over the training data")
     batch_size: int = _key(32, "samples per step")
-    lr: float = _key(2e-3, "learning rate of weights (Adam), at its highest")
+    lr: float = _key(5e-3, "learning rate of weights (Adam), at its highest")
     lr_tau: float = _key(0.1, "learning rate of hidden time constants [ms]; 0: they stay fixed")
-    lr_delay: float = _key(0.1, "learning rate of delays [ms]; 0: they stay fixed")
+    lr_delay: float = _key(0.5, "learning rate of delays [ms]; 0: they stay fixed")
     schedule: str = _key("cosine", "course of the learning rates: cosine (to 0) or constant")
     warmup: float = _key(0.0, "epochs over which the learning rates rise from 0")
     weight_decay: float = _key(0.0, "decoupled weight decay (AdamW)")
