@@ -29,7 +29,14 @@ class BPTT(nn.Module):
     """LIF (recurrent) and LI readout with exp_mean on dense spikes (batch, steps, inputs)."""
 
     def __init__(
-        self, n_in: int, hidden: int, n_out: int, tau_mem: float = 20.0, tau_syn: float = 5.0, dt: float = 1.0, chunk: int = 0
+        self,
+        n_in: int,
+        hidden: int,
+        n_out: int,
+        tau_mem: float = 20.0,
+        tau_syn: float = 5.0,
+        dt: float = 1.0,
+        chunk: int = 0,
     ):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_in, hidden) * n_in**-0.5)

@@ -1,4 +1,4 @@
-"""Claim: real spoken digits, 700-256(recurrent)-10, at least 90 % in under 15 minutes on two cores, chip within 1 point.
+"""Claim: real spoken digits, 700-256(recurrent)-10, at least 90 % within 15 minutes on two cores, chip within 1 point.
 
 Trains with the library's default settings (what `lambent train` does), exports at 8 bits and runs the chip model; in
 the same table the plain recurrent LIF (one time constant, no delays, no augmentation) trained with EventProp, and the
@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _common import show
-from bptt import BPTT
 from rich.console import Console
 
+from _common import show
+from bptt import BPTT
 from lambent import workflow
 from lambent.data import SpikeDataset
 from lambent.engines.threads import engine_only_threads
@@ -120,7 +120,7 @@ def _fit(trainer: Trainer, step: Any, answers: Any) -> dict[str, Any]:
     for _ in range(config.epochs):
         order = torch.randperm(len(trainer.data), generator=generator(config.seed, 1, state.epoch))
         loss = 0.0
-        for state.batch, chosen in enumerate(order.split(config.batch_size)):  # noqa: B007
+        for state.batch, chosen in enumerate(order.split(config.batch_size)):
             loss += step(*trainer.data.batch(chosen))["loss"]
         state.epoch, state.batch = state.epoch + 1, 0
         print(f"{state.epoch}/{config.epochs}  loss {loss / len(trainer.data):.3f}", flush=True)

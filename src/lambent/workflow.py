@@ -63,8 +63,12 @@ def train_run(
         "threads": config.threads or torch.get_num_threads(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    if resume and (known := run.facts()) and any(known[k] != facts[k] for k in ("n_units", "class_names", "samples")):
-        raise ValueError(f"{run.folder}: was trained on other data ({known['data']['train']}); resume with the same")
+    if resume:
+        known = run.facts()
+        if any(known[k] != facts[k] for k in ("n_units", "class_names", "duration", "samples")):
+            raise ValueError(
+                f"{run.folder}: was trained on other data ({known['data']['train']}); resume with the same"
+            )
     with ExitStack() as stack:
         watcher: Any = stack.enter_context(RichWatcher(console, config.epochs, len(run.metrics()) if resume else 0))
         if tensorboard:

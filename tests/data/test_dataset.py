@@ -257,3 +257,13 @@ def test_split_that_cannot_be(words):
         words.split(0.1, seed=0, by="unit")
     with pytest.raises(ValueError, match="who spoke"):
         numbered().split(1, seed=0, by="speaker")
+
+
+def test_with_duration():
+    data = SpikeDataset([1.0, 8.5], [0, 1], [0, 1, 2], [0, 0], 2, 10.0)
+    longer = data.with_duration(20.0)
+    assert longer.duration == 20.0
+    assert longer.batch([1])[0].duration == 20.0
+    assert data.with_duration(9.0).duration == 9.0
+    with pytest.raises(ValueError, match="sample 1, entry 0"):
+        data.with_duration(8.0)

@@ -97,7 +97,7 @@ def test_it_learns(tmp_path, data):
 
 
 def test_early_stopping_keeps_the_best(tmp_path, data, config):
-    stuck = dataclasses.replace(config, lr=1e-9, lr_tau=0.0, lr_delay=0.0, epochs=50, patience=2)
+    stuck = dataclasses.replace(config, lr=1e-9, lr_delay=0.0, epochs=50, patience=2)
     run = Run(tmp_path / "r")
     train(run, stuck, data, Quiet(), facts=FACTS)
     accuracy = [m["val_accuracy"] for m in run.metrics()]
@@ -148,3 +148,17 @@ def test_schedule(data):
     assert rates[0] < rates[1] < rates[2]
     assert rates[2] > rates[5] > rates[9] > 0
     assert Trainer(Config(schedule="constant"), data, None, 3).rate() == 1.0
+
+
+def test_tensorboard_is_an_extra(tmp_path):
+    from lambent.training.progress import TensorBoardWatcher
+
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportError, match=r"lambent\[tensorboard\]"):
+            TensorBoardWatcher(Quiet(), tmp_path)
+        return
+    watcher = TensorBoardWatcher(Quiet(), tmp_path)
+    watcher.epoch({"epoch": 1, "loss": 0.5})
+    assert any(p.name.startswith("events.") for p in tmp_path.iterdir())

@@ -44,7 +44,7 @@ class Config:
     epochs: int = _key(60, "passes over the training data")
     batch_size: int = _key(32, "samples per step")
     lr: float = _key(5e-3, "learning rate of weights (Adam), at its highest")
-    lr_tau: float = _key(0.1, "learning rate of hidden time constants [ms]; 0: they stay fixed")
+    lr_tau: float = _key(0.0, "learning rate of hidden time constants [ms]; 0: they stay fixed")
     lr_delay: float = _key(0.5, "learning rate of delays [ms]; 0: they stay fixed")
     schedule: str = _key("cosine", "course of the learning rates: cosine (to 0) or constant")
     warmup: float = _key(0.0, "epochs over which the learning rates rise from 0")
