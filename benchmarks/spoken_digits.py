@@ -6,7 +6,8 @@ same plain network trained by surrogate-gradient BPTT in PyTorch with the same l
 
     python benchmarks/spoken_digits.py TRAIN.h5.gz TEST.h5.gz [--seeds 3] [--cases recipe plain bptt] [--out runs]
 
-Finished runs in --out are not trained again, so that an interrupted benchmark goes on.
+Finished runs in --out are not trained again, so that an interrupted benchmark goes on; after a change of settings
+choose another folder. "plain" and "bptt" run for 30 epochs in steps of 2 ms on all training words.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ def recipe(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> d
     """The default settings, by way of a run folder."""
     run = Run(folder / f"recipe{seed}")
     config = Config(seed=seed)
-    if not run.path("evaluation.npz").exists():
+    if not run.path("summary.json").exists():
         source = {"train": "spoken digits, train", "test": "spoken digits, test"}
-        workflow.train_run(run, config, data, source, Console(), resume=run.path("checkpoint.pt").exists())
+        if not workflow.train_run(run, config, data, source, Console(), resume=run.path("checkpoint.pt").exists()):
+            raise KeyboardInterrupt
         workflow.export_run(run)
         evaluation = workflow.evaluate_run(run, test, chip=True, source="spoken digits, test")
         workflow.report_run(run)

@@ -197,6 +197,10 @@ def _show(summary: dict[str, Any]) -> None:
 def simulate(
     network: Annotated[Path, typer.Argument(metavar="NETWORK", help="NetX file (.net).")],
     data: DataFile,
+    duration: Annotated[
+        float | None,
+        typer.Option(help="Length of a sample [ms], on which means depend; the data's own where left out."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run any NetX file on the bit-exact chip model: spikes per layer, speed and, with a readout, accuracy."""
@@ -206,7 +210,9 @@ def simulate(
     from lambent.hardware.loihi2 import load_netx
 
     net = load_netx(network)
-    samples = SpikeDataset.from_shd(data, n_units=net.n_in)
+    samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
+    if len(samples) == 0:
+        raise ValueError(f"{data}: holds no samples")
     spikes = np.zeros(len(net.layers))
     scores, labels, steps, seconds = [], [], 0, 0.0
     with _progress("simulating") as progress:

@@ -24,6 +24,8 @@ def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
     """Run the demonstration in `folder`; returns its evaluation, the path of its report and the seconds."""
     start = time.perf_counter()
     run = Run(folder)
+    if run.exists():
+        raise ValueError(f"{folder}: holds a run already; choose another folder for the demo")
     config = Config(**SETTINGS, seed=seed)
     console.print("Yin-Yang: points in a plane as spike times; 5,000 to train on, 1,000 to test")
     source: dict[str, str | None] = {"train": "Yin-Yang, generated", "test": None}

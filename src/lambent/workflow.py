@@ -21,8 +21,6 @@ from lambent.training import Config, Run, train
 from lambent.training.evaluate import Evaluation, evaluate, load_test_data, match_classes
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
 
-_CALIBRATION_SAMPLES = 64
-
 
 def load_training_data(train: Path, test: Path | None, config: Config) -> tuple[SpikeDataset, SpikeDataset | None]:
     """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
@@ -35,6 +33,8 @@ def load_training_data(train: Path, test: Path | None, config: Config) -> tuple[
     if test is None:
         return data, None
     held = match_classes(SpikeDataset.from_shd(test, duration, data.n_units), data.class_names, str(test))
+    if len(held) == 0:
+        raise ValueError(f"{test}: holds no samples")
     longest = max(data.duration, held.duration)
     return data.with_duration(longest), held.with_duration(longest)
 
@@ -73,11 +73,7 @@ def train_run(
         watcher: Any = stack.enter_context(RichWatcher(console, config.epochs, len(run.metrics()) if resume else 0))
         if tensorboard:
             watcher = TensorBoardWatcher(watcher, run.folder / "tensorboard")
-        done = train(run, config, data, watcher, facts=facts, resume=resume)
-    chosen = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
-    events, _ = data.batch(chosen)
-    run.save("calibration.pt", {name: getattr(events, name) for name in ("times", "units", "offsets")})
-    return done
+        return train(run, config, data, watcher, facts=facts, resume=resume)
 
 
 def calibration_events(run: Run) -> Events:
@@ -97,6 +93,7 @@ def export_run(run: Run, weight_bits: int = 8, path: Path | None = None) -> Netx
     )
     if path is None:
         run.write_json("export.json", {"weight_bits": weight_bits})
+        run.outdate(export=False)
     return report
 
 

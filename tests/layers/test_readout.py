@@ -71,6 +71,11 @@ def test_kernel_and_time_loop_agree_on_times(how):
     assert torch.allclose(*grads, rtol=1e-9, atol=1e-12)
 
 
+def test_no_samples():
+    for how in REDUCTIONS:
+        assert len(lb.LIReadout(4, 3, reduce=how)(lb.Events.from_lists([], [], 4, 10.0))) == 0
+
+
 def test_empty_batch_of_spikes():
     for how in REDUCTIONS:
         out = lb.LIReadout(4, 3, reduce=how)(lb.Events.from_lists([[], []], [[], []], 4, 10.0))

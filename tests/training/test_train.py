@@ -70,7 +70,7 @@ def test_resume_continues_bit_for_bit(tmp_path, data, config, stop_after):
 
 
 def test_resume_without_a_run(tmp_path, data, config):
-    with pytest.raises(FileNotFoundError, match=r"checkpoint\.pt"):
+    with pytest.raises(FileNotFoundError, match="no training run here"):
         train(Run(tmp_path / "no"), config, data, Quiet(), facts=FACTS, resume=True)
 
 
@@ -106,11 +106,59 @@ def test_early_stopping_keeps_the_best(tmp_path, data, config):
     assert len(accuracy) < 50 or best > 47
 
 
+def test_resume_of_an_early_stopped_run_stays_stopped(tmp_path, data, config):
+    stuck = dataclasses.replace(config, lr=1e-9, lr_delay=0.0, epochs=50, patience=1)
+    run = Run(tmp_path / "r")
+    train(run, stuck, data, Quiet(), facts=FACTS)
+    done = len(run.metrics())
+    assert train(run, stuck, data, Quiet(), facts=FACTS, resume=True)
+    assert len(run.metrics()) == done
+
+
+def test_a_start_that_fails_leaves_the_old_run(tmp_path, data, config):
+    run = Run(tmp_path / "r")
+    train(run, config, data, Quiet(), facts=FACTS)
+    with pytest.raises(ValueError, match="initial_spikes"):
+        train(run, dataclasses.replace(config, initial_spikes=5000.0), data, Quiet(), facts=FACTS)
+    assert run.config() == config
+    assert run.model()
+
+
+def test_other_files_are_not_touched(tmp_path, data, config):
+    mine = tmp_path / "mine" / "checkpoint.pt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match="holds other files"):
+        train(Run(mine.parent), config, data, Quiet(), facts=FACTS)
+    assert mine.read_text() == "mine"
+    with pytest.raises(ValueError, match="is a file"):
+        train(Run(mine), config, data, Quiet(), facts=FACTS)
+
+
+def test_a_better_model_outdates_what_was_made_of_the_older(tmp_path, data, config):
+    run = Run(tmp_path / "r")
+    assert not train(run, config, data, Quiet(7), facts=FACTS)
+    made = [run.netx, *(run.path(n) for n in ("export.json", "evaluation.npz", "report.html"))]
+    for path in made:
+        path.write_text("old")
+    train(run, dataclasses.replace(config, valid=0.0), data, Quiet(), facts=FACTS)
+    assert not any(path.exists() for path in made)
+
+
+def test_small_data(tmp_path, data, config):
+    with pytest.raises(ValueError, match="valid = 0"):
+        train(Run(tmp_path / "r"), config, data.subset(range(4)), Quiet(), facts=FACTS)
+
+
+def test_delays_fit_a_fine_grid():
+    assert build_model(Config(dt=0.5), 5, 3)[0].delay.max() <= 31.0
+
+
 def test_files_are_replaced_whole(tmp_path, data, config):
     run = Run(tmp_path / "r")
     train(run, config, data, Quiet(), facts=FACTS)
     names = {p.name for p in run.folder.iterdir()}
-    assert names == {"config.toml", "run.json", "metrics.jsonl", "checkpoint.pt", "best.pt"}
+    assert names == {"config.toml", "run.json", "metrics.jsonl", "calibration.pt", "checkpoint.pt", "best.pt"}
     assert run.config() == config
     assert {"torch", "lambent", "numpy"} <= run.facts()["versions"].keys()
 

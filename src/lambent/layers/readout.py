@@ -90,7 +90,7 @@ class LIReadout(nn.Module):
         per_spike = value[step] + (times - times.detach()) * slope[step]
         per_input = per_spike.new_zeros(len(events) * events.n_units, per_spike.shape[1])
         per_input = per_input.index_add(0, events.samples() * events.n_units + events.units, per_spike)
-        per_input = per_input.view(len(events), events.n_units, -1)
+        per_input = per_input.view(len(events), events.n_units, per_spike.shape[1])
         return (per_input * self.weight).sum(1)
 
     def extra_repr(self) -> str:

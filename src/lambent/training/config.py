@@ -35,7 +35,7 @@ class Config:
     tau_syn: float = _key(5.0, "synaptic time constant [ms]")
     tau_spread: float = _key(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
     reset: str = _key("zero", "what a spike does to the voltage: zero or subtract")
-    delay: float = _key(60.0, "initial input delays are uniform in [0, delay] ms; 0: no delays")
+    delay: float = _key(60.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps; 0: none")
     readout_tau_mem: float = _key(20.0, "membrane time constant of the readout [ms]")
     readout_tau_syn: float = _key(5.0, "synaptic time constant of the readout [ms]")
     reduce: str = _key("exp_mean", "how the readout's voltages become scores: mean, exp_mean, max or last")
@@ -101,7 +101,7 @@ class Config:
         lines = []
         for f in fields(self):
             value = getattr(self, f.name)
-            text = f'"{value}"' if isinstance(value, str) else str(value).lower() if value is not None else ""
+            text = f'"{value}"' if isinstance(value, str) else str(value).lower()
             lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
         return "\n".join(lines) + "\n"
 

@@ -159,11 +159,12 @@ def load_test_data(run: Run, path: str | Path, crop: bool = False) -> SpikeDatas
 
 
 def match_classes(data: SpikeDataset, names: list[str], source: str) -> SpikeDataset:
-    """`data`, if its classes are the first of `names` in the same order.
+    """`data`, if its classes are the first of `names` in the same order, or are only numbered.
 
     Raises:
         ValueError: it has other classes.
     """
-    if data.class_names != names[: data.n_classes]:
+    numbered = data.class_names == [str(c) for c in range(data.n_classes)] and data.n_classes <= len(names)
+    if data.class_names != names[: data.n_classes] and not numbered:
         raise ValueError(f"{source}: classes {data.class_names} are not those trained on, {names}")
     return data

@@ -24,6 +24,7 @@ from lambent.training.model import build_model, calibrate
 from lambent.training.run import Run
 
 EVALUATION_BATCH = 100
+_CALIBRATION_SAMPLES = 64
 
 
 class Watcher(Protocol):
@@ -261,18 +262,29 @@ def train(
     """
     if config.threads:
         torch.set_num_threads(config.threads)
+    spread = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
+    typical, _ = data.batch(spread)
     valid = None
     if config.valid:
+        if not 0 < round(config.valid * len(data)) < len(data):
+            raise ValueError(f"valid = {config.valid} of {len(data)} samples leaves a part empty; use valid = 0")
         data, valid = data.split(config.valid, seed=config.seed)
     trainer = Trainer(config, data, valid, len(facts["class_names"]))
     if resume:
         trainer.restore(run.load("checkpoint.pt"))
     else:
-        run.create(config, facts)
         trainer.start()
+        run.create(config, facts)
+        run.save("calibration.pt", {k: getattr(typical, k) for k in ("times", "units", "offsets")})
+        run.save("checkpoint.pt", trainer.checkpoint())
     state = trainer.state
+
+    def unfinished() -> bool:
+        tired = config.patience and state.epoch - state.best_epoch >= config.patience
+        return state.epoch < config.epochs and not tired
+
     with stop_on_interrupt() as stop, engine_only_threads():
-        while state.epoch < config.epochs:
+        while unfinished():
             metrics = trainer.run_epoch(watcher, stop)
             if metrics is None:
                 run.save("checkpoint.pt", trainer.checkpoint())
@@ -282,12 +294,11 @@ def train(
             if accuracy >= state.best_accuracy:  # of equals the later: more training
                 state.best_accuracy, state.best_epoch = accuracy, state.epoch
                 run.save("best.pt", trainer.model.state_dict())
+                run.outdate()
             _record(run, metrics)
             run.save("checkpoint.pt", trainer.checkpoint())
             watcher.epoch(metrics)
-            if config.patience and state.epoch - state.best_epoch >= config.patience:
-                break
-            if stop.asked and state.epoch < config.epochs:
+            if stop.asked and unfinished():
                 return False
     return True
 

@@ -22,7 +22,8 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         for _ in range(config.layers):
-            delay = torch.rand(size, config.hidden, generator=generator) * config.delay
+            longest = min(config.delay, 62 * config.dt)
+            delay = torch.rand(size, config.hidden, generator=generator) * longest if longest else None
             layer = LIF(
                 size,
                 config.hidden,
@@ -30,8 +31,7 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
                 tau_mem=spread(config.tau_mem).clamp(min=config.dt),
                 tau_syn=spread(config.tau_syn).clamp(min=config.dt),
                 reset=config.reset,
-                delay=delay if config.delay else None,
-                max_delay=62 * config.dt,
+                delay=delay,
                 dt=config.dt,
             )
             layer.tau_mem.requires_grad_(config.lr_tau > 0)

@@ -49,13 +49,27 @@ class Run:
         return self.path("config.toml").exists()
 
     def create(self, config: Config, facts: dict[str, Any]) -> None:
-        """Begin a run: make the folder, write the settings and `facts`, drop what an older run left."""
+        """Begin a run: make the folder, write the settings and `facts`, drop what an older run left.
+
+        Raises:
+            ValueError: the path is no folder, or a folder with other things in it.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"{self.folder}: is a file; a run needs a folder")
+        if not self.exists() and self.folder.exists() and any(self.folder.iterdir()):
+            raise ValueError(f"{self.folder}: holds other files and no run; choose an empty or new folder")
         self.folder.mkdir(parents=True, exist_ok=True)
-        left = ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "export.json", "evaluation.npz")
-        for old in (*left, "report.html", self.netx.name):
+        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt"):
             self.path(old).unlink(missing_ok=True)
+        self.outdate()
         self.write_text("config.toml", config.to_toml())
         self.write_json("run.json", facts | {"versions": versions()})
+
+    def outdate(self, *, export: bool = True) -> None:
+        """Remove what was made from an older model: evaluation and report and, with `export`, the network."""
+        made = ["evaluation.npz", "report.html"] + (["export.json", self.netx.name] if export else [])
+        for name in made:
+            self.path(name).unlink(missing_ok=True)
 
     def config(self) -> Config:
         """The settings.
