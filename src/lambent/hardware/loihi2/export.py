@@ -85,7 +85,8 @@ def export_netx(
     """Quantise `model` and write it as a NetX file for Loihi 2, whole or not at all.
 
     Several spikes of one unit in one step count once on the chip, where the float model adds them up: a coarse
-    dt can cost agreement. Lava reads the file as it is; what the weights are rounded to here, the chip holds without further loss.
+    dt can cost agreement. Lava reads the file as it is; what the weights are rounded to here, the chip holds
+    without further loss.
     The readout's units have a scale each, stored with the file: divide voltages by it before comparing them.
 
     Args:
