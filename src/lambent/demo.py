@@ -14,8 +14,8 @@ from lambent.training import Config, Run
 
 SETTINGS: dict[str, Any] = {
     "hidden": 120, "recurrent": False, "delay": 0.0, "tau_spread": 0.3, "initial_spikes": 2.0,
-    "rate_lower": 0.5, "rate_upper": 5.0, "epochs": 30, "batch_size": 50, "lr": 5e-3, "logit_scale": 100.0,
-    "shift": 0, "blend": 0.0, "valid": 0.1,
+    "rate_lower": 0.5, "rate_upper": 5.0, "epochs": 60, "batch_size": 50, "lr": 3e-3, "lr_tau": 0.1,
+    "logit_scale": 100.0, "shift": 0, "blend": 0.0, "valid": 0.1,
 }  # fmt: skip
 """Settings for Yin-Yang: five spikes a sample, so no augmentation of channels and little activity."""
 
