@@ -218,12 +218,12 @@ def simulate(
     with _progress("simulating") as progress:
         for events, y in samples.batches(50):
             start = time.perf_counter()
-            run = net.run(events, record=("spikes",))
+            run = net.run(events, record=("spikes", "voltage") if net.readout else ("spikes",))
             seconds += time.perf_counter() - start
             spikes += [s.sum() for s in run.spikes]
             steps += len(y) * run.spikes[0].shape[2]
             if net.readout is not None:
-                scores.append(net.logits(events))
+                scores.append(net.readout.logits(run.voltage[-1]))
             labels.append(y.numpy())
             progress(sum(map(len, labels)), len(samples))
     result: dict[str, Any] = {
