@@ -7,10 +7,7 @@ that depend on the batch alone, so results don't depend on the number of threads
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lambent.engines import grid_kernels as kernels
-from lambent.engines.threads import engine_threads
+from lambent.engines.threads import in_threads
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
@@ -50,14 +47,6 @@ def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, d
     )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="lambent")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads don't survive a fork
-
-
 def _groups(batch: int) -> list[tuple[int, int]]:
     """Sample ranges (first, last), the same on every machine."""
     n = max(1, min(_GROUPS, batch // _GROUP_SIZE))
@@ -68,10 +57,7 @@ def _groups(batch: int) -> list[tuple[int, int]]:
 def _run(work: Callable[[int, int, int], Any], batch: int) -> list[Any]:
     """work(group, first, last) for every group, in threads; results in order."""
     tasks = [(g, *bounds) for g, bounds in enumerate(_groups(batch))]
-    threads = engine_threads()
-    if min(threads, len(tasks)) == 1:
-        return [work(*task) for task in tasks]
-    return list(_pool(threads).map(lambda task: work(*task), tasks))
+    return in_threads(lambda task: work(*task), tasks)
 
 
 def _array(x: Tensor | None, like: Tensor | None = None) -> np.ndarray:

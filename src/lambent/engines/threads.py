@@ -1,13 +1,35 @@
-"""How many threads an engine on the CPU uses: as many as torch, unless torch is told to keep to one."""
+"""Threads of what runs on the CPU: as many as torch uses, unless torch is told to keep to one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import TypeVar
 
 import torch
 
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 _engine_only: list[int] = []
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="lambent")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads don't survive a fork
+
+
+def in_threads(work: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> list[_Result]:
+    """work(task) for every task on `engine_threads()` threads; results in the order of the tasks."""
+    tasks, threads = list(tasks), engine_threads()
+    if min(threads, len(tasks)) <= 1:
+        return [work(task) for task in tasks]
+    return list(_pool(threads).map(work, tasks))
 
 
 def engine_threads() -> int:

@@ -75,7 +75,11 @@ def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluatio
     readout = model[-1]
     assert isinstance(readout, LIReadout)
     layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
-    run = None if network is None else network.run(events, record=("spikes", "voltage"))
+    run = predicted_chip = readout_chip = None
+    if network is not None and network.readout is not None:
+        run = network.run(events, record=("spikes", "voltage"))
+        predicted_chip = int(network.readout.logits(run.voltage[-1]).argmax())
+        readout_chip = run.voltage[-1][0].T / network.readout.scale
     for i, x in enumerate(hidden):
         chip: dict[str, np.ndarray] = {}
         if run is not None:
@@ -87,12 +91,11 @@ def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluatio
         duration=events.duration,
         label=evaluation.sample_label,
         predicted_float=int(out.argmax()),
-        predicted_chip=None if network is None else int(network.logits(events).argmax()),
+        predicted_chip=predicted_chip,
         readout_float=_voltages(readout, hidden[-1]),
-        readout_chip=None if run is None or network is None or network.readout is None
-        else run.voltage[-1][0].T / network.readout.scale,
+        readout_chip=readout_chip,
         dt=readout.dt,
-    )  # fmt: skip
+    )
 
 
 def _voltages(readout: LIReadout, events: Events) -> np.ndarray:

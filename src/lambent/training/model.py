@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lambent.events import Events
+from lambent.hardware.loihi2.network import MAX_DELAY
 from lambent.layers import LIF, LIReadout
 from lambent.training.config import Config
 
@@ -22,7 +23,7 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         for _ in range(config.layers):
-            longest = min(config.delay, 62 * config.dt)
+            longest = min(config.delay, MAX_DELAY * config.dt)
             delay = torch.rand(size, config.hidden, generator=generator) * longest if longest else None
             layer = LIF(
                 size,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
+from lambent.layers.readout import REDUCTIONS
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from lambent.engines.threads import in_threads
 from lambent.events import Events, n_steps
 from lambent.hardware.loihi2 import kernels
 
@@ -99,13 +98,7 @@ def run(
 
     for layer in layers:
         _ = layer.constants  # built once, before threads could do so twice
-    threads = min(torch.get_num_threads(), batch)
-    if threads <= 1:
-        for b in range(batch):
-            one_sample(b)
-    else:
-        with ThreadPoolExecutor(threads, thread_name_prefix="loihi2") as pool:
-            list(pool.map(one_sample, range(batch)))
+    in_threads(one_sample, range(batch))
     return Run(**{name: tuple(a.transpose(0, 2, 1) for a in traces) for name, traces in arrays.items()})
 
 
