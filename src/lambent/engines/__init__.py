@@ -6,6 +6,8 @@ lif(events, neuron, inputs, recurrent, dt) -> Events
     every parameter; the counts of what comes out are differentiable too.
 voltages(events, weight, tau_mem, tau_syn, dt) -> Tensor (batch, steps, out)
     The voltages of leaky integrators after each step.
+
+Continuous time has no steps: `exact` has `lif`, and in place of voltages the times of their `peaks`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from types import ModuleType
 
 import torch
 
-from lambent.engines import grid_cpu
+from lambent.engines import exact, grid_cpu
 
 
 def engine_for(device: torch.device, dt: float | None) -> ModuleType:
@@ -23,6 +25,6 @@ def engine_for(device: torch.device, dt: float | None) -> ModuleType:
     Raises:
         NotImplementedError: there is no engine for this device yet.
     """
-    if device.type == "cpu" and dt is not None:
-        return grid_cpu
-    raise NotImplementedError(f"no engine runs on {device.type} with dt={dt} yet; use CPU tensors and a step")
+    if device.type == "cpu":
+        return exact if dt is None else grid_cpu
+    raise NotImplementedError(f"no engine runs on {device.type} with dt={dt} yet; use CPU tensors")

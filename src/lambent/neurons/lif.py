@@ -1,6 +1,6 @@
 """The leaky integrate-and-fire neuron with exponential synapses: what every engine shares.
 
-    tau_mem dV/dt = -V + I        tau_syn dI/dt = -I        an event on synapse w: I += w
+    tau_mem dV/dt = -V + I + bias        tau_syn dI/dt = -I        an event on synapse w: I += w
 
 On a grid of `dt` this becomes, exactly (DESIGN 4.2),
 
@@ -24,6 +24,7 @@ class LIFNeuron(NamedTuple):
         threshold: (size,) voltage at which a unit spikes.
         reset: "zero" (V := 0) or "subtract" (V := V - threshold).
         min_slope: least dV/dt just before a spike that the adjoint assumes, in units of threshold / tau_mem.
+        bias: (size,) constant current, or None for none.
     """
 
     tau_mem: Tensor
@@ -31,12 +32,21 @@ class LIFNeuron(NamedTuple):
     threshold: Tensor
     reset: str
     min_slope: float
+    bias: Tensor | None = None
 
 
 class Synapses(NamedTuple):
     """Connections between two layers: `weight` (from, to) and, with the same shape, `delay` [ms] or None."""
 
     weight: Tensor
+    delay: Tensor | None = None
+
+
+class SparseSynapses(NamedTuple):
+    """Connections of each source to few units: `weight`, `target` and `delay` [ms] or None, each (from, fan_out)."""
+
+    weight: Tensor
+    target: Tensor
     delay: Tensor | None = None
 
 
@@ -56,6 +66,16 @@ def membrane_response(t: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
     """
     rate = 1 / tau_syn - 1 / tau_mem
     return torch.exp(-t / tau_mem) * (t / tau_mem) * _one_minus_exp_over(t * rate)
+
+
+def response_integral(t: Tensor, tau_mem: Tensor, tau_syn: Tensor, fading: float = 0.0) -> Tensor:
+    """Integral of exp(-fading s) `membrane_response`(s) over s from 0 to t [ms]; `fading` in 1 / ms."""
+    # multiply tau_mem dV/ds = -V + exp(-s / tau_syn) by exp(-fading s) and integrate by parts
+    rate = fading + 1 / tau_syn
+    current = t * _one_minus_exp_over(t * rate)
+    return (current - tau_mem * torch.exp(-fading * t) * membrane_response(t, tau_mem, tau_syn)) / (
+        1 + fading * tau_mem
+    )
 
 
 def grid_constants(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor, Tensor]:

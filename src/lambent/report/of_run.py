@@ -74,6 +74,7 @@ def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluatio
     out, hidden = forward(model, events)
     readout = model[-1]
     assert isinstance(readout, LIReadout)
+    assert readout.dt is not None  # `lambent train` works on a grid
     layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
     run = predicted_chip = readout_chip = None
     if network is not None and network.readout is not None:
