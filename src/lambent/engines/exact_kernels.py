@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 
 from lambent.engines.exact_queue import clear, earliest, new_queue, set_due
-from lambent.engines.exact_solution import crossing, propagator, response_derivatives, stationary
+from lambent.engines.exact_solution import crossing, earliest_crossing, propagator, response_derivatives, stationary
 
 _jit = njit(nogil=True, cache=True, error_model="numpy")
 
@@ -145,14 +145,24 @@ def _advance(b, k, t, units, state, peaks, derivatives):
 
 
 @_jit
-def _await(k, units, state, queue, duration):
+def _await(k, units, state, queue, solved):
+    """Put unit k into the queue with a time before which it can't spike, to be solved for when that has come."""
+    s = earliest_crossing(
+        state.v[k], state.i[k], units.tau_mem[k], units.bias[k], units.threshold[k], units.height[k]
+    )  # fmt: skip
+    solved[k] = False
+    set_due(queue, k, state.last[k] + s)
+
+
+@_jit
+def _solve(k, units, state, queue, solved, duration):
     """Find out when unit k will spike if nothing more arrives."""
-    v, i, bias, threshold = state.v[k], state.i[k], units.bias[k], units.threshold[k]
-    due = math.inf
-    if max(v, bias) + max(i, 0.0) * units.height[k] >= threshold:
-        now = state.last[k]
-        due = now + crossing(v, i, units.tau_mem[k], units.tau_syn[k], bias, threshold, duration - now)
-    set_due(queue, k, due)
+    now = state.last[k]
+    s = crossing(
+        state.v[k], state.i[k], units.tau_mem[k], units.tau_syn[k], units.bias[k], units.threshold[k], duration - now
+    )
+    solved[k] = True
+    set_due(queue, k, now + s)
 
 
 @_jit
@@ -175,7 +185,7 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
     n_inputs, start, target, weight, delay = connections
     zero = np.zeros((7, size))
     state = State(zero[0], zero[1], zero[2], zero[3], zero[4], zero[5], zero[6], np.full(8, -1.0))
-    queue = new_queue(size)
+    queue, solved = new_queue(size), np.empty(size, np.bool_)
     out_time, out_unit, out_slope, out_change = (
         np.empty(64),
         np.empty(64, np.int32),
@@ -189,7 +199,7 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
         peaks.v[b] = -math.inf
         for k in range(size):
             if units.bias[k] >= units.threshold[k]:
-                _await(k, units, state, queue, duration)
+                _await(k, units, state, queue, solved)
         under_way = [(math.inf, 0.0, 0, 0)]  # arrival, time of the spike, connection, end of the source's connections
         for n in range(offsets[b], offsets[b + 1]):
             c, end = start[sources[n]], start[sources[n] + 1]
@@ -204,6 +214,9 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
                 break
             if t <= arrival:
                 k = queue.heap[0]
+                if not solved[k]:
+                    _solve(k, units, state, queue, solved, duration)
+                    continue
                 if total - begin == limit:
                     return out_time, out_unit, out_slope, out_change, total, b, k, t
                 if not counts[b, k]:
@@ -222,7 +235,7 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
                 counts[b, k] += 1
                 state.v[k] = state.v_m[k] = state.v_s[k] = 0.0
                 state.reset[k] = t
-                _await(k, units, state, queue, duration)
+                _await(k, units, state, queue, solved)
                 c, end = start[n_inputs + k], start[n_inputs + k + 1]
                 if c < end:
                     heapq.heappush(under_way, (t + delay[c], t, c, end))
@@ -232,7 +245,7 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
                 k = target[c]
                 _advance(b, k, arrival, units, state, peaks, derivatives)
                 state.i[k] += weight[c]
-                _await(k, units, state, queue, duration)
+                _await(k, units, state, queue, solved)
                 c += 1
             if c < end:
                 heapq.heapreplace(under_way, (spike + delay[c], spike, c, end))

@@ -75,11 +75,25 @@ def voltage(s, v, i, tau_m, tau_s, bias):
 
 
 @_jit
+def earliest_crossing(v, i, tau_m, bias, threshold, height):
+    """A time before which V(s) can't reach threshold, infinity for never, without solving; `height` is the largest r.
+
+    V(s) <= max(v, b) + i r(s), and while V(s) >= v its slope is at most (i + b - v) / tau_m (i as 0 where it is negative).
+    """
+    i = max(i, 0.0)
+    if max(v, bias) + i * height < threshold:
+        return math.inf
+    drive = i + bias - v
+    return max((threshold - v) * tau_m / drive, 0.0) if drive > 0.0 else math.inf
+
+
+@_jit
 def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
     """The first s in [0, longest] at which V(s) reaches threshold from below, or infinity.
 
-    Closed form for tau_m = 2 tau_s. Otherwise Newton's method, kept inside the interval on which V rises and halving
-    it where a step would leave it; for tau_m = tau_s, too: Lambert's W would itself be evaluated so.
+    Closed form for tau_m = 2 tau_s. Otherwise Halley's method (Newton's with the second derivative, which costs nothing
+    more here), kept inside the interval on which V rises and halving it where a step would leave it. For tau_m = tau_s,
+    too: Lambert's W would itself be evaluated so.
     """
     if v >= threshold:  # by rounding, if an event came just when V was about to cross
         return 0.0
@@ -106,17 +120,24 @@ def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
     s = low
     for _ in range(200):
         decay_m, decay_s, r = propagator(s, tau_m, tau_s)
-        rest = (v - bias) * decay_m + i * r
+        rest, current = (v - bias) * decay_m + i * r, i * decay_s
         miss = bias + rest - threshold
         if miss < 0.0:
             low = s
         else:
             high = s
-        slope = (i * decay_s - rest) / tau_m
-        new = s - miss / slope if slope > 0.0 else math.inf
-        if not low <= new <= high:
-            new = 0.5 * (low + high)
-        if abs(new - s) <= 1e-15 * (1.0 + new) or new == s:
-            return new
-        s = new
-    return high
+        slope = (current - rest) / tau_m
+        bend = -(current / tau_s + slope) / tau_m
+        below = slope * slope - 0.5 * miss * bend
+        step = -miss * slope / below if slope > 0.0 and below > 0.0 else math.inf
+        if low <= s + step <= high:
+            s += step
+            # the error that remains is of third order in the step
+            twist = (current / (tau_s * tau_s) - bend) / tau_m
+            if (bend * bend + abs(slope * twist)) * abs(step) ** 3 <= 1e-15 * slope * slope:
+                return s
+        else:
+            s = 0.5 * (low + high)
+        if high - low <= 1e-14 * (1.0 + high):
+            return s
+    return s
