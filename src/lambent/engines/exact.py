@@ -64,10 +64,10 @@ def peaks(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> t
     """
     top = np.empty((len(events), weight.shape[1]))
     spike = np.empty(top.shape, np.int64)
-    args = _arrays(
-        events.times.double(), events.units, events.offsets, *(x.double() for x in (weight, tau_mem, tau_syn))
-    )
-    _run(lambda g, first, last: kernels.li_peaks(first, last, *args, events.duration, top, spike), len(events))
+    tensors = (events.times, weight, tau_mem, tau_syn)
+    times, *parameters = _arrays(*(x.double() for x in tensors))
+    args = [times, *_arrays(events.units, events.offsets), *parameters, events.duration, top, spike]
+    _run(lambda g, first, last: kernels.li_peaks(first, last, *args), len(events))
     return torch.from_numpy(top), torch.from_numpy(spike)
 
 

@@ -78,7 +78,7 @@ def voltage(s, v, i, tau_m, tau_s, bias):
 def earliest_crossing(v, i, tau_m, bias, threshold, height):
     """A time before which V(s) can't reach threshold, infinity for never, without solving; `height` is the largest r.
 
-    V(s) <= max(v, b) + i r(s), and while V(s) >= v its slope is at most (i + b - v) / tau_m (i as 0 where it is negative).
+    V(s) <= max(v, b) + i r(s), and while V(s) >= v its slope is at most (i + b - v) / tau_m (i as 0 if negative).
     """
     i = max(i, 0.0)
     if max(v, bias) + i * height < threshold:
