@@ -62,6 +62,11 @@ def test_the_whole_way(run, files, tmp_path):
     assert (folder / "words.net").exists()
     assert [x["weight_bits"] for x in last_line(out)["layers"]] == [6, 6]
 
+    code, out, _ = run("export", folder, "--format", "nir", "--json")
+    assert code == 0
+    assert last_line(out)["path"] == str(folder / "words.nir")
+    assert isinstance(lb.import_nir(folder / "words.nir")[-1], lb.LIReadout)
+
     code, out, _ = run("evaluate", folder, test, "--chip", "--json")
     assert code == 0
     result = last_line(out)
@@ -154,6 +159,7 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
         (("train", train, "--out", tmp_path / "r", "--resume", "--lr", "1"), "--lr"),
         (("train", train, "--out", tmp_path / "nothing", "--resume"), "nothing"),
         (("export", tmp_path), "config.toml"),
+        (("export", tmp_path / "r", "--format", "nir", "--weight-bits", 4), "--weight-bits"),
         (("evaluate", tmp_path / "r", tmp_path / "no.h5"), "no.h5"),
         (("report", tmp_path / "r"), "not evaluated yet"),
         (("simulate", test, test), "test.h5"),

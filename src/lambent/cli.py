@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,6 @@ Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trainin
 DataFile = Annotated[
     Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
 ]
-Bits = Annotated[int, typer.Option(min=2, max=8, help="Bits of a weight, sign included.")]
 Crop = Annotated[bool, typer.Option(help="Drop spikes past the duration the run was trained with.")]
 
 
@@ -144,20 +144,40 @@ app.command("train")(_with_config_options(_train))
 # -- the other steps --------------------------------------------------------------------------------------
 
 
+class Format(StrEnum):
+    """File formats of trained networks."""
+
+    netx = "netx"
+    nir = "nir"
+
+
 @app.command()
 def export(
     run: Folder,
-    weight_bits: Bits = 8,
-    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net where left out.")] = None,
+    weight_bits: Annotated[
+        int | None, typer.Option(min=2, max=8, help="Bits of a weight in NetX, sign included; 8 where left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net or .nir where left out.")] = None,
+    format: Annotated[Format, typer.Option(help="NetX for Loihi 2, or NIR for other frameworks.")] = Format.netx,
     as_json: Json = False,
 ) -> None:
-    """Quantise a trained network and write it as a NetX file for Loihi 2."""
+    """Write a trained network: quantised as NetX for Loihi 2, or as it is as NIR for other frameworks."""
     from dataclasses import asdict
 
     from lambent import workflow
+    from lambent.nir import export_nir
     from lambent.training import Run
 
-    report = workflow.export_run(Run(run), weight_bits, out)
+    there = Run(run)
+    if format is Format.nir:
+        if weight_bits is not None:
+            raise ValueError("--weight-bits: NIR holds the weights as they are; drop it")
+        path = out or there.netx.with_suffix(".nir")
+        export_nir(there.model(), path)
+        console.print(f"wrote {path}", markup=False)
+        _last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
+        return
+    report = workflow.export_run(there, 8 if weight_bits is None else weight_bits, out)
     console.print(str(report), markup=False, soft_wrap=True)
     _last_line(as_json, asdict(report))
 
