@@ -49,7 +49,7 @@ def compare(points: list[Point]) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "network": f"700-{point.figures['hidden']}-20, {point.mapping.n_cores} cores",
-                    "figure": f"{key} [{unit}]",
+                    "figure": f"{key}, {unit}",
                     "published": given,
                     "model fitted to all": fitted[key],
                     "to the others": predicted[key],

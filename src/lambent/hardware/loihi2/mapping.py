@@ -108,7 +108,7 @@ def map_to_cores(network: Loihi2Network, run: Run | None = None, *, partition: b
         return in_order
     weight = np.ones(len(in_order.entries)) if rates is None else rates
     best, least = in_order, _crossing(in_order, network.n_in, weight)
-    for method, placed in candidates(blocks, network.n_in, weight, n_cores):
+    for method, placed in candidates(blocks, network.n_in, weight, cores):
         mapping = _mapping(blocks, placed, network.n_in, chips, rates, method)
         crossing = _crossing(mapping, network.n_in, weight)
         if crossing < least and not any(use.excess() for use in mapping.usage):

@@ -11,15 +11,19 @@ from lambent.hardware.loihi2.connectivity import Block
 from lambent.hardware.loihi2.core import MEMORY, UNITS
 
 _SCALE = 1000  # METIS wants whole numbers
-_TRIES = 4
+_TRIES = 8
+_FULL = 0.5  # share of all pairs of units beyond which there are no groups to find
 _IMBALANCE = (30, 200)  # of the cores' loads, in thousandths
 
 
-def candidates(blocks: Sequence[Block], n_in: int, rates: np.ndarray, n_cores: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Placements (units,) on `n_cores` cores and a few fewer, and how each came about.
+def candidates(
+    blocks: Sequence[Block], n_in: int, rates: np.ndarray, in_order: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Placements (units,) on at most as many cores as `in_order` takes, and how each came about.
 
-    "METIS" minimises the graph's cut; "spread" gives every core an equal part of every layer, the best there is
-    where all units are connected to all, in which METIS has nothing to find.
+    "METIS" minimises the cut of the graph; layers with most of the synapses that they could have hold no groups
+    to find and stay in order. "spread" gives every core an equal part of every layer, which suits such layers.
+    Whether a placement fits is not checked.
 
     Raises:
         ImportError: pymetis is missing.
@@ -28,24 +32,44 @@ def candidates(blocks: Sequence[Block], n_in: int, rates: np.ndarray, n_cores: i
         import pymetis
     except ImportError as error:
         raise ImportError("partitioning needs pymetis: pip install 'lambent[mapping]'") from error
-    graph, load = _graph(blocks, n_in, rates)
-    n_units = graph.shape[0] - n_in
-    bits = sum(int(block.synapses.nnz) * block.weight_bits for block in blocks)
-    fewest = max(2, -(-bits // (8 * MEMORY)), -(-n_units // UNITS))
-    for n in range(n_cores, max(fewest, n_cores - _TRIES + 1) - 1, -1):
-        shares = [np.arange(block.synapses.shape[0]) * n // block.synapses.shape[0] for block in blocks]
-        yield "spread", np.concatenate(shares)
-        for ufactor in _IMBALANCE:
-            options = pymetis.Options(seed=0, ufactor=ufactor)
+    for n in _numbers(blocks, int(in_order.max()) + 1):
+        yield "spread", np.concatenate([np.arange(_size(block)) * n // _size(block) for block in blocks])
+    grouped = [block for block in blocks if block.synapses.nnz <= _FULL * _pairs(block)]
+    if not grouped:
+        return
+    own = np.concatenate([np.arange(block.first, block.first + _size(block)) for block in grouped])
+    graph, load = _graph(grouped, n_in, rates)
+    for n in _numbers(grouped, len(np.unique(in_order[own]))):
+        for ufactor in _IMBALANCE if n > 1 else ():
             _, parts = pymetis.part_graph(
                 n,
                 pymetis.CSRAdjacency(graph.indptr, graph.indices),
                 vweights=load,
                 eweights=graph.data,
                 recursive=False,
-                options=options,
+                options=pymetis.Options(seed=0, ufactor=ufactor),
             )
-            yield "METIS", np.unique(np.asarray(parts)[n_in:], return_inverse=True)[1]
+            placed = in_order + n
+            placed[own] = np.asarray(parts)[n_in + own]
+            yield "METIS", np.unique(placed, return_inverse=True)[1]
+
+
+def _numbers(blocks: Sequence[Block], most: int) -> list[int]:
+    """Numbers of cores worth trying."""
+    bits = sum(int(block.synapses.nnz) * block.weight_bits for block in blocks)
+    fewest = max(-(-bits // (8 * MEMORY)), -(-sum(map(_size, blocks)) // UNITS))
+    tried = {most, most - 1, *np.rint(np.geomspace(max(fewest, 1), most, _TRIES)).astype(int).tolist()}
+    return sorted((n for n in tried if fewest <= n), reverse=True)
+
+
+def _size(block: Block) -> int:
+    return int(block.synapses.shape[0])
+
+
+def _pairs(block: Block) -> int:
+    """Number of synapses if every source of the block had one to every unit."""
+    sources = np.unique(block.synapses.indices)
+    return len(sources) * block.synapses.shape[0]
 
 
 def _graph(blocks: Sequence[Block], n_in: int, rates: np.ndarray) -> tuple[csr_array, np.ndarray]:
