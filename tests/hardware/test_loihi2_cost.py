@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lambent.hardware.loihi2 import Loihi2Layer, Loihi2Network, Parameters, Run, estimate_cost, map_to_cores
+from lambent.hardware.loihi2 import Cost, Loihi2Layer, Loihi2Network, Parameters, Run, estimate_cost, map_to_cores
 from lambent.hardware.loihi2.calibration import fit, published_points
-from lambent.hardware.loihi2.cost import default_parameters, published
+from lambent.hardware.loihi2.cost import default_parameters, mean_cost, published
 
 SIMPLE = Parameters(
     synapse_energy=2.0,
@@ -111,6 +112,25 @@ def test_silence_costs_steps_and_units_only(network):
     assert cost.counts.synaptic_operations == cost.counts.spikes == cost.counts.hops == 0
     assert cost.parts["steps"] > 0
     assert cost.parts["units"] > 0
+
+
+def test_the_mean_of_batches_is_that_of_all(network):
+    spikes = np.random.default_rng(2).random((5, 700, 20)) < 0.02
+    mapping = map_to_cores(network)
+
+    def cost(batch):
+        return estimate_cost(network, network.run(batch, ("spikes",)), mapping)
+
+    whole, mean = cost(spikes), mean_cost([(2, cost(spikes[:2])), (3, cost(spikes[2:]))])
+    for key in ("energy", "latency", "dynamic_energy", "static_energy", "energy_delay_product"):
+        assert getattr(mean, key) == pytest.approx(getattr(whole, key)), key
+    assert mean.parts == pytest.approx(whole.parts)
+    assert vars(mean.counts) == pytest.approx(vars(whole.counts))
+    assert Cost.from_dict(json.loads(json.dumps(whole.as_dict()))) == whole
+    with pytest.raises(ValueError, match="no costs"):
+        mean_cost([])
+    with pytest.raises(ValueError, match="differ in steps"):
+        mean_cost([(1, whole), (1, cost(spikes[:, :, :9]))])
 
 
 def test_parameters_are_those_of_the_fit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib import resources
@@ -124,6 +125,12 @@ class Cost:
         """All values, with the label that they are modelled."""
         return {"modelled": True, **asdict(self)}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Cost:
+        """The cost that `as_dict` gave `values` of."""
+        own = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**own | {"counts": Counts(**own["counts"])})
+
 
 @cache
 def published() -> dict[str, Any]:
@@ -194,6 +201,41 @@ def estimate_cost(
     static = 1e-3 * (p.chip_power + p.core_power * mapping.n_cores) * latency  # mW ms to mJ
     energy = static + dynamic
     return Cost(energy, latency, dynamic, static, energy * latency, parts, counts)
+
+
+def mean_cost(parts: Sequence[tuple[int, Cost]]) -> Cost:
+    """The cost of a sample where so many samples each had the costs given; all on the same number of cores.
+
+    Raises:
+        ValueError: no parts, or runs of different lengths or on different numbers of cores.
+    """
+    if not parts:
+        raise ValueError("no costs to take the mean of")
+    lengths = {(cost.counts.steps, cost.counts.cores) for _, cost in parts}
+    if len(lengths) > 1:
+        raise ValueError(f"the runs differ in steps or cores: {sorted(lengths)}")
+    first, n = parts[0][1], sum(number for number, _ in parts)
+
+    def mean(value: Callable[[Cost], float]) -> float:
+        return sum(number * value(cost) for number, cost in parts) / n
+
+    energy, latency = mean(lambda c: c.energy), mean(lambda c: c.latency)
+    return Cost(
+        energy=energy,
+        latency=latency,
+        dynamic_energy=mean(lambda c: c.dynamic_energy),
+        static_energy=mean(lambda c: c.static_energy),
+        energy_delay_product=energy * latency,
+        parts={name: mean(lambda c, name=name: c.parts[name]) for name in first.parts},  # type: ignore[misc]
+        counts=Counts(
+            steps=first.counts.steps,
+            synaptic_operations=mean(lambda c: c.counts.synaptic_operations),
+            unit_updates=first.counts.unit_updates,
+            spikes=mean(lambda c: c.counts.spikes),
+            hops=mean(lambda c: c.counts.hops),
+            cores=first.counts.cores,
+        ),
+    )
 
 
 def _parameters(toml: dict[str, Any]) -> Parameters:
