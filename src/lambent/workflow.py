@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -171,9 +172,17 @@ def kept_host_costs(run: Run) -> list[HostCost]:
 
 
 def host_costs(model: nn.Sequential, samples: SpikeDataset) -> list[HostCost]:
-    """What the model costs on this machine, one sample at a time and many at once."""
-    batches = [next(iter(samples.batches(n)))[0] for n in (1, min(_HOST_BATCH, len(samples)))]
-    return [measure_host(model, events) for events in batches]
+    """What the model costs on this machine's processor and, if there is one, GPU: one sample and many at once."""
+    costs = []
+    for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]:
+        here = copy.deepcopy(model).to(device)
+        for n in (1, min(_HOST_BATCH, len(samples))):
+            events = next(iter(samples.batches(n)))[0].to(device)
+            try:
+                costs.append(measure_host(here, events))
+            except NotImplementedError:  # no engine for this device
+                break
+    return costs
 
 
 def exported_bits(run: Run) -> int:

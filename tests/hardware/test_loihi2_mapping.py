@@ -97,6 +97,16 @@ def test_convolutions_share_their_kernel():
     assert stored.entries.sum() == 30 * 8
 
 
+def test_units_that_are_driven_from_outside():
+    """Layers without synapses take cores and nothing else."""
+    driven = SimpleNamespace(name="layer/0", kind="input", n_out=20)
+    after = layer("layer/1", np.ones((3, 20), int))
+    blocks = blocks_of(SimpleNamespace(n_in=20, layers=[driven, after]))
+    assert [block.synapses.nnz for block in blocks] == [0, 60]
+    assert core.store(blocks[0], range(20)).memory == 0
+    assert blocks[1].synapses.indices.min() == 20
+
+
 # -- placement ------------------------------------------------------------------------------------------------
 
 

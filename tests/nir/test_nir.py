@@ -298,6 +298,29 @@ def test_no_nir_file(tmp_path):
         lb.import_nir(tmp_path / "other.nir")
 
 
+def test_absurd_graphs(tmp_path):
+    """Neither circles nor endless or countless paths hang."""
+    linear = {f"s{i}": nir.Scale(np.ones(3)) for i in range(150)}
+    start, end = nir.Input(np.array([3])), nir.Output(np.array([3]))
+    nodes = {"input": start, **linear, "lif": cuba(3), "output": end}
+    line = list(itertools.pairwise(nodes))
+    ladder = [(a, b) for i in range(0, 28, 2) for a in (f"s{i}", f"s{i + 1}") for b in (f"s{i + 2}", f"s{i + 3}")]
+    ladder += [("input", "s0"), ("input", "s1"), ("s28", "lif"), ("s29", "lif"), ("lif", "output")]
+    few = {k: v for k, v in nodes.items() if not k.startswith("s") or int(k[1:]) < 30}
+    circle = {"input": start, "s0": nir.Scale(np.ones(3)), "lif": cuba(3), "output": end}
+    circling = [("input", "s0"), ("s0", "s0"), ("s0", "lif"), ("lif", "output")]
+    for file, message in [
+        (write(tmp_path / "a.nir", nodes, line), "more than 100 nodes"),
+        (write(tmp_path / "b.nir", few, ladder), "more than 10000 ways"),
+        (write(tmp_path / "c.nir", circle, circling), "circle without units"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            lb.import_nir(file, dt=1.0)
+    huge = chain(tmp_path / "d.nir", cuba(2), n_in=10**9)
+    with pytest.raises(ValueError, match="1,000,000,000 units without weights"):
+        lb.import_nir(huge, dt=1.0)
+
+
 def test_damaged_files(tmp_path):
     """Damage is an error or, where it hits what does not matter, a model."""
     lb.export_nir(torch.nn.Sequential(lb.LIF(3, 4, recurrent=True, delay=2.0), lb.LIReadout(4, 2)), tmp_path / "a.nir")

@@ -10,6 +10,8 @@ import numpy as np
 UNITS = ("CubaLIF", "LIF", "CubaLI", "LI")
 _PASSED = ("Input", "Output", "Flatten", "Identity")  # what changes no spike
 _SYNAPTIC = ("Linear", "Affine", "Scale", "Delay")
+_MAX_PATHS, _MAX_BETWEEN = 10_000, 100  # between two nodes of units; more is nonsense
+_MAX_DIRECT = 20_000  # units that pass spikes on without weights, which takes a square matrix
 _ADVICE = {
     "IF": "it has no leak; lambent's units have a finite tau",
     "I": "it has no leak; lambent's units have a finite tau",
@@ -84,7 +86,9 @@ class Graph:
         units = [name for name, node in self.nodes.items() if type(node).__name__ in UNITS]
         sources: dict[str, dict[str, list[list[str]]]] = {}
         for name in units:
-            for source, path in self._paths(name, ()):
+            for n, (source, path) in enumerate(self._paths(name, ())):
+                if n == _MAX_PATHS:
+                    raise ValueError(f"node {name!r}: is reached on more than {_MAX_PATHS} ways")
                 sources.setdefault(name, {}).setdefault(source, []).append(path)
         last, left = ends[0], list(units)
         size = int(np.prod(np.asarray(self.nodes[last].input_type["input"])))
@@ -119,6 +123,8 @@ class Graph:
                 yield source, []
             elif source in behind:
                 raise ValueError(f"node {source!r}: lies on a circle without units")
+            elif len(behind) == _MAX_BETWEEN:
+                raise ValueError(f"node {source!r}: lies more than {_MAX_BETWEEN} nodes before units")
             else:
                 for start, path in self._paths(source, (*behind, source)):
                     yield start, path if kind in _PASSED else [*path, source]
@@ -142,6 +148,8 @@ class Graph:
         weights = [i for i, name in enumerate(path) if type(self.nodes[name]).__name__ in ("Linear", "Affine")]
         if len(weights) > 1:
             raise ValueError(f"node {path[weights[1]]!r}: follows other weights without units between")
+        if not weights and n_from > _MAX_DIRECT:
+            raise ValueError(f"{n_from:,} units without weights after them; at most {_MAX_DIRECT:,} can be")
         at = weights[0] if weights else len(path)
         weight = _matrix(path[at], self.nodes[path[at]], n_from) if weights else np.eye(n_from)
         lag = np.zeros_like(weight)

@@ -29,8 +29,9 @@ def import_nir(path: str | os.PathLike[str], dt: float | None = None) -> nn.Sequ
     * `LIF`, `LI` have no synaptic current: `tau_syn` becomes dt / 50, so that an event acts in one step. Raise it
       before training the layer with `constrain_`, which keeps time constants at dt or above.
 
-    Spikes take one step from layer to layer here; frameworks without that delay give the same spikes earlier.
-    A final layer of leaky integrators gives its voltages, `reduce="none"`, unless the file says otherwise.
+    Spikes take one step from layer to layer here, and decays are exp(-dt / tau) as the equations have it, where
+    other frameworks may pass spikes on at once and decay by 1 - dt / tau. A final layer of leaky integrators gives
+    its voltages, `reduce="none"`, unless the file says otherwise.
 
     Args:
         path: the file.
@@ -59,8 +60,8 @@ def _model(graph: Graph, root: Any, dt: float | None) -> nn.Sequential:
     own = _metadata(root, "dt")
     if own is None and dt is None:
         raise ValueError("the file does not say its time step; give dt [ms]")
-    step = check_dt(1000 * float(_numbers("dt", own)) if dt is None else dt)
-    pulse = step if own is None else check_dt(1000 * float(_numbers("dt", own)))
+    step = check_dt(1000 * _number("dt", own) if dt is None else dt)
+    pulse = step if own is None else check_dt(1000 * _number("dt", own))
     layers: list[LIF | LIReadout] = []
     for name, inputs, recurrent in graph.chain():
         try:
@@ -108,7 +109,7 @@ def _lif(node: Any, values: _Values, inputs: Synapses, recurrent: Synapses | Non
     options["max_delay"] = max([62 * dt, *(float(x.max()) for x in options.values() if x is not None)])
     for key in ("max_delay", "min_slope"):
         if (kept := _metadata(node, key)) is not None:
-            options[key] = float(_numbers(key, kept))
+            options[key] = _number(key, kept)
     if (reset := _metadata(node, "reset")) is not None:
         options["reset"] = reset
     options |= {"recurrent": recurrent is not None, "threshold": _tensor(values("v_threshold") - leak), "dt": dt}
@@ -159,6 +160,13 @@ def _numbers(key: str, value: Any) -> np.ndarray:
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{key} must be numbers, got {array.dtype}")
     return array.astype(np.float64)
+
+
+def _number(key: str, value: Any) -> float:
+    array = _numbers(key, value).reshape(-1)
+    if len(array) != 1:
+        raise ValueError(f"{key} must be one number, got {len(array)}")
+    return float(array[0])
 
 
 def _metadata(node: Any, key: str) -> Any:

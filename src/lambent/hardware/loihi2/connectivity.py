@@ -42,7 +42,7 @@ def blocks_of(network: Loihi2Network) -> list[Block]:
     blocks: list[Block] = []
     before, own = 0, network.n_in
     for layer in network.layers:
-        matrices = [(before, _feedforward(layer))]
+        matrices = [(before, _feedforward(layer, own - before))]
         recurrent = getattr(layer, "weight_rec", None)
         if recurrent is not None:
             matrices.append((own, csr_array(recurrent != 0)))
@@ -63,7 +63,7 @@ def blocks_of(network: Loihi2Network) -> list[Block]:
 def weight_bits(layer: Any) -> int:
     """Bits of the layer's weights without the low bits that are 0 in all of them: 1 to 8, complex ones twice that."""
     parts = [getattr(layer, name, None) for name in ("weight", "weight_rec", "weight_imag")]
-    weights = np.concatenate([np.ravel(part) for part in parts if part is not None]).astype(np.int64)
+    weights = np.concatenate([[0], *(np.ravel(part) for part in parts if part is not None)]).astype(np.int64)
     used = int(np.bitwise_or.reduce(np.abs(weights), initial=0))
     lowest = (used & -used).bit_length() - 1 if used else 0
     signs = bool((weights < 0).any() and (weights > 0).any())
@@ -71,7 +71,10 @@ def weight_bits(layer: Any) -> int:
     return bits * (1 if parts[2] is None else 2)
 
 
-def _feedforward(layer: Any) -> csr_array:
+def _feedforward(layer: Any, n_in: int) -> csr_array:
+    """(n_out, n_in) bool; empty for units that are driven from outside."""
+    if getattr(layer, "weight", None) is None:
+        return csr_array((layer.n_out, n_in), dtype=bool)
     return layer.synapses() != 0 if layer.kind in _SHARED else csr_array(layer.weight != 0)
 
 

@@ -118,9 +118,8 @@ def map_to_cores(network: Loihi2Network, run: Run | None = None, *, partition: b
 
 def _crossing(mapping: Mapping, n_in: int, rates: np.ndarray) -> float:
     """Spikes that reach a core from another or from outside, by the sources' rates."""
-    reached = mapping.entries > 0
-    own = np.concatenate(mapping.core)
-    return float(rates @ reached.sum(1) - rates[n_in:] @ reached[n_in + np.arange(len(own)), own])
+    crossing, entering, _ = traffic(mapping.entries > 0, np.concatenate(mapping.core), n_in, rates)
+    return crossing + entering
 
 
 def _mapping(
@@ -198,7 +197,8 @@ def _parts(block: Block) -> int:
             f"{block.name}: unit {widest} has {axons:,} inputs ({needs / 1024:.1f} KiB), a core has {limit}; "
             f"what fits is at most {min(AXONS_IN, axons * MEMORY // needs):,} inputs a unit: prune, or split the layer"
         )
-    n = -(-size // UNITS)
+    least = 0 if block.kernel else block.synapses.nnz * block.weight_bits // (8 * MEMORY)
+    n = min(size, max(-(-size // UNITS), least))
     while n < size and not all(_fits(block, rows) for rows in _equal(size, n)):
         n += 1
     return n

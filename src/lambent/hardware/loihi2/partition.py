@@ -33,8 +33,9 @@ def candidates(
     except ImportError as error:
         raise ImportError("partitioning needs pymetis: pip install 'lambent[mapping]'") from error
     for n in _numbers(blocks, int(in_order.max()) + 1):
-        yield "spread", np.concatenate([np.arange(_size(block)) * n // _size(block) for block in blocks])
-    grouped = [block for block in blocks if block.synapses.nnz <= _FULL * _pairs(block)]
+        placed = np.concatenate([np.arange(_size(block)) * n // _size(block) for block in blocks])
+        yield "spread", np.unique(placed, return_inverse=True)[1]
+    grouped = [block for block in blocks if 0 < block.synapses.nnz <= _FULL * _pairs(block)]
     if not grouped:
         return
     own = np.concatenate([np.arange(block.first, block.first + _size(block)) for block in grouped])

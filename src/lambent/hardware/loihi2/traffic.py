@@ -34,16 +34,13 @@ class Traffic(NamedTuple):
 
 def traffic(reached: np.ndarray, cores: np.ndarray, n_in: int, rates: np.ndarray) -> Traffic:
     """The traffic of sources with `rates` (sources,) that reach the cores marked in `reached` (sources, cores)."""
-    moved = reached.copy()
-    moved[n_in + np.arange(len(cores)), cores] = False
-    sent = rates @ moved.astype(np.int64) if moved.shape[1] else 0
-    crossing = float(rates[n_in:] @ moved[n_in:].sum(1))
-    entering = float(np.sum(sent) - crossing)
-    return Traffic(crossing, entering, float(rates @ hops(reached, cores, n_in)))
+    others = reached[n_in:].sum(1) - reached[n_in + np.arange(len(cores)), cores]
+    crossing, entering = rates[n_in:] @ others, rates[:n_in] @ reached[:n_in].sum(1)
+    return Traffic(float(crossing), float(entering), float(rates @ hops(reached, cores, n_in)))
 
 
 def hops(reached: np.ndarray, cores: np.ndarray, n_in: int) -> np.ndarray:
-    """(sources,) links that one spike of each source passes on its way to all its cores."""
+    """(sources,) links that one spike of each source passes on its way to all its cores; chips lie in a column."""
     origin = np.concatenate([np.zeros(n_in, np.int64), cores])
     places = np.arange(reached.shape[1])
     row, column = places // _WIDTH, places % _WIDTH
