@@ -136,6 +136,8 @@ def evaluate_run(
         quantised = quantized_model(model, exported_bits(run), calibration=calibration_events(run))
     evaluation = evaluate(model, samples, source, quantised, network, progress)
     evaluation.save(run.path("evaluation.npz"))
+    for name in ("cost.json", "host.json"):  # of the last evaluation
+        run.path(name).unlink(missing_ok=True)
     if network is not None:
         cost = chip_cost(network, samples)
         run.write_json("cost.json", {"error": cost} if isinstance(cost, str) else cost.as_dict())

@@ -178,7 +178,7 @@ def test_what_does_not_fit_together(network, run):
     small = Loihi2Network(3, [Loihi2Layer("layer/1", "dense", np.ones((4, 3), int))])
     with pytest.raises(ValueError, match="the run is of layers"):
         estimate_cost(small, run)
-    with pytest.raises(ValueError, match="the mapping is of layers"):
+    with pytest.raises(ValueError, match="the mapping is of 3 inputs"):
         estimate_cost(network, run, map_to_cores(small))
     with pytest.raises(ValueError, match="no spikes"):
         estimate_cost(network, Run())

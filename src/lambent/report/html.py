@@ -181,7 +181,8 @@ def _cost(data: ReportData) -> str:
         return ""
     caption = (
         "Modelled figures are estimates from counted events, not measurements; their model meets the published "
-        "networks it was not fitted to within about 6 % in energy and 8 % in latency. Published figures are of "
+        "networks it was not fitted to within about 6 % in energy and 8 % in latency, but has to assume how many steps "
+        "and spikes these took. Published figures are of "
         "700-hidden-20 networks for keyword recognition, another task than this one (Shoesmith et al. 2025, "
         "arXiv 2503.04341). Latency is that of a batch, energy that of a sample. Ratios are to the first row."
     )
