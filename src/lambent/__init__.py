@@ -3,5 +3,17 @@
 from lambent import data, hardware, losses, quantize, training
 from lambent.events import Events
 from lambent.layers import LIF, LIReadout
+from lambent.nir import export_nir, import_nir
 
-__all__ = ["LIF", "Events", "LIReadout", "data", "hardware", "losses", "quantize", "training"]
+__all__ = [
+    "LIF",
+    "Events",
+    "LIReadout",
+    "data",
+    "export_nir",
+    "hardware",
+    "import_nir",
+    "losses",
+    "quantize",
+    "training",
+]

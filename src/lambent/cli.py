@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,6 @@ Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trainin
 DataFile = Annotated[
     Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
 ]
-Bits = Annotated[int, typer.Option(min=2, max=8, help="Bits of a weight, sign included.")]
 Crop = Annotated[bool, typer.Option(help="Drop spikes past the duration the run was trained with.")]
 
 
@@ -144,20 +144,40 @@ app.command("train")(_with_config_options(_train))
 # -- the other steps --------------------------------------------------------------------------------------
 
 
+class Format(StrEnum):
+    """File formats of trained networks."""
+
+    netx = "netx"
+    nir = "nir"
+
+
 @app.command()
 def export(
     run: Folder,
-    weight_bits: Bits = 8,
-    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net where left out.")] = None,
+    weight_bits: Annotated[
+        int | None, typer.Option(min=2, max=8, help="Bits of a weight in NetX, sign included; 8 where left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net or .nir where left out.")] = None,
+    format: Annotated[Format, typer.Option(help="NetX for Loihi 2, or NIR for other frameworks.")] = Format.netx,
     as_json: Json = False,
 ) -> None:
-    """Quantise a trained network and write it as a NetX file for Loihi 2."""
+    """Write a trained network: quantised as NetX for Loihi 2, or as it is as NIR for other frameworks."""
     from dataclasses import asdict
 
     from lambent import workflow
+    from lambent.nir import export_nir
     from lambent.training import Run
 
-    report = workflow.export_run(Run(run), weight_bits, out)
+    there = Run(run)
+    if format is Format.nir:
+        if weight_bits is not None:
+            raise ValueError("--weight-bits: NIR holds the weights as they are; drop it")
+        path = out or there.netx.with_suffix(".nir")
+        export_nir(there.model(), path)
+        console.print(f"wrote {path}", markup=False)
+        _last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
+        return
+    report = workflow.export_run(there, 8 if weight_bits is None else weight_bits, out)
     console.print(str(report), markup=False, soft_wrap=True)
     _last_line(as_json, asdict(report))
 
@@ -168,16 +188,29 @@ def evaluate(
     data: DataFile,
     chip: Annotated[bool, typer.Option("--chip", help="Also run the exported network on the chip model.")] = False,
     crop: Crop = False,
+    host: Annotated[
+        bool, typer.Option("--host", help="Also measure time and, where it is counted, energy on this machine.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Test a trained network, as floats and with --chip as integers on the chip model."""
+    """Test a trained network, as floats and with --chip as integers on the chip model, with its modelled cost."""
     from lambent import workflow
     from lambent.training import Run
 
+    there = Run(run)
     with _progress("evaluating") as progress:
-        evaluation = workflow.evaluate_run(Run(run), data, chip=chip, crop=crop, progress=progress)
-    summary = evaluation.summary()
+        evaluation = workflow.evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
+    summary: dict[str, Any] = evaluation.summary()
     _show(summary)
+    if chip:
+        cost = workflow.kept_chip_cost(there)
+        console.print(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost), markup=False, soft_wrap=True)
+        summary["cost"] = {"error": cost} if isinstance(cost, str) else cost.as_dict()
+    if host:
+        measured = workflow.kept_host_costs(there)
+        for host_cost in measured:
+            console.print(str(host_cost), markup=False, soft_wrap=True)
+        summary["host"] = [x.as_dict() for x in measured]
     _last_line(as_json, summary)
 
 
@@ -201,13 +234,17 @@ def simulate(
         float | None,
         typer.Option(help="Length of a sample [ms], on which means depend; the data's own where left out."),
     ] = None,
+    partition: Annotated[
+        bool, typer.Option("--partition", help="Place units so that fewer spikes go from core to core (pymetis).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run any NetX file on the bit-exact chip model: spikes per layer, speed and, with a readout, accuracy."""
+    """Run any NetX file on the bit-exact chip model: spikes per layer, speed, modelled cost, accuracy of a readout."""
     import numpy as np
 
     from lambent.data import SpikeDataset
-    from lambent.hardware.loihi2 import load_netx
+    from lambent.hardware.loihi2 import Cost, estimate_cost, load_netx, map_to_cores
+    from lambent.hardware.loihi2.cost import mean_cost
 
     net = load_netx(network)
     samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
@@ -215,6 +252,12 @@ def simulate(
         raise ValueError(f"{data}: holds no samples")
     spikes = np.zeros(len(net.layers))
     scores, labels, steps, seconds = [], [], 0, 0.0
+    mapping, unfit = None, ""
+    costs: list[tuple[int, Cost]] = []
+    try:
+        mapping = map_to_cores(net)
+    except ValueError as error:
+        unfit = str(error)
     with _progress("simulating") as progress:
         for events, y in samples.batches(50):
             start = time.perf_counter()
@@ -225,6 +268,9 @@ def simulate(
             if net.readout is not None:
                 scores.append(net.readout.logits(run.voltage[-1]))
             labels.append(y.numpy())
+            if mapping is not None:
+                mapping = mapping if costs else map_to_cores(net, run, partition=partition)
+                costs.append((len(y), estimate_cost(net, run, mapping)))
             progress(sum(map(len, labels)), len(samples))
     result: dict[str, Any] = {
         "n": len(samples),
@@ -238,6 +284,12 @@ def simulate(
     if scores:
         result["accuracy"] = float((np.concatenate(scores).argmax(1) == np.concatenate(labels)).mean())
         console.print(f"accuracy {100 * result['accuracy']:.2f} %")
+    if mapping is None:
+        console.print(f"no modelled cost: {unfit}", markup=False, soft_wrap=True)
+    else:
+        cost = mean_cost(costs)
+        result["cost"] = cost.as_dict()
+        console.print(f"{mapping}\n{cost}", markup=False, soft_wrap=True)
     _last_line(as_json, result)
 
 
@@ -296,6 +348,7 @@ def info(
     from lambent.training.run import Run, versions
 
     facts: dict[str, Any]
+    shown_after = ""
     if run is None:
         facts = {
             "versions": versions(),
@@ -304,7 +357,7 @@ def info(
             "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         }
     elif run.is_file():
-        from lambent.hardware.loihi2 import load_netx
+        from lambent.hardware.loihi2 import load_netx, map_to_cores
 
         net = load_netx(run)
         facts = {
@@ -313,6 +366,13 @@ def info(
             "reduce": net.readout.reduce if net.readout else None,
             "classes": list(net.readout.labels) if net.readout else None,
         }
+        try:
+            mapping = map_to_cores(net)
+            facts |= {"cores": mapping.n_cores, "memory_bytes": sum(use.memory for use in mapping.usage)}
+            shown_after = str(mapping)
+        except ValueError as error:
+            facts["cores"] = None
+            shown_after = f"does not fit on a chip: {error}"
     else:
         there = Run(run)
         config = vars(there.config())
@@ -324,4 +384,6 @@ def info(
         shown = "\n".join(f"{k} = {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name, shown)
     console.print(table, markup=False)
+    if shown_after:
+        console.print(shown_after, markup=False, soft_wrap=True)
     _last_line(as_json, facts)

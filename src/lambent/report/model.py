@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lambent.report import _checks as check
+from lambent.report.costs import CostFigure
 
 ACCURACY_KINDS = ("float", "quantised", "chip")
 HISTORY_KEYS = (
@@ -195,6 +196,7 @@ class ReportData:
             shares in 0..1. A missing, None or non-finite value leaves a gap in the curve.
         sample: one sample through all layers.
         rates, weights, sizes: one entry per layer or connection.
+        costs: what a sample costs, the network on the chip first, others to compare it with after.
 
     Raises:
         TypeError, ValueError: naming the field at fault, or two fields that contradict each other.
@@ -216,6 +218,7 @@ class ReportData:
     rates: Sequence[LayerRates] = ()
     weights: Sequence[WeightMatrix] = ()
     sizes: Sequence[LayerSize] = ()
+    costs: Sequence[CostFigure] = ()
 
     def __post_init__(self) -> None:
         check.text("title", self.title)
@@ -229,6 +232,7 @@ class ReportData:
         check.instances("rates", self.rates, LayerRates)
         check.instances("weights", self.weights, WeightMatrix)
         check.instances("sizes", self.sizes, LayerSize)
+        check.instances("costs", self.costs, CostFigure)
         self._check_history()
         self._check_answers()
         if self.sample is not None:
