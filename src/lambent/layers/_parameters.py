@@ -43,8 +43,13 @@ def check_sizes(**sizes: int) -> None:
 
 def check_dt(dt: float | None) -> float | None:
     """`dt`, if it is a positive step [ms] or None; ValueError otherwise."""
-    if dt is not None and not (math.isfinite(dt) and dt > 0):
-        raise ValueError(f"dt must be a positive number of milliseconds or None, got {dt}")
+    return None if dt is None else check_step(dt)
+
+
+def check_step(dt: float) -> float:
+    """`dt`, if it is a positive step [ms]; ValueError otherwise."""
+    if not (math.isfinite(dt) and dt > 0):
+        raise ValueError(f"dt must be a positive number of milliseconds, got {dt}")
     return dt
 
 

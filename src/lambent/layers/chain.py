@@ -9,8 +9,8 @@ from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
 
 
-def check_chain(model: nn.Module) -> list[LIF | LIReadout]:
-    """The layers of `model`, a `torch.nn.Sequential` of `LIF` with or without a final `LIReadout` on one grid.
+def check_chain(model: nn.Module) -> tuple[list[LIF | LIReadout], float]:
+    """The layers of `model`, a `torch.nn.Sequential` of `LIF` with or without a final `LIReadout`, and their dt [ms].
 
     Raises:
         TypeError: the model is no Sequential or holds another kind of layer.
@@ -22,6 +22,7 @@ def check_chain(model: nn.Module) -> list[LIF | LIReadout]:
     if not len(model):
         raise ValueError("the model has no layers")
     layers: list[LIF | LIReadout] = []
+    dt = 0.0
     for i, module in enumerate(model):
         where = f"layer {i} ({type(module).__name__})"
         if not isinstance(module, (LIF, LIReadout)):
@@ -30,7 +31,7 @@ def check_chain(model: nn.Module) -> list[LIF | LIReadout]:
             raise ValueError(f"{where}: a readout must be the last layer")
         if module.dt is None:
             raise ValueError(f"{where}: dt=None has no steps; give all layers a dt such as 1.0 ms")
-        if layers and module.dt != layers[0].dt:
+        if i and module.dt != dt:
             raise ValueError(f"{where}: dt is {module.dt} ms, that of layer 0 is {layers[0].dt} ms")
         if layers and module.in_features != layers[-1].out_features:
             raise ValueError(f"{where}: takes {module.in_features} inputs, but gets {layers[-1].out_features}")
@@ -40,4 +41,5 @@ def check_chain(model: nn.Module) -> list[LIF | LIReadout]:
             if name in ("tau_mem", "tau_syn", "threshold") and not (parameter > 0).all():
                 raise ValueError(f"{where}: {name} must be positive")
         layers.append(module)
-    return layers
+        dt = module.dt
+    return layers, dt

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lambent.layers import LIF, LIReadout
-from lambent.layers._parameters import check_dt
+from lambent.layers._parameters import check_step
 from lambent.neurons.lif import grid_constants
 from lambent.nir.graph import Graph, Synapses
 from lambent.nir.package import PREFIX, nir_package
@@ -60,8 +60,8 @@ def _model(graph: Graph, root: Any, dt: float | None) -> nn.Sequential:
     own = _metadata(root, "dt")
     if own is None and dt is None:
         raise ValueError("the file does not say its time step; give dt [ms]")
-    step = check_dt(1000 * _number("dt", own) if dt is None else dt)
-    pulse = step if own is None else check_dt(1000 * _number("dt", own))
+    step = check_step(1000 * _number("dt", own) if dt is None else dt)
+    pulse = step if own is None else check_step(1000 * _number("dt", own))
     layers: list[LIF | LIReadout] = []
     for name, inputs, recurrent in graph.chain():
         try:

@@ -38,42 +38,41 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str]) -> None:
         OSError: the file cannot be written.
     """
     nir = nir_package()
-    layers = check_chain(model)
-    seconds = float(layers[0].dt) / 1000
+    layers, dt = check_chain(model)
     nodes: dict[str, Any] = {"input": nir.Input(np.array([layers[0].in_features]))}
     edges: list[tuple[str, str]] = []
     last = "input"
     for i, layer in enumerate(layers):
         name = f"lif_{i}" if isinstance(layer, LIF) else f"li_{i}"
         delay = layer.delay if isinstance(layer, LIF) else None
-        _connect(nodes, edges, (last, name), (f"linear_{i}", f"delay_{i}"), layer.weight, delay, layer.dt)
-        nodes[name] = _unit(layer)
+        _connect(nodes, edges, (last, name), (f"linear_{i}", f"delay_{i}"), layer.weight, delay, dt)
+        nodes[name] = _unit(layer, dt)
         if isinstance(layer, LIF) and layer.recurrent_weight is not None:
-            nodes[name] = _recurrent(layer, nodes[name])
+            nodes[name] = _recurrent(layer, nodes[name], dt)
         last = name
     nodes["output"] = nir.Output(np.array([layers[-1].out_features]))
-    graph = nir.NIRGraph(nodes, [*edges, (last, "output")], metadata={f"{PREFIX}dt": seconds})
+    graph = nir.NIRGraph(nodes, [*edges, (last, "output")], metadata={f"{PREFIX}dt": dt / 1000})
     with replacing(path) as temporary:
         nir.write(temporary, graph)
 
 
-def _recurrent(layer: LIF, unit: Any) -> Any:
+def _recurrent(layer: LIF, unit: Any, dt: float) -> Any:
     nir = nir_package()
     size = np.array([layer.out_features])
     nodes = {"input": nir.Input(size), "lif": unit, "output": nir.Output(size)}
     edges = [("input", "lif"), ("lif", "output")]
     weight = layer.recurrent_weight
     assert weight is not None
-    _connect(nodes, edges, ("lif", "lif"), ("w_rec", "delay_rec"), weight, layer.recurrent_delay, layer.dt)
+    _connect(nodes, edges, ("lif", "lif"), ("w_rec", "delay_rec"), weight, layer.recurrent_delay, dt)
     return nir.NIRGraph(nodes, edges)
 
 
-def _unit(layer: LIF | LIReadout) -> Any:
+def _unit(layer: LIF | LIReadout, dt: float) -> Any:
     """The node of the layer's units; what NIR cannot say is in its metadata."""
     nir = nir_package()
     tau_mem, tau_syn = _array(layer.tau_mem) / 1000, _array(layer.tau_syn) / 1000
     one, zero = np.ones_like(tau_mem), np.zeros_like(tau_mem)
-    common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": zero, "w_in": tau_syn / (layer.dt / 1000)}
+    common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": zero, "w_in": tau_syn / (dt / 1000)}
     if isinstance(layer, LIReadout):
         return nir.CubaLI(**common, metadata={f"{PREFIX}reduce": layer.reduce})
     kept: dict[str, Any] = {"reset": layer.reset, "min_slope": layer.min_slope, "max_delay": layer.max_delay}

@@ -106,19 +106,19 @@ def convert(
 
 def check_model(model: nn.Module) -> list[LIF | LIReadout]:
     """The layers of `model`, if the chip can run them; raises as `convert`."""
-    layers = check_chain(model)
+    layers, dt = check_chain(model)
     for i, module in enumerate(layers):
         where = f"layer {i} ({type(module).__name__})"
         if isinstance(module, LIF):
             if module.reset != "zero":
                 raise ValueError(f'{where}: the chip resets to 0; train with reset="zero"')
-            if _steps(module.recurrent_delay, module.dt).any():
+            if _steps(module.recurrent_delay, dt).any():
                 raise ValueError(f"{where}: NetX has no delays of recurrent synapses; train with recurrent_delay=None")
-            delay = _steps(module.delay, module.dt)
+            delay = _steps(module.delay, dt)
             if (delay < 0).any() or (delay > MAX_DELAY).any():
                 raise ValueError(
-                    f"{where}: delays must be 0 to {MAX_DELAY} steps of {module.dt} ms, "
-                    f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * module.dt:g}"
+                    f"{where}: delays must be 0 to {MAX_DELAY} steps of {dt} ms, "
+                    f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * dt:g}"
                 )
     return layers
 
