@@ -95,7 +95,7 @@ def encode(voices: Sequence[str], first: int, seed: int) -> lb.data.SpikeDataset
 
 def main() -> None:
     """Make both files."""
-    package = Path(lb.__file__).parent / "data" / "keywords"
+    package = Path(lb.__file__).parent / "data" / "packaged"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=package, help="folder; the package's own where left out")
     parser.add_argument("--seed", type=int, default=0)

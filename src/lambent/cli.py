@@ -259,13 +259,13 @@ def report(
 @app.command()
 def demo(
     out: Annotated[Path | None, typer.Option(help="Folder to keep the run in; a temporary one where left out.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of data and training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train, quantise, export, run on the chip model and report, on generated data; under a minute."""
+    """Keyword spotting on spoken words in the package: train, quantise, export, chip model, report; about a minute."""
     from lambent.demo import run_demo
 
-    folder = out or Path(tempfile.mkdtemp(prefix="lambent-demo-")) / "yin-yang"
+    folder = out or Path(tempfile.mkdtemp(prefix="lambent-demo-")) / "keywords"
     result = run_demo(folder, seed, console)
     _show(result["evaluation"])
     console.print(f"report: {result['report']}", markup=False)
