@@ -75,15 +75,17 @@ def _exponential(channel: Any) -> float:
 
 
 @_jit
-def fibre_spikes(hazard: float, ready: int, wait: float, channel: Any) -> tuple[int, float]:
-    """How many of `ready` fibres fire in a step, binomial with probability ``1 - exp(-hazard)`` each.
+def fibre_spikes(probability: float, ready: int, wait: float, channel: Any) -> tuple[int, float]:
+    """How many of `ready` fibres fire in a step, binomial with the `probability` of each.
 
-    The fibres are asked one after the other, step after step, and each uses up `hazard` of an exponential
-    `wait`; one at which it ends fires. So random numbers are drawn per spike, not per step.
+    The fibres are asked one after the other, step after step, and each uses up ``-log(1 - probability)`` of an
+    exponential `wait`; one at which it ends fires. So random numbers are drawn per spike, not per step.
 
     Returns:
         The number, and what is left of the wait.
     """
+    y = probability / (2.0 - probability)  # the logarithm is 2 artanh(y); its series is good to 1e-8 below 0.2
+    hazard = 2.0 * y * (1.0 + y * y * (1 / 3 + y * y * (1 / 5 + y * y / 7)))
     fired = 0
     while wait < hazard * ready:
         ready -= int(wait / hazard) + 1
