@@ -12,7 +12,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from lambent.encode.audio import mono, resample
-from lambent.encode.cochlea_kernels import at_rest, bushy_spikes
+from lambent.encode.cochlea_kernels import (
+    bushy_cells_at_rest,
+    bushy_spikes,
+    hair_cells_at_rest,
+    release_transmitter,
+)
 from lambent.encode.membrane import RATE, REACH, block_length, transfer_table
 from lambent.engines.threads import in_threads
 from lambent.events import Events
@@ -166,13 +171,14 @@ def _respond(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Steps and units of the spikes of a group of neighbouring channels, block after block of the sound."""
     rows = slice(group[0], group[-1] + 1)
-    state = at_rest(seeds[rows])
+    hair_cells, bushy_cells = hair_cells_at_rest(len(group)), bushy_cells_at_rest(seeds[rows])
     length = 2 * (table.shape[1] - 1)
     hop = length - 2 * REACH
     found = []
     for b, spectrum in enumerate(spectra):
         velocity = scipy.fft.irfft(table[rows] * spectrum, length, overwrite_x=True)
         here = velocity[:, REACH : REACH + min(hop, steps - b * hop)]
-        found.append(bushy_spikes(here, state, b * hop))
+        release_transmitter(here, hair_cells)
+        found.append(bushy_spikes(here, bushy_cells, b * hop))
     step, unit = (np.concatenate(x) for x in zip(*found, strict=True))
     return step, unit + group[0].astype(np.int32)

@@ -1,4 +1,7 @@
-"""Compiled loops of the cochlea: hair cells, their fibres and bushy cells, channel by channel."""
+"""Compiled loops of the cochlea over channels and steps: hair cells, and the bushy cells that they drive.
+
+What a channel is at the end of a block it carries, in a record of `HAIR_CELL` and one of `BUSHY_CELL`, to the next.
+"""
 
 from __future__ import annotations
 
@@ -13,61 +16,76 @@ from lambent.encode.membrane import RATE
 FIBRES = 40
 """Auditory nerve fibres that converge on a bushy cell."""
 
-# Meddis 1986, doi:10.1121/1.393460, and 1988, doi:10.1121/1.396050: rates [1/s] of the pools of transmitter
-_PERMEABILITY, _OFFSET, _HALF = 2000.0, 5.0, 300.0  # g, A, B: release g (s + A)+ / (s + A + B)
-_FACTORY, _LOSS, _REUPTAKE, _REPROCESSING = 5.05, 2500.0, 6580.0, 66.3  # y, l, r, x
-_FIRING = 50000.0  # h: firing rate per transmitter in the cleft
-# Bushy cells, Cramer et al. 2020
+_DT = 1 / RATE
+# Meddis 1986, doi:10.1121/1.393460, and 1988, doi:10.1121/1.396050
+_PERMEABILITY, _OFFSET, _HALF = 2000.0, 5.0, 300.0  # g, A, B: transmitter is released at g (s + A) / (s + A + B)
+_FACTORY, _LOSS, _REUPTAKE, _REPROCESSING = 5.05, 2500.0, 6580.0, 66.3  # y, l, r, x [1/s]
+_FIRING = 50000.0  # h: rate of a fibre per transmitter in the cleft [1/s]
+# Cramer et al. 2020
 _TAU_MEM, _TAU_SYN, _WEIGHT = 1e-3, 5e-4, 13e3 / FIBRES  # [s], [s], [1/s]
 REFRACTORY = round(1e-3 * RATE)
 """Refractory period of fibres and of bushy cells [steps]."""
 
-_DT = 1 / RATE
+HAIR_CELL = np.dtype([("pool", float), ("cleft", float), ("store", float)])
+"""Transmitter ready for release, in the cleft, and on its way back."""
 
-
-CHANNEL = np.dtype(
+BUSHY_CELL = np.dtype(
     [
-        ("pool", np.float64),  # transmitter free in the hair cell, in the cleft, and on its way back
-        ("cleft", np.float64),
-        ("store", np.float64),
-        ("wait", np.float64),  # hazard until the next spike of a fibre
+        ("random", np.uint64),
+        ("wait", float),  # hazard until the next spike of a fibre
         ("ready", np.int64),  # fibres that are not refractory
         ("fired", np.int64, (REFRACTORY,)),  # fibres that fired in the last steps, by step modulo the length
-        ("current", np.float64),  # of the bushy cell
-        ("voltage", np.float64),
-        ("resting", np.int64),  # steps until it may integrate again
-        ("random", np.uint64),
+        ("current", float),
+        ("voltage", float),
+        ("resting", np.int64),  # steps until it integrates again
     ]
 )
-"""What a channel carries from block to block."""
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
-def at_rest(seeds: NDArray[np.uint64]) -> NDArray[Any]:
-    """Channels in silence, of `CHANNEL`, one per seed: hair cells in their steady state, cells empty."""
+def hair_cells_at_rest(channels: int) -> NDArray[Any]:
+    """Hair cells after long silence, (channels,) of `HAIR_CELL`."""
     release = _PERMEABILITY * _OFFSET / (_OFFSET + _HALF)
-    state = np.zeros(len(seeds), CHANNEL)
-    state["cleft"] = _FACTORY * release / (_LOSS * release + _FACTORY * (_LOSS + _REUPTAKE))
-    state["pool"] = state["cleft"] * (_LOSS + _REUPTAKE) / release
-    state["store"] = state["cleft"] * _REUPTAKE / _REPROCESSING
-    state["ready"] = FIBRES
-    state["random"] = seeds
-    _first_waits(state)
-    return state
+    cells = np.empty(channels, HAIR_CELL)
+    cells["cleft"] = _FACTORY * release / (_LOSS * release + _FACTORY * (_LOSS + _REUPTAKE))
+    cells["pool"] = cells["cleft"] * (_LOSS + _REUPTAKE) / release
+    cells["store"] = cells["cleft"] * _REUPTAKE / _REPROCESSING
+    return cells
 
 
 @_jit
-def _first_waits(state: NDArray[Any]) -> None:
-    for channel in state:
-        channel["wait"] = _exponential(channel)
+def release_transmitter(velocity: NDArray[np.float32], cells: NDArray[Any]) -> None:
+    """Turn the membrane's `velocity` (channels, steps) in place into each fibre's probability to fire in a step."""
+    for i in range(velocity.shape[0]):
+        trace, cell = velocity[i], cells[i]
+        pool, cleft, store = cell["pool"], cell["cleft"], cell["store"]
+        for j in range(trace.shape[0]):
+            opened = max(trace[j] + _OFFSET, 0.0)
+            released = _DT * _PERMEABILITY * opened / (opened + _HALF) * pool
+            returned = _DT * _REPROCESSING * store
+            pool += _DT * _FACTORY * max(1.0 - pool, 0.0) - released + returned
+            store += _DT * _REUPTAKE * cleft - returned
+            cleft += released - _DT * (_LOSS + _REUPTAKE) * cleft
+            trace[j] = _DT * _FIRING * cleft
+        cell["pool"], cell["cleft"], cell["store"] = pool, cleft, store
 
 
 @_jit
-def _exponential(channel: Any) -> float:
-    """A draw from the exponential distribution; the generator is SplitMix64, a state per channel."""
-    z = channel["random"] + np.uint64(0x9E3779B97F4A7C15)
-    channel["random"] = z
+def bushy_cells_at_rest(seeds: NDArray[np.uint64]) -> NDArray[Any]:
+    """Bushy cells without input, one per seed, (channels,) of `BUSHY_CELL`."""
+    cells = np.zeros(len(seeds), BUSHY_CELL)
+    for i in range(len(seeds)):
+        cells[i]["random"], cells[i]["ready"] = seeds[i], FIBRES
+        cells[i]["wait"] = _exponential(cells[i])
+    return cells
+
+
+@_jit
+def _exponential(cell: Any) -> float:
+    """A draw from the exponential distribution; the generator is SplitMix64, one per cell."""
+    z = cell["random"] + np.uint64(0x9E3779B97F4A7C15)
+    cell["random"] = z
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
@@ -75,20 +93,22 @@ def _exponential(channel: Any) -> float:
 
 
 @_jit
-def fibre_spikes(hazard: float, ready: int, wait: float, channel: Any) -> tuple[int, float]:
-    """How many of `ready` fibres fire in a step, binomial with probability ``1 - exp(-hazard)`` each.
+def fibre_spikes(probability: float, ready: int, wait: float, cell: Any) -> tuple[int, float]:
+    """How many of `ready` fibres fire in a step, binomial with the `probability` of each.
 
-    The fibres are asked one after the other, step after step, and each uses up `hazard` of an exponential
-    `wait`; one at which it ends fires. So random numbers are drawn per spike, not per step.
+    The fibres are asked one after the other, step after step, and each uses up ``-log(1 - probability)`` of an
+    exponential `wait`; one at which it ends fires. So random numbers are drawn per spike, not per step.
 
     Returns:
         The number, and what is left of the wait.
     """
+    y = probability / (2.0 - probability)  # the logarithm is 2 artanh(y); its series is good to 1e-8 below 0.2
+    hazard = 2.0 * y * (1.0 + y * y * (1 / 3 + y * y * (1 / 5 + y * y / 7)))
     fired = 0
     while wait < hazard * ready:
         ready -= int(wait / hazard) + 1
         fired += 1
-        wait = _exponential(channel)
+        wait = _exponential(cell)
         if ready <= 0:
             return fired, wait
     return fired, wait - hazard * ready
@@ -96,39 +116,31 @@ def fibre_spikes(hazard: float, ready: int, wait: float, channel: Any) -> tuple[
 
 @_jit
 def bushy_spikes(
-    velocity: NDArray[np.float32], state: NDArray[Any], first_step: int
+    probability: NDArray[np.float32], cells: NDArray[Any], first_step: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Spikes of the bushy cells.
+    """Spikes of bushy cells.
 
     Args:
-        velocity: (channels, steps) of the basilar membrane.
-        state: (channels,) of `CHANNEL`; left as it is after the last step.
+        probability: (channels, steps), of each fibre to fire in a step.
+        cells: (channels,) of `BUSHY_CELL`, brought to the end of the block.
         first_step: number of the first step.
 
     Returns:
         Steps and channels of the spikes, (n_spikes,) each, channel after channel.
     """
-    channels, steps = velocity.shape
+    channels, steps = probability.shape
     out_steps = np.empty(channels * (steps // REFRACTORY + 1), np.int32)
     out_channels = np.empty_like(out_steps)
     n = 0
     keep_mem, keep_syn = np.exp(-_DT / _TAU_MEM), np.exp(-_DT / _TAU_SYN)
     for i in range(channels):
-        channel, drive = state[i], velocity[i]
-        pool, cleft, store = channel["pool"], channel["cleft"], channel["store"]
-        wait, ready, fired = channel["wait"], channel["ready"], channel["fired"]
-        current, voltage, resting = channel["current"], channel["voltage"], channel["resting"]
+        cell, p = cells[i], probability[i]
+        wait, ready, fired = cell["wait"], cell["ready"], cell["fired"]
+        current, voltage, resting = cell["current"], cell["voltage"], cell["resting"]
         for j in range(steps):
-            open_ = max(drive[j] + _OFFSET, 0.0)
-            released = _DT * _PERMEABILITY * open_ / (open_ + _HALF) * pool
-            returned = _DT * _REPROCESSING * store
-            pool = max(pool + _DT * _FACTORY * max(1.0 - pool, 0.0) - released + returned, 0.0)
-            store += _DT * _REUPTAKE * cleft - returned
-            cleft += released - _DT * (_LOSS + _REUPTAKE) * cleft
-
-            slot = (first_step + j) % REFRACTORY
+            slot = np.uint64(first_step + j) % np.uint64(REFRACTORY)  # unsigned: no test for an index from the end
             ready += fired[slot]
-            spikes, wait = fibre_spikes(_DT * _FIRING * cleft, ready, wait, channel)
+            spikes, wait = fibre_spikes(p[j], ready, wait, cell)
             fired[slot] = spikes
             ready -= spikes
 
@@ -141,7 +153,6 @@ def bushy_spikes(
                 resting -= 1
             else:
                 voltage = voltage * keep_mem + _DT * _WEIGHT * current
-        channel["pool"], channel["cleft"], channel["store"] = pool, cleft, store
-        channel["wait"], channel["ready"] = wait, ready
-        channel["current"], channel["voltage"], channel["resting"] = current, voltage, resting
+        cell["wait"], cell["ready"] = wait, ready
+        cell["current"], cell["voltage"], cell["resting"] = current, voltage, resting
     return out_steps[:n], out_channels[:n]
