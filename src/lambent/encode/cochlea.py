@@ -95,10 +95,8 @@ class Cochlea:
         rates = sampling_rate if isinstance(sampling_rate, Sequence) else [sampling_rate] * len(recordings)
         if len(rates) != len(recordings):
             raise ValueError(f"{len(recordings)} recordings but {len(rates)} sampling rates")
-        sounds = [
-            _prepare(x, rate, f"recording {i}: " if several else "")
-            for i, (x, rate) in enumerate(zip(recordings, rates, strict=True))
-        ]
+        sounds = [_prepare(x, rate, f"recording {i}: " if several else "") for i, (x, rate) in
+                  enumerate(zip(recordings, rates, strict=True))]
         steps = [len(x) for x, _ in sounds]
         needed = max(steps) * _STEP
         if duration is None:
