@@ -34,7 +34,8 @@ TEST_VOICES = ["m4", "m7", "f3", "f5", "grandma", "Michael"]
 CHANNELS = 140
 TICK = 1000 / 1024  # [ms]; multiples of 1/1024 s are exact as float16 up to 2 s, what the file stores
 PITCH, SPEED = (30, 70), (120, 200)  # espeak-ng's scale; words a minute
-SNR = (10.0, 40.0)  # [dB]
+TILT = (0.0, 0.95)  # of a microphone: x[n] - tilt x[n - 1], the larger the brighter
+SNR = (15.0, 45.0)  # [dB]
 EDGE = 0.03  # [s] kept around a word, which the cochlea's ramps take
 BATCH = 70
 
@@ -47,7 +48,7 @@ def speak(word: str, accent: str, voice: str, pitch: int, speed: int) -> tuple[i
         sound, rate = lb.encode.read_audio(file.name)
     window = round(0.01 * rate)
     level = np.sqrt(np.convolve(sound**2, np.full(window, 1 / window), "same"))
-    heard = np.flatnonzero(level > 0.02 * level.max())
+    heard = np.flatnonzero(level > 0.005 * level.max())
     edge = round(EDGE * rate)
     return rate, np.pad(sound, edge)[heard[0] : heard[-1] + 2 * edge]
 
@@ -55,13 +56,14 @@ def speak(word: str, accent: str, voice: str, pitch: int, speed: int) -> tuple[i
 def recordings(voices: Sequence[str], first: int, seed: int) -> Iterator[tuple[int, NDArray[np.float64], int, int]]:
     """Sampling rate, sound, label and speaker of every word of every voice in every accent.
 
-    A speaker is a voice with an accent, and speaks about as high and as fast all the time.
+    A speaker is a voice with an accent, speaks about as high and as fast all the time, and keeps their microphone.
     """
     for speaker, (voice, accent) in enumerate(product(voices, ACCENTS), first):
         rng = np.random.default_rng([seed, speaker])
-        pitch, speed = rng.integers(*PITCH), rng.integers(*SPEED)
+        pitch, speed, tilt = rng.integers(*PITCH), rng.integers(*SPEED), rng.uniform(*TILT)
         for label, word in enumerate(WORDS):
             rate, sound = speak(word, accent, voice, pitch + rng.integers(-5, 6), speed + rng.integers(-10, 11))
+            sound[1:] -= tilt * sound[:-1]
             noise = np.sqrt(np.mean(sound**2)) * 10 ** (-rng.uniform(*SNR) / 20)
             yield rate, sound + noise * rng.standard_normal(len(sound)), label, speaker
 

@@ -1,23 +1,13 @@
-"""Random values and signals to encode."""
+"""Sounds that the tests of this folder share."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-import torch
 
 
-@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
-def values(request):
-    generator = torch.Generator().manual_seed(3)
-    x = torch.rand(20, 7, generator=generator, dtype=request.param)
-    x[0, :2] = torch.tensor([0.0, 1.0])
-    return x
-
-
-@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
-def signals(request):
-    """Sums of slow sines, (4, 3, 300)."""
-    generator = torch.Generator().manual_seed(4)
-    frequency, phase = torch.rand(2, 4, 3, 5, 1, generator=generator, dtype=request.param)
-    t = torch.arange(300, dtype=request.param)
-    return torch.sin(0.1 * frequency * t + 6.28 * phase).mean(2)
+@pytest.fixture(scope="session")
+def vowel() -> np.ndarray:
+    """0.2 s of a sound with some harmonics of 150 Hz, at 8 kHz."""
+    t = np.arange(1600) / 8000
+    return sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 12))

@@ -19,6 +19,15 @@ walks = st.lists(st.floats(-3, 3), min_size=1, max_size=40).map(
 )
 
 
+@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
+def signals(request):
+    """Sums of slow sines, (4, 3, 300)."""
+    generator = torch.Generator().manual_seed(4)
+    frequency, phase = torch.rand(2, 4, 3, 5, 1, generator=generator, dtype=request.param)
+    t = torch.arange(300, dtype=request.param)
+    return torch.sin(0.1 * frequency * t + 6.28 * phase).mean(2)
+
+
 @settings(deadline=None)
 @given(walks, st.sampled_from([0.1, 0.37, 1.0]), st.sampled_from([0.5, 1.0, 2.0]))
 def test_delta_stays_within_a_threshold(signal, threshold, dt):

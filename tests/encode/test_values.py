@@ -17,6 +17,14 @@ matrices = st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=
 )
 
 
+@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
+def values(request):
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(20, 7, generator=generator, dtype=request.param)
+    x[0, :2] = torch.tensor([0.0, 1.0])
+    return x
+
+
 def test_latency(values):
     events = encode.latency(values, 60.0, 40.0, 5.0)
     assert (events.counts() == 1).all()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.fft
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from lambent.encode.audio import mono, resample
@@ -27,6 +26,8 @@ _RAMP = 30.0  # [ms]
 _TAIL = 50.0  # silence after the sound [ms]
 _GROUP = 25  # channels a thread takes at a time: their velocities fit its cache
 _STEP = 1e3 / RATE  # [ms]
+
+Spikes = tuple[NDArray[np.int32], NDArray[np.int32]]  # steps and units
 
 
 class Cochlea:
@@ -86,47 +87,48 @@ class Cochlea:
             Events on `channels` units, one sample per recording, times on multiples of 1/16 ms.
 
         Raises:
-            TypeError: `audio` holds no numbers, or a sampling rate is no whole number.
+            TypeError: `audio` holds no numbers, or a sampling rate is no integer.
             ValueError: a recording is empty, silent, a single sample or not finite, or the recordings don't
                 fit `sampling_rate` or `duration`; names the recording.
         """
         several = isinstance(audio, (list, tuple)) and len(audio) > 0 and np.ndim(audio[0]) > 0
         recordings: Sequence[Any] = audio if several else [audio]  # type: ignore[assignment]
-        rates = sampling_rate if isinstance(sampling_rate, Sequence) else [sampling_rate] * len(recordings)
+        rates: Any = sampling_rate if np.ndim(sampling_rate) else [sampling_rate] * len(recordings)
         if len(rates) != len(recordings):
             raise ValueError(f"{len(recordings)} recordings but {len(rates)} sampling rates")
-        sounds = [_prepare(x, rate, f"recording {i}: " if several else "") for i, (x, rate) in
-                  enumerate(zip(recordings, rates, strict=True))]
-        steps = [len(x) for x, _ in sounds]
-        needed = max(steps) * _STEP
+        sounds = [
+            _prepare(x, rate, f"recording {i}: " if several else "")
+            for i, (x, rate) in enumerate(zip(recordings, rates, strict=True))
+        ]
+        needed = max(len(sound) for sound, _ in sounds) * _STEP
         if duration is None:
             duration = float(np.ceil(needed))
+        elif not (np.isfinite(duration) and duration > 0):
+            raise ValueError(f"duration must be positive and finite [ms], got {duration}")
         elif needed > duration and not crop:
-            i = int(np.argmax(steps))
             raise ValueError(
-                f"recording {i} lasts {needed:g} ms with the {_TAIL:g} ms after it, longer than the duration of "
-                f"{duration:g} ms; crop=True cuts"
+                f"a recording lasts {needed:g} ms with the {_TAIL:g} ms after it, and duration is {duration:g} ms; "
+                "crop=True cuts"
             )
-        return self._encode(sounds, duration)
-
-    def _encode(self, sounds: list[tuple[NDArray[np.float32], int]], duration: float) -> Events:
-        groups = np.array_split(np.arange(self.channels), -(-self.channels // _GROUP))
-        prepared = []
-        for sound, digest in sounds:
-            sound = sound[: int(np.ceil(duration / _STEP))]
-            seeds = np.random.SeedSequence([self.seed, digest]).generate_state(self.channels, np.uint64)
-            length = block_length(len(sound))
-            prepared.append((_spectra(sound, length), len(sound), transfer_table(self.channels, length), seeds))
-        tasks = [(sound, group) for sound in prepared for group in groups]
-        spikes = iter(in_threads(lambda task: _respond(*task[0], task[1]), tasks))
-        times, units = [], []
-        for _ in sounds:
-            found = [next(spikes) for _ in groups]
-            step, unit = (np.concatenate(x) for x in zip(*found, strict=True))
-            order = np.argsort(step, kind="stable")
-            times.append(step[order] * _STEP)
-            units.append(unit[order])
+        times, units = zip(*self._spikes(sounds, int(np.ceil(duration / _STEP))), strict=True)
         return Events.from_lists(times, units, self.channels, duration)
+
+    def _spikes(
+        self, sounds: list[tuple[NDArray[np.float32], int]], most: int
+    ) -> Iterator[tuple[NDArray[Any], NDArray[np.int32]]]:
+        """Times [ms] and units of each sound's spikes in its first steps, at `most` so many."""
+        groups = np.array_split(np.arange(self.channels), -(-self.channels // _GROUP))
+        tasks: list[Any] = []
+        for sound, digest in sounds:
+            length = block_length(len(sound))
+            spectra, table = _spectra(sound, length), transfer_table(self.channels, length)
+            seeds = np.random.SeedSequence([self.seed, digest]).generate_state(self.channels, np.uint64)
+            tasks += [(spectra, min(len(sound), most), table, seeds, group) for group in groups]
+        found = in_threads(lambda task: _respond(*task), tasks)
+        for first in range(0, len(found), len(groups)):
+            step, unit = _join(found[first : first + len(groups)])
+            order = np.argsort(step, kind="stable")
+            yield step[order] * _STEP, unit[order]
 
     def __repr__(self) -> str:
         return f"Cochlea({self.channels}, seed={self.seed})"
@@ -136,14 +138,14 @@ def _prepare(audio: ArrayLike, rate: int, where: str) -> tuple[NDArray[np.float3
     """The sound as the ear gets it, at `RATE` and with silence after it, and a digest of the recording."""
     try:
         x = mono(audio)
-        if not isinstance(rate, (int, np.integer)) and not float(rate).is_integer():
-            raise TypeError(f"sampling_rate must be a whole number of Hz, got {rate}")
+        if not isinstance(rate, (int, np.integer)):
+            raise TypeError(f"sampling_rate must be an integer [Hz], got {rate!r}")
         if rate < 1:
             raise ValueError(f"sampling_rate must be positive, got {rate}")
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}{error}") from error
     digest = hashlib.blake2b(x.tobytes() + str(int(rate)).encode(), digest_size=8).digest()
-    x = resample(x, int(rate), RATE)
+    x = resample(x / np.abs(x).max(), int(rate), RATE)
     x *= _LEVEL / np.sqrt(np.mean(x**2))
     ramp = min(int(_RAMP / _STEP), len(x) // 2)
     rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / max(ramp, 1)) ** 2
@@ -164,19 +166,24 @@ def _respond(
     spectra: NDArray[np.complex64],
     steps: int,
     table: NDArray[np.complex64],
-    seeds: NDArray[np.uint64],
-    group: NDArray[np.int64],
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Steps and units of the spikes of a group of neighbouring channels, block after block of the sound."""
+    seeds: NDArray[Any],
+    group: NDArray[np.integer],
+) -> Spikes:
+    """The spikes of a group of neighbouring channels in the first `steps` of a sound, block after block."""
     rows = slice(group[0], group[-1] + 1)
     hair_cells, bushy_cells = hair_cells_at_rest(len(group)), bushy_cells_at_rest(seeds[rows])
     length = 2 * (table.shape[1] - 1)
     hop = length - 2 * REACH
     found = []
-    for b, spectrum in enumerate(spectra):
-        velocity = scipy.fft.irfft(table[rows] * spectrum, length, overwrite_x=True)
-        here = velocity[:, REACH : REACH + min(hop, steps - b * hop)]
-        release_transmitter(here, hair_cells)
-        found.append(bushy_spikes(here, bushy_cells, b * hop))
+    for spectrum, first in zip(spectra, range(0, steps, hop), strict=False):
+        block = scipy.fft.irfft(table[rows] * spectrum, length, overwrite_x=True)
+        block = block[:, REACH : REACH + min(hop, steps - first)]
+        release_transmitter(block, hair_cells)
+        found.append(bushy_spikes(block, bushy_cells, first))
+    step, unit = _join(found)
+    return step, unit + np.int32(group[0])
+
+
+def _join(found: list[Spikes]) -> Spikes:
     step, unit = (np.concatenate(x) for x in zip(*found, strict=True))
-    return step, unit + group[0].astype(np.int32)
+    return step, unit

@@ -8,6 +8,7 @@ CGS units, as there.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -36,7 +37,7 @@ def places(channels: int) -> NDArray[np.float64]:
     return np.linspace(0.0, _LENGTH, channels)
 
 
-def transfer(frequency: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.complex128]:
+def transfer(frequency: NDArray[Any], place: NDArray[Any]) -> NDArray[np.complex128]:
     """Velocity of the membrane per amplitude of the sound.
 
     The wave number is integrated along the membrane in closed form: with ``u = exp(alpha x / 2)`` the
@@ -57,12 +58,12 @@ def transfer(frequency: NDArray[np.float64], place: NDArray[np.float64]) -> NDAr
         spring = _STIFFNESS * np.exp(-_ALPHA * x) - _TENSION
         return spring - _MASS * omega**2 - 1j * omega * _DAMPING * np.exp(-_ALPHA * x / 2)
 
-    def wave_number(x: NDArray[np.float64]) -> NDArray[np.complex128]:
+    def wave_number(x: NDArray[np.float64]) -> NDArray[Any]:
         return omega * np.sqrt(_DENSITY / (_HEIGHT * impedance(x)))
 
     b, r = _TENSION + _MASS * omega**2, omega * _DAMPING
 
-    def angle(x: NDArray[np.float64]) -> NDArray[np.complex128]:
+    def angle(x: NDArray[np.float64]) -> NDArray[Any]:
         return np.arcsin((2 * b * np.exp(_ALPHA * x / 2) + 1j * r) / np.sqrt(4 * b * _STIFFNESS - r**2))
 
     base = np.zeros((1, 1))
@@ -84,7 +85,7 @@ def _responses(channels: int) -> NDArray[np.float32]:
     def spectrum(x: NDArray[np.float64]) -> NDArray[np.float32]:
         return scipy.fft.irfft(np.pad(transfer(frequency, x), ((0, 0), (1, 0))), n).astype(np.float32)
 
-    return np.concatenate(in_threads(spectrum, np.array_split(places(channels), min(channels, 16))))
+    return _shared(in_threads(spectrum, np.array_split(places(channels), min(channels, 16))))
 
 
 def block_length(samples: int) -> int:
@@ -103,4 +104,11 @@ def transfer_table(channels: int, length: int) -> NDArray[np.complex64]:
         middle = np.zeros((len(rows), length - 2 * REACH), np.float32)
         return scipy.fft.rfft(np.concatenate([rows[:, :REACH], middle, rows[:, REACH:]], axis=1))
 
-    return np.concatenate(in_threads(spectrum, np.array_split(response, min(channels, 16))))
+    return _shared(in_threads(spectrum, np.array_split(response, min(channels, 16))))
+
+
+def _shared(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """The parts in one array that nobody can change by mistake."""
+    whole = np.concatenate(parts)
+    whole.flags.writeable = False
+    return whole
