@@ -2,7 +2,18 @@
 
 from lambent.data import augment
 from lambent.data.dataset import SpikeDataset, collate
+from lambent.data.encoding import encode_recordings
+from lambent.data.recordings import divide, list_recordings
 from lambent.data.shd import write_shd
 from lambent.data.yin_yang import yin_yang
 
-__all__ = ["SpikeDataset", "augment", "collate", "write_shd", "yin_yang"]
+__all__ = [
+    "SpikeDataset",
+    "augment",
+    "collate",
+    "divide",
+    "encode_recordings",
+    "list_recordings",
+    "write_shd",
+    "yin_yang",
+]
