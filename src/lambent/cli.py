@@ -1,4 +1,4 @@
-"""The command line: `lambent demo | train | export | evaluate | simulate | report | info`."""
+"""The command line: `lambent demo | encode | listen | train | export | evaluate | simulate | report | info`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,67 @@ def _progress(title: str) -> Any:
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+# -- encode ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def encode(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder with one folder of sound files per class, or a CSV file of path,label[,speaker[,split]].",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="File to write, .h5 or .h5.gz.")],
+    channels: Annotated[int, typer.Option(min=2, max=65535, help="Units along the cochlea.")] = 700,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=SHARE", help="Put a share of the words into OUT_NAME.h5; may be repeated."),
+    ] = None,
+    by: Annotated[str, typer.Option(help="What a split takes: a share of each class, or whole speakers.")] = "class",
+    duration: Annotated[
+        float | None, typer.Option(help="Length of a sample [ms], cuts longer ones; that of the longest if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cochlea's noise and of the splits.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn recordings into spike trains; Ctrl-C, then the same command again, goes on where it was."""
+    from lambent.data import encode_recordings
+    from lambent.data.encoding import split_file
+
+    shares = dict(_share(text) for text in split or [])
+    for path in [out, *(split_file(out, name) for name in shares)]:
+        if path.exists() and not overwrite:
+            raise ValueError(f"{path}: exists already; replace it with --overwrite")
+    with _progress("encoding") as progress:
+        made = encode_recordings(
+            source, out, channels, splits=shares, by=by, duration=duration, seed=seed, progress=progress
+        )
+    if made.resumed:
+        console.print(f"{made.resumed} files had been encoded before")
+    for path, words in made.written.items():
+        console.print(f"wrote {path}: {words} words", markup=False, soft_wrap=True)
+    for path in made.clipped:
+        console.print(f"clipped: {path}", markup=False, soft_wrap=True)
+    for path, problem in made.skipped.items():
+        console.print(f"skipped: {path}: {problem}", markup=False, soft_wrap=True)
+    files = {str(path): words for path, words in made.written.items()}
+    skipped = {str(path): problem for path, problem in made.skipped.items()}
+    _last_line(as_json, {"written": files, "skipped": skipped, "clipped": [str(path) for path in made.clipped]})
+    if made.skipped:
+        raise typer.Exit(1)
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, share = text.partition("=")
+    try:
+        return name, float(share)
+    except ValueError:
+        raise ValueError(f"--split takes NAME=SHARE, such as test=0.1, not {text!r}") from None
 
 
 # -- train ----------------------------------------------------------------------------------------------

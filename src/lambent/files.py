@@ -20,5 +20,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told of without a name
+        raise
     finally:
         temporary.unlink(missing_ok=True)

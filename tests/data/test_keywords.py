@@ -10,7 +10,7 @@ import pytest
 import lambent as lb
 
 FOLDER = Path(lb.__file__).parent / "data" / "packaged"
-WORDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]
+WORDS = ["yes", "no", "forward", "backward", "left", "right", "on", "off", "stop", "go"]
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ def test_any_sampling_rate(ear, vowel, rate):
 
 def test_duration_and_crop(ear, vowel):
     whole = ear(vowel, 8000)
-    with pytest.raises(ValueError, match="lasts 250 ms .* duration is 100 ms"):
+    with pytest.raises(ValueError, match=r"lasts 250 ms .* duration is 100 ms"):
         ear(vowel, 8000, 100)
     short = ear(vowel, 8000, 100, crop=True)
     n = int((whole.times < 100).sum())

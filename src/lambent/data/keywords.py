@@ -12,7 +12,7 @@ _FOLDER = Path(__file__).parent / "packaged"
 def keywords() -> tuple[SpikeDataset, SpikeDataset]:
     """Ten spoken commands as spikes of 140 auditory channels: (training set, test set).
 
-    yes, no, up, down, left, right, on, off, stop, go: 2,100 words of 30 synthetic voices, and 420 words of six
+    yes, no, forward, backward, left, right, on, off, stop, go: 2,100 words of 30 synthetic voices, and 420 words of six
     other voices, each in seven accents of English, in noise. A speaker is a voice with an accent; nobody is in both
     sets. How they were made, and their licence: ``data/packaged/README.md`` in the package; made by
     ``tools/make_keywords.py``.

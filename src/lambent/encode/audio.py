@@ -32,8 +32,8 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
         try:
             with soundfile.SoundFile(raw) as file:
                 samples, rate, expected = file.read(dtype="float64"), file.samplerate, file.frames
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise ValueError(f"{path}: no audio that can be read ({str(error).strip()})") from error
+        except soundfile.LibsndfileError as error:
+            raise ValueError(f"{path}: no audio that can be read ({error.error_string})") from error
     if len(samples) < expected:
         raise ValueError(f"{path}: cut off or damaged after {len(samples)} of {expected} samples")
     try:

@@ -23,9 +23,10 @@ from lambent.events import Events
 
 _LEVEL = 0.3  # root mean square of what is heard
 _RAMP = 30.0  # [ms]
-_TAIL = 50.0  # silence after the sound [ms]
 _GROUP = 25  # channels a thread takes at a time: their velocities fit its cache
 _STEP = 1e3 / RATE  # [ms]
+TAIL = 50.0
+"""Silence after the sound [ms]."""
 
 Spikes = tuple[NDArray[np.int32], NDArray[np.int32]]  # steps and units
 
@@ -107,7 +108,7 @@ class Cochlea:
             raise ValueError(f"duration must be positive and finite [ms], got {duration}")
         elif needed > duration and not crop:
             raise ValueError(
-                f"a recording lasts {needed:g} ms with the {_TAIL:g} ms after it, and duration is {duration:g} ms; "
+                f"a recording lasts {needed:g} ms with the {TAIL:g} ms after it, and duration is {duration:g} ms; "
                 "crop=True cuts"
             )
         times, units = zip(*self._spikes(sounds, int(np.ceil(duration / _STEP))), strict=True)
@@ -151,7 +152,7 @@ def _prepare(audio: ArrayLike, rate: int, where: str) -> tuple[NDArray[np.float3
     rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / max(ramp, 1)) ** 2
     x[:ramp] *= rise
     x[len(x) - ramp :] *= rise[::-1]
-    return np.pad(x, (0, int(_TAIL / _STEP))).astype(np.float32), int.from_bytes(digest, "little")
+    return np.pad(x, (0, int(TAIL / _STEP))).astype(np.float32), int.from_bytes(digest, "little")
 
 
 def _spectra(sound: NDArray[np.float32], length: int) -> NDArray[np.complex64]:
