@@ -20,7 +20,7 @@ from lambent.report.html import render_traces
 from lambent.report.of_run import sample_trace
 from lambent.training import Run
 
-PICTURES = 20
+PICTURES = 6
 """Words that a page shows at most, the last ones."""
 
 
