@@ -19,8 +19,8 @@ from lambent.training import Run
 soundfile = pytest.importorskip("soundfile")
 
 SETTINGS = [
-    "--hidden", "40", "--no-recurrent", "--epochs", "80", "--batch-size", "6", "--logit-scale", "100", "--lr", "5e-3", "--delay", "0",
-    "--shift", "0", "--blend", "0", "--valid", "0",
+    "--hidden", "40", "--no-recurrent", "--epochs", "80", "--batch-size", "6", "--logit-scale", "100", "--lr", "5e-3",
+    "--delay", "0", "--shift", "0", "--blend", "0", "--valid", "0",
 ]  # fmt: skip
 
 
