@@ -8,13 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -315,6 +316,72 @@ def report(
     path = workflow.report_run(Run(run), out)
     console.print(f"wrote {path}", markup=False)
     _last_line(as_json, {"report": str(path), "bytes": path.stat().st_size})
+
+
+@app.command()
+def listen(
+    run: Folder,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILES", help="Sound files, a word each.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Cut the files into words at the silence between them.")
+    ] = False,
+    microphone: Annotated[
+        bool, typer.Option("--microphone", help="Listen to the default microphone until Ctrl-C.")
+    ] = False,
+    level: Annotated[float, typer.Option(min=0, help="Level (root mean square) from which a stream is loud.")] = 0.01,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML page of the spikes to write; RUN/listen.html where left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cochlea's noise.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Classify sound files, or what a microphone hears, in float and, if the run was exported, on the chip model."""
+    from lambent.encode import read_audio
+    from lambent.encode.words import MICROPHONE_RATE, file_blocks, microphone_blocks
+    from lambent.listen import PICTURES, Heard, Listener
+    from lambent.training import Run
+
+    if bool(files) == microphone:
+        raise ValueError("listen takes sound files or --microphone")
+    listener = Listener(Run(run), seed)
+    heard: list[Heard] = []
+    failed: dict[str, str] = {}
+
+    def listen_to(blocks: Any, rate: int, name: str) -> None:
+        for word in listener.stream(blocks, rate, level):
+            heard.append(replace(word, name=f"{name} at {word.name}"))
+            answers = [f"{kind} {word.answer(kind)} ({100 * p.max():.1f} %)" for kind, p in word.confidence.items()]
+            console.print(f"{heard[-1].name}: {', '.join(answers)}", markup=False, soft_wrap=True)
+
+    if microphone:
+        console.print("listening; Ctrl-C ends")
+        with suppress(KeyboardInterrupt):
+            listen_to(microphone_blocks(), MICROPHONE_RATE, "microphone")
+    for path in files or []:
+        try:
+            if stream:
+                listen_to(*file_blocks(path), str(path))
+            else:
+                heard.append(listener.hear(*read_audio(path), str(path)))
+        except (OSError, ValueError) as error:
+            failed[str(path)] = str(error)
+    if heard and not (stream or microphone):
+        kinds = list(heard[0].confidence)
+        table = Table("file", *(cell for kind in kinds for cell in (kind, "confidence")))
+        for word in heard:
+            cells = [(word.answer(kind), f"{100 * p.max():.1f} %") for kind, p in word.confidence.items()]
+            table.add_row(escape(word.name), *(escape(x) for cell in cells for x in cell))
+        console.print(table)
+    page = None
+    if heard:
+        page = out or Run(run).path("listen.html")
+        listener.write_page(heard[-PICTURES:], page)
+        console.print(f"spikes through the layers: {page}", markup=False, soft_wrap=True)
+    for problem in failed.values():
+        print(f"error: {problem}", file=sys.stderr)
+    _last_line(as_json, {"heard": [w.summary() for w in heard], "failed": failed, "page": page and str(page)})
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

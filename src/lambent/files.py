@@ -21,7 +21,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is told of without a name
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk is told of without a name
         raise
     finally:
         temporary.unlink(missing_ok=True)
