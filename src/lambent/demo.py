@@ -15,7 +15,7 @@ from lambent.training import Config, Run
 SETTINGS: dict[str, Any] = {
     "hidden": 128, "dt": 2.0, "delay": 120.0, "initial_spikes": 5.0, "epochs": 20, "lr": 1e-2, "shift": 2, "blend": 0.0,
 }  # fmt: skip
-"""A fifth of the channels, short words and little time: a coarser grid, longer steps, milder augmentation."""
+"""A fifth of the channels, short words and little time: a coarser grid, a higher learning rate, milder augmentation."""
 
 
 def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
@@ -26,9 +26,8 @@ def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
         raise ValueError(f"{folder}: holds a run already; choose another folder for the demo")
     config = Config(**SETTINGS, seed=seed)
     words, held = keywords()
-    console.print(
-        f"keywords: {', '.join(words.class_names)}; {len(words):,} to train on, {len(held)} of other voices to test"
-    )
+    console.print(f"keywords: {', '.join(words.class_names)}")
+    console.print(f"{len(words):,} to train on, {len(held)} of other voices to test")
     source = "keywords, in the package"
     if not workflow.train_run(run, config, words, {"train": source, "test": None}, console):
         raise KeyboardInterrupt

@@ -75,7 +75,7 @@ def check_window(t_early: float, t_late: float, duration: float) -> None:
 def check_units(events: Events, parts: int, what: str) -> int:
     """Number of units divided by `parts`, which must divide it: the number of features or channels."""
     if events.n_units % parts:
-        raise ValueError(f"{events.n_units} units are no multiple of {parts}, {what}")
+        raise ValueError(f"{events.n_units} units are no multiple of {parts} ({what})")
     return events.n_units // parts
 
 

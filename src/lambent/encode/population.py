@@ -53,8 +53,8 @@ def decode_population(
     Carries a gradient to the times.
     """
     check_window(t_early, t_late, events.duration)
-    features = check_units(events, fields, "fields")
     centres, width = _fields(events.times, fields, beta)
+    features = check_units(events, fields, "fields")
     response = (t_late - first_times(events)) / (t_late - t_early)
     response = response.nan_to_num(nan=0.0).reshape(events.batch_size, features, fields)
     (r1, r2), (i1, i2) = (x.unbind(-1) for x in response.topk(2, dim=-1))
