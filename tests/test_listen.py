@@ -137,6 +137,17 @@ def test_stream_and_microphone_hear_the_same(trained, sentence, capsys, monkeypa
         assert a["spikes"] == pytest.approx(b["spikes"], rel=0.15)
 
 
+def test_long_sounds_are_cut(trained, tmp_path, capsys):
+    run, files = trained
+    sound, rate = lb.encode.read_audio(files[0])
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(sound, 20), rate)
+    assert call("listen", run, path, files[0], "--json") == 0
+    out = capsys.readouterr().out
+    assert [word["cut"] for word in last_line(out)["heard"]] == [True, False]
+    assert "cut at" in " ".join(out.split())
+
+
 def test_mistakes(trained, tmp_path, capsys):
     run, files = trained
     assert call("listen", run) == 1

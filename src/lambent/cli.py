@@ -370,7 +370,8 @@ def listen(
         table = Table("file", *(cell for kind in kinds for cell in (kind, "confidence")))
         for word in heard:
             cells = [(word.answer(kind), f"{100 * p.max():.1f} %") for kind, p in word.confidence.items()]
-            table.add_row(escape(word.name), *(escape(x) for cell in cells for x in cell))
+            name = f"{word.name} (cut at {listener.duration:g} ms)" if word.cut else word.name
+            table.add_row(escape(name), *(escape(x) for cell in cells for x in cell))
         console.print(table)
     page = None
     if heard:

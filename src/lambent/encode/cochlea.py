@@ -23,6 +23,7 @@ from lambent.events import Events
 
 _LEVEL = 0.3  # root mean square of what is heard
 _RAMP = 30.0  # [ms]
+_LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000  # [Hz]; beyond lies no sound but a damaged file
 _GROUP = 25  # channels a thread takes at a time: their velocities fit its cache
 _STEP = 1e3 / RATE  # [ms]
 TAIL = 50.0
@@ -79,7 +80,7 @@ class Cochlea:
         Args:
             audio: a recording, (samples,) or (samples, channels), which are mixed down; or a list of
                 recordings. Arrays or tensors; the level does not matter.
-            sampling_rate: of the recording, or of each [Hz].
+            sampling_rate: of the recording, or of each, from 1 kHz to 1 MHz [Hz].
             duration: of the events [ms]. Left out: that of the longest recording and 50 ms of silence, in
                 whole milliseconds.
             crop: cut what comes past `duration` instead of raising.
@@ -141,8 +142,8 @@ def _prepare(audio: ArrayLike, rate: int, where: str) -> tuple[NDArray[np.float3
         x = mono(audio)
         if not isinstance(rate, (int, np.integer)):
             raise TypeError(f"sampling_rate must be an integer [Hz], got {rate!r}")
-        if rate < 1:
-            raise ValueError(f"sampling_rate must be positive, got {rate}")
+        if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+            raise ValueError(f"sampling_rate must be from {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, got {rate}")
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}{error}") from error
     digest = hashlib.blake2b(x.tobytes() + str(int(rate)).encode(), digest_size=8).digest()
