@@ -10,7 +10,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-from lambent.encode.audio import mono, resample
+from lambent.encode.audio import check_rate, mono, resample
 from lambent.encode.cochlea_kernels import (
     bushy_cells_at_rest,
     bushy_spikes,
@@ -23,7 +23,6 @@ from lambent.events import Events
 
 _LEVEL = 0.3  # root mean square of what is heard
 _RAMP = 30.0  # [ms]
-_LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000  # [Hz]; beyond lies no sound but a damaged file
 _GROUP = 25  # channels a thread takes at a time: their velocities fit its cache
 _STEP = 1e3 / RATE  # [ms]
 TAIL = 50.0
@@ -139,15 +138,11 @@ class Cochlea:
 def _prepare(audio: ArrayLike, rate: int, where: str) -> tuple[NDArray[np.float32], int]:
     """The sound as the ear gets it, at `RATE` and with silence after it, and a digest of the recording."""
     try:
-        x = mono(audio)
-        if not isinstance(rate, (int, np.integer)):
-            raise TypeError(f"sampling_rate must be an integer [Hz], got {rate!r}")
-        if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
-            raise ValueError(f"sampling_rate must be from {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, got {rate}")
+        x, rate = mono(audio), check_rate(rate)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}{error}") from error
-    digest = hashlib.blake2b(x.tobytes() + str(int(rate)).encode(), digest_size=8).digest()
-    x = resample(x / np.abs(x).max(), int(rate), RATE)
+    digest = hashlib.blake2b(x.tobytes() + str(rate).encode(), digest_size=8).digest()
+    x = resample(x / np.abs(x).max(), rate, RATE)
     x *= _LEVEL / np.sqrt(np.mean(x**2))
     ramp = min(int(_RAMP / _STEP), len(x) // 2)
     rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / max(ramp, 1)) ** 2
