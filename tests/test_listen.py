@@ -137,6 +137,17 @@ def test_stream_and_microphone_hear_the_same(trained, sentence, capsys, monkeypa
         assert a["spikes"] == pytest.approx(b["spikes"], rel=0.15)
 
 
+def test_long_sounds_are_cut(trained, tmp_path, capsys):
+    run, files = trained
+    sound, rate = lb.encode.read_audio(files[0])
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(sound, 20), rate)
+    assert call("listen", run, path, files[0], "--json") == 0
+    out = capsys.readouterr().out
+    assert [word["cut"] for word in last_line(out)["heard"]] == [True, False]
+    assert "cut at" in " ".join(out.split())
+
+
 def test_mistakes(trained, tmp_path, capsys):
     run, files = trained
     assert call("listen", run) == 1
@@ -156,6 +167,15 @@ def test_mistakes(trained, tmp_path, capsys):
     assert not (run / "listen.html").exists()
 
 
+def test_encode_says_how_to_go_on(audio, tmp_path, capsys, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lb.data, "encode_recordings", interrupt)
+    assert call("encode", audio, tmp_path / "o.h5") == 130
+    assert "the same command goes on" in capsys.readouterr().out
+
+
 def test_encode_command(audio, tmp_path, capsys):
     folder = tmp_path / "words"
     for path in sorted(audio.glob("[01]_*.wav")):
@@ -171,12 +191,14 @@ def test_encode_command(audio, tmp_path, capsys):
         "clipped": [],
     }
     assert call(*args) == 1
-    assert "exists already; replace it with --overwrite" in capsys.readouterr().err
+    assert "o.h5: exists already" in capsys.readouterr().err
     (folder / "0" / "theo" / "notes.txt").write_text("hello")
     assert call(*args, "--overwrite") == 1
     captured = capsys.readouterr()
     assert "notes.txt: no audio that can be read" in captured.out.replace("\n", " ")
     assert sum(last_line(captured.out)["written"].values()) == 12
+    assert call("encode", folder, out, "--by", "speaker", "--overwrite") == 1
+    assert "give one, such as --split" in capsys.readouterr().err
     for bad, message in (("test", "NAME=SHARE"), ("test=2", "share between 0 and 1"), ("test=x", "NAME=SHARE")):
         assert call("encode", folder, out, "--split", bad, "--overwrite") == 1
         assert message in capsys.readouterr().err

@@ -76,7 +76,10 @@ def encode(
         list[str] | None,
         typer.Option(metavar="NAME=SHARE", help="Put a share of the words into OUT_NAME.h5; may be repeated."),
     ] = None,
-    by: Annotated[str, typer.Option(help="What a split takes: a share of each class, or whole speakers.")] = "class",
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="WHAT", help="What a split takes: a share of each class, or whole speakers.  [class]"),
+    ] = None,
     duration: Annotated[
         float | None, typer.Option(help="Length of a sample [ms], cuts longer ones; that of the longest if left out.")
     ] = None,
@@ -86,16 +89,25 @@ def encode(
 ) -> None:
     """Turn recordings into spike trains; Ctrl-C, then the same command again, goes on where it was."""
     from lambent.data import encode_recordings
-    from lambent.data.encoding import split_file
 
-    shares = dict(_share(text) for text in split or [])
-    for path in [out, *(split_file(out, name) for name in shares)]:
-        if path.exists() and not overwrite:
-            raise ValueError(f"{path}: exists already; replace it with --overwrite")
-    with _progress("encoding") as progress:
-        made = encode_recordings(
-            source, out, channels, splits=shares, by=by, duration=duration, seed=seed, progress=progress
-        )
+    if by and not split:
+        raise ValueError("--by says what a --split takes; give one, such as --split test=0.1")
+    try:
+        with _progress("encoding") as progress:
+            made = encode_recordings(
+                source,
+                out,
+                channels,
+                splits=dict(_share(text) for text in split or []),
+                by=by or "class",
+                duration=duration,
+                seed=seed,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on")
+        raise typer.Exit(130) from None
     if made.resumed:
         console.print(f"{made.resumed} files had been encoded before")
     for path, words in made.written.items():
@@ -364,21 +376,22 @@ def listen(
             else:
                 heard.append(listener.hear(*read_audio(path), str(path)))
         except (OSError, ValueError) as error:
-            failed[str(path)] = str(error)
+            failed[str(path)] = str(error).removeprefix(f"{path}: ")
     if heard and not (stream or microphone):
         kinds = list(heard[0].confidence)
         table = Table("file", *(cell for kind in kinds for cell in (kind, "confidence")))
         for word in heard:
             cells = [(word.answer(kind), f"{100 * p.max():.1f} %") for kind, p in word.confidence.items()]
-            table.add_row(escape(word.name), *(escape(x) for cell in cells for x in cell))
+            name = f"{word.name} (cut at {listener.duration:g} ms)" if word.cut else word.name
+            table.add_row(escape(name), *(escape(x) for cell in cells for x in cell))
         console.print(table)
     page = None
     if heard:
         page = out or Run(run).path("listen.html")
         listener.write_page(heard[-PICTURES:], page)
         console.print(f"spikes through the layers: {page}", markup=False, soft_wrap=True)
-    for problem in failed.values():
-        print(f"error: {problem}", file=sys.stderr)
+    for name, problem in failed.items():
+        print(f"error: {name}: {problem}", file=sys.stderr)
     _last_line(as_json, {"heard": [w.summary() for w in heard], "failed": failed, "page": page and str(page)})
     if failed:
         raise typer.Exit(1)

@@ -6,10 +6,11 @@ import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from lambent.encode import Cochlea
 from lambent.encode.words import cut_words
@@ -33,12 +34,14 @@ class Heard:
         events: its spikes, a batch of one.
         confidence: for "float" and, if the run was exported, "chip": (classes,), the softmax that training used.
         class_names: the classes.
+        cut: whether the sound was longer than the samples that the run was trained on.
     """
 
     name: str
     events: Events
     confidence: dict[str, NDArray[np.float64]]
     class_names: Sequence[str]
+    cut: bool
 
     def answer(self, kind: str) -> str:
         """The class that the network of this kind hears."""
@@ -46,7 +49,7 @@ class Heard:
 
     def summary(self) -> dict[str, str | float | int]:
         """The figures, as `lambent listen --json` prints them."""
-        out: dict[str, str | float | int] = {"file": self.name, "spikes": len(self.events.times)}
+        out: dict[str, str | float | int] = {"file": self.name, "spikes": len(self.events.times), "cut": self.cut}
         for kind, confidence in self.confidence.items():
             out |= {kind: self.answer(kind), f"confidence_{kind}": float(confidence.max())}
         return out
@@ -77,13 +80,15 @@ class Listener:
         self._scale = run.config().logit_scale
 
     @torch.no_grad()
-    def hear(self, audio: ArrayLike, sampling_rate: int, name: str = "recording") -> Heard:
-        """Encode and classify a recording; arguments and errors are those of `Cochlea`."""
+    def hear(self, audio: NDArray[Any], sampling_rate: int, name: str = "recording") -> Heard:
+        """Encode and classify a recording (samples,); errors are those of `Cochlea`."""
         events = self.cochlea(audio, sampling_rate, self.duration, crop=True)
         scores = {"float": self.model(events)[0].double().numpy()}
         if self.network is not None:
             scores["chip"] = self.network.logits(events)[0]
-        return Heard(name, events, {kind: _softmax(self._scale * s) for kind, s in scores.items()}, self.class_names)
+        confidence = {kind: _softmax(self._scale * s) for kind, s in scores.items()}
+        cut = 1e3 * len(audio) / sampling_rate > self.duration
+        return Heard(name, events, confidence, self.class_names, cut)
 
     def stream(self, blocks: Iterable[NDArray[np.floating]], rate: int, level: float) -> Iterator[Heard]:
         """Hear every word of a stream of sound as it ends, see `lambent.encode.words.cut_words`."""

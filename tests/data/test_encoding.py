@@ -93,6 +93,16 @@ def test_table_with_splits_and_duration(folder, tmp_path):
         encode_recordings(table, tmp_path / "t.h5", 20, splits={"test": 0.5})
 
 
+def test_nothing_is_overwritten_unasked(folder, tmp_path, counted):
+    (tmp_path / "o_test.h5").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"o_test\.h5: exists already"):
+        encode_recordings(folder, tmp_path / "o.h5", 20, splits={"test": 0.5})
+    assert not counted
+    assert (tmp_path / "o_test.h5").read_text() == "precious"
+    encode_recordings(folder, tmp_path / "o.h5", 20, splits={"test": 0.5}, overwrite=True)
+    assert len(SpikeDataset.from_shd(tmp_path / "o_test.h5")) == 6
+
+
 # -- resuming -----------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,9 @@ def write_bad(path, vowel):
     for name, samples in {"no samples": [], "silent": np.zeros(100), "one sample": [0.5]}.items():
         soundfile.write(path / f"{name}.wav", np.array(samples, float), 8000)
     soundfile.write(path / "not a number.wav", np.array([0.1, np.nan, 0.2]), 8000, "FLOAT")
+    strange = bytearray(wav.read_bytes())
+    strange[24:28] = (4_000_000_007).to_bytes(4, "little")
+    (path / "strange rate.wav").write_bytes(strange)
     return wav
 
 
@@ -59,6 +62,7 @@ BAD = {
     "silent": "silent",
     "one sample": "only one sample",
     "not a number": "sample 1 is NaN",
+    "strange rate": "sampling_rate must be|no audio that can be read",
 }
 
 

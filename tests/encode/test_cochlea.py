@@ -194,7 +194,8 @@ def test_no_recordings(ear, audio):
 
 
 @pytest.mark.parametrize(
-    ("rate", "error"), [(0, ValueError), (-8000, ValueError), (8000.5, TypeError), ("x", TypeError)]
+    ("rate", "error"),
+    [(0, ValueError), (-8000, ValueError), (4_000_000_007, ValueError), (8000.5, TypeError), ("x", TypeError)],
 )
 def test_bad_sampling_rate(ear, vowel, rate, error):
     with pytest.raises(error, match="sampling_rate"):

@@ -64,6 +64,7 @@ def encode_recordings(
     by: str = "class",
     duration: float | None = None,
     seed: int = 0,
+    overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> EncodingReport:
     """Encode a folder or table of recordings with `Cochlea` and write them in the Heidelberg layout.
@@ -81,10 +82,12 @@ def encode_recordings(
         by: what splits keep together, see `lambent.data.divide`.
         duration: of every sample [ms], what comes later is cut off. Left out: what holds all of the longest.
         seed: of the cochlea's noise and of the splits.
+        overwrite: replace files that are already there.
         progress: called with the number of files done and in all.
 
     Raises:
         FileNotFoundError, ValueError: as `list_recordings` and `divide`; or no file could be read.
+        FileExistsError: a file to write is there already.
         OSError: `out` or ``OUT.parts`` cannot be written. No file is left half-written.
     """
     out = Path(out)
@@ -97,6 +100,9 @@ def encode_recordings(
     recordings = list_recordings(source)
     if splits:
         recordings = divide(recordings, splits, by, seed)
+    targets = {split_file(out, r.split) for r in recordings}
+    if not overwrite and (there := next((path for path in sorted(targets) if path.exists()), None)):
+        raise FileExistsError(f"{there}: exists already; overwrite it, or choose another name")
     cochlea = Cochlea(channels, seed=seed)
     parts = out.with_name(f"{out.name}.parts")
     report = EncodingReport()

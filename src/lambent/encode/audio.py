@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import resample_poly
 
+_LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000  # [Hz]; beyond lies no sound but a damaged file
 _MOST_CHANNELS = 32  # of a recording; more means that the axes were swapped
 
 
@@ -22,7 +23,7 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
     Raises:
         FileNotFoundError, PermissionError: there is no such file, or it must not be read.
         ImportError: the package soundfile is missing.
-        ValueError: no audio, or damaged; or nothing to encode, see `mono`.
+        ValueError: no audio, or damaged; or nothing to encode, see `mono` and `check_rate`.
     """
     try:
         import soundfile
@@ -37,7 +38,7 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
     if len(samples) < expected:
         raise ValueError(f"{path}: cut off or damaged after {len(samples)} of {expected} samples")
     try:
-        return mono(samples), rate
+        return mono(samples), check_rate(rate)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -69,6 +70,20 @@ def mono(audio: ArrayLike) -> NDArray[np.float64]:
     if (x == x[0]).all():
         raise ValueError("silent: all samples are equal" if len(x) > 1 else "only one sample")
     return x
+
+
+def check_rate(rate: int) -> int:
+    """`rate`, if recordings have such rates: from 1 kHz to 1 MHz.
+
+    Raises:
+        TypeError: no integer.
+        ValueError: outside of that.
+    """
+    if not isinstance(rate, (int, np.integer)):
+        raise TypeError(f"sampling_rate must be an integer [Hz], got {rate!r}")
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+        raise ValueError(f"sampling_rate must be from {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, got {rate}")
+    return int(rate)
 
 
 def resample(audio: NDArray[np.float64], rate: int, target: int) -> NDArray[np.float64]:

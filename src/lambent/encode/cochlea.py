@@ -10,7 +10,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-from lambent.encode.audio import mono, resample
+from lambent.encode.audio import check_rate, mono, resample
 from lambent.encode.cochlea_kernels import (
     bushy_cells_at_rest,
     bushy_spikes,
@@ -79,7 +79,7 @@ class Cochlea:
         Args:
             audio: a recording, (samples,) or (samples, channels), which are mixed down; or a list of
                 recordings. Arrays or tensors; the level does not matter.
-            sampling_rate: of the recording, or of each [Hz].
+            sampling_rate: of the recording, or of each, from 1 kHz to 1 MHz [Hz].
             duration: of the events [ms]. Left out: that of the longest recording and 50 ms of silence, in
                 whole milliseconds.
             crop: cut what comes past `duration` instead of raising.
@@ -138,15 +138,11 @@ class Cochlea:
 def _prepare(audio: ArrayLike, rate: int, where: str) -> tuple[NDArray[np.float32], int]:
     """The sound as the ear gets it, at `RATE` and with silence after it, and a digest of the recording."""
     try:
-        x = mono(audio)
-        if not isinstance(rate, (int, np.integer)):
-            raise TypeError(f"sampling_rate must be an integer [Hz], got {rate!r}")
-        if rate < 1:
-            raise ValueError(f"sampling_rate must be positive, got {rate}")
+        x, rate = mono(audio), check_rate(rate)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}{error}") from error
-    digest = hashlib.blake2b(x.tobytes() + str(int(rate)).encode(), digest_size=8).digest()
-    x = resample(x / np.abs(x).max(), int(rate), RATE)
+    digest = hashlib.blake2b(x.tobytes() + str(rate).encode(), digest_size=8).digest()
+    x = resample(x / np.abs(x).max(), rate, RATE)
     x *= _LEVEL / np.sqrt(np.mean(x**2))
     ramp = min(int(_RAMP / _STEP), len(x) // 2)
     rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / max(ramp, 1)) ** 2

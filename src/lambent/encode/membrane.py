@@ -91,7 +91,7 @@ def _responses(channels: int) -> NDArray[np.float32]:
 def block_length(samples: int) -> int:
     """Length of the Fourier transforms that suit a sound of so many samples: few lengths, all quick."""
     wanted = min(samples + 2 * REACH, 1 << 14)
-    unit = max(1, 1 << (wanted - 1).bit_length() >> 3)
+    unit = (1 << (wanted - 1).bit_length()) >> 3
     return -(-wanted // unit) * unit
 
 
