@@ -1,6 +1,6 @@
 """lambent: train spiking networks with exact event-based gradients and see them run on the chip."""
 
-from lambent import data, hardware, losses, quantize, training
+from lambent import data, encode, hardware, losses, quantize, training
 from lambent.events import Events
 from lambent.layers import LIF, LIReadout
 from lambent.nir import export_nir, import_nir
@@ -10,6 +10,7 @@ __all__ = [
     "Events",
     "LIReadout",
     "data",
+    "encode",
     "export_nir",
     "hardware",
     "import_nir",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
@@ -11,7 +12,7 @@ import numpy as np
 
 from lambent.files import replacing
 from lambent.report import confusion, costs, histograms, learning, tables, trace, words
-from lambent.report.model import ReportData
+from lambent.report.model import ReportData, SampleTrace
 
 
 def render(data: ReportData) -> str:
@@ -21,15 +22,36 @@ def render(data: ReportData) -> str:
     """
     sections = [_headline(data), _confusion(data), _learning(data), _sample(data)]
     sections += [_rates(data), _weights(data), _sizes(data), _cost(data), _facts(data)]
+    return _page(data.title, data.created, sections, data.versions)
+
+
+def render_traces(
+    title: str, created: str, traces: Sequence[tuple[str, str, SampleTrace]], class_names: Sequence[str]
+) -> str:
+    """A page like the report of some samples on their way through a network.
+
+    Args:
+        title, created: the head of the page.
+        traces: heading, text and spikes of each sample.
+        class_names: the classes.
+    """
+    sections = []
+    for i, (heading, text, sample) in enumerate(traces):
+        drawing = trace.draw(sample, class_names, f"trace-{i}")
+        sections.append(_section(f"sample-{i}", heading, _figure([drawing], text, "wide")))
+    return _page(title, created, sections, {})
+
+
+def _page(title: str, created: str, sections: Sequence[str], versions: Mapping[str, str]) -> str:
     here = resources.files("lambent.report")
-    versions = " · ".join(f"{name} {version}" for name, version in data.versions.items())
+    made_with = " · ".join(f"{name} {version}" for name, version in versions.items())
     page = Template(here.joinpath("page.html").read_text(encoding="utf-8"))
     return page.substitute(
-        title=escape(data.title),
-        created=escape(data.created),
+        title=escape(title),
+        created=escape(created),
         style=here.joinpath("page.css").read_text(encoding="utf-8"),
         sections="\n".join(section for section in sections if section),
-        versions=escape(versions or "lambent"),
+        versions=escape(made_with or "lambent"),
     )
 
 
@@ -140,10 +162,11 @@ def _learning(data: ReportData) -> str:
 def _sample(data: ReportData) -> str:
     if data.sample is None:
         return ""
+    label = data.sample.label
     caption = (
-        f"Each dot is a spike of one test sample of class {data.class_names[data.sample.label]}; "
-        "where float and chip part, rounding changed a spike. "
+        f"Each dot is a spike of one test sample{'' if label is None else f' of class {data.class_names[label]}'}; "
     )
+    caption += "where float and chip part, rounding changed a spike. "
     if data.sample.readout_float is not None or data.sample.readout_chip is not None:
         caption += "Beneath, the readout voltages of all classes, each in its own unit, the answer in colour."
     drawing = trace.draw(data.sample, data.class_names)

@@ -72,7 +72,7 @@ class SampleTrace:
     Args:
         layers: the input and every hidden layer, in order.
         duration: length of the sample [ms]; every spike lies in ``[0, duration]``.
-        label: the true class.
+        label: the true class, None where it isn't known.
         predicted_float, predicted_chip: the class each network answers with. Given, not taken from the
             voltages, because only the model knows how it reduces them.
         readout_float, readout_chip: (steps, n_classes) voltages, each in its own unit, or None.
@@ -84,7 +84,7 @@ class SampleTrace:
 
     layers: Sequence[RasterLayer]
     duration: float
-    label: int
+    label: int | None
     predicted_float: int
     predicted_chip: int | None = None
     readout_float: np.ndarray | None = None

@@ -65,7 +65,7 @@ def report_data(
         },
         versions=facts["versions"],
         history=history,
-        sample=_sample_trace(model, network, evaluation),
+        sample=sample_trace(model, network, evaluation.sample, evaluation.sample_label),
         rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
         weights=_weights(model, quantised),
         sizes=_layer_sizes(model, network),
@@ -92,8 +92,17 @@ def _sizes(model: nn.Sequential) -> list[int]:
 
 
 @torch.no_grad()
-def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluation: Evaluation) -> SampleTrace:
-    events = evaluation.sample
+def sample_trace(
+    model: nn.Sequential, network: Loihi2Network | None, events: Events, label: int | None = None
+) -> SampleTrace:
+    """One sample's spikes in every layer and the readout's voltages.
+
+    Args:
+        model: the trained network.
+        network: its chip version, if that is to be shown too.
+        events: a batch of one.
+        label: its class, if known.
+    """
     out, hidden = forward(model, events)
     readout = model[-1]
     assert isinstance(readout, LIReadout)
@@ -113,7 +122,7 @@ def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluatio
     return SampleTrace(
         layers,
         duration=events.duration,
-        label=evaluation.sample_label,
+        label=label,
         predicted_float=int(out.argmax()),
         predicted_chip=predicted_chip,
         readout_float=_voltages(readout, hidden[-1]),
