@@ -100,7 +100,7 @@ def main() -> None:
             soundfile.write(folder / "words" / str(i % 4) / f"{i}.wav", word(seconds, i) / 8, RATE)
 
         def encode() -> None:
-            encode_recordings(folder / "words", folder / "words.h5", 700)
+            encode_recordings(folder / "words", folder / "words.h5", 700, overwrite=True)
 
         for threads in cores:
             results.append(measure("folder", encode, threads, 700, FILES, float(lengths.sum()), max(1, repeats // 2)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,10 @@ def encode_recordings(
             f"{source}: none of the {len(recordings)} files could be encoded; the first, {path}: {problem}"
         )
     _write(out, recordings, words, channels, duration, report)
-    shutil.rmtree(parts)
+    for part in [*parts.glob("*.npz"), *parts.glob(".*.npz.*.tmp")]:  # what a killed call left, too
+        part.unlink()
+    with suppress(OSError):  # somebody keeps other files there
+        parts.rmdir()
     return report
 
 
@@ -141,7 +144,8 @@ def _encode_all(
         group = missing[first : first + _GROUP]
         words = _encode_group([recordings[i].path for i in group], cochlea)
         new = {keys[i]: word for i, word in zip(group, words, strict=True)}
-        _save_part(parts, maker, new)
+        if good := {key: word for key, word in new.items() if not word.problem}:
+            _save_part(parts, maker, good)
         known |= new
         progress(len(known), len(keys))
     return [known[key] for key in keys]
@@ -196,7 +200,6 @@ def _save_part(parts: Path, maker: str, words: Mapping[str, Word]) -> None:
             units=np.concatenate([word.units for word in made]),
             lengths=np.array([word.length for word in made]),
             clipped=np.array([word.clipped for word in made]),
-            problems=np.array([word.problem for word in made]),
         )
 
 
@@ -212,8 +215,8 @@ def _load_parts(parts: Path, maker: str) -> dict[str, Word]:
         if str(kept["maker"]) != maker:
             continue
         times, units = (np.split(kept[name], kept["ends"][:-1]) for name in ("times", "units"))
-        rows = zip(times, units, kept["lengths"], kept["clipped"], kept["problems"], strict=True)
-        made = [Word(t, u, float(length), bool(clipped), str(problem)) for t, u, length, clipped, problem in rows]
+        rows = zip(times, units, kept["lengths"], kept["clipped"], strict=True)
+        made = [Word(t, u, float(length), bool(clipped)) for t, u, length, clipped in rows]
         words |= dict(zip(map(str, kept["keys"]), made, strict=True))
     return words
 
