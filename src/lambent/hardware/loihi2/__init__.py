@@ -1,18 +1,29 @@
 """Loihi 2: NetX files, a bit-exact model of the chip, and export of trained networks."""
 
 from lambent.hardware.loihi2.export import LayerReport, NetxReport, export_netx
-from lambent.hardware.loihi2.network import Loihi2Layer, Loihi2Network
+from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
+from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.netx import load_netx, save_netx
-from lambent.hardware.loihi2.readout import Readout
+from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma, SigmaDelta
+from lambent.hardware.loihi2.readout import Average, Readout
 from lambent.hardware.loihi2.simulator import Run
 
 __all__ = [
+    "CUBA",
+    "Average",
+    "ConvLayer",
+    "InputLayer",
+    "Layer",
     "LayerReport",
     "Loihi2Layer",
     "Loihi2Network",
     "NetxReport",
+    "Neuron",
     "Readout",
+    "ResonateAndFire",
     "Run",
+    "Sigma",
+    "SigmaDelta",
     "export_netx",
     "load_netx",
     "save_netx",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import h5py
@@ -59,14 +60,12 @@ def read_truncated(h5: h5py.File, where: str, *shapes: tuple[int, ...]) -> np.nd
     return _to_int64(read_numbers(h5, where, *shapes), where)
 
 
-def read_size(h5: h5py.File, where: str) -> int:
-    """Number of units of a shape such as [24], [24, 1, 1] or 24, of which one entry at most is not 1."""
-    sizes = read_whole(h5, where, (), (1,), (2,), (3,)).reshape(-1)
-    if (sizes < 1).any() or (sizes > _MAX_VALUES).any():
-        raise ValueError(f"{where}: {sizes.tolist()} is no shape of a layer")
-    if (sizes > 1).sum() > 1:
-        raise ValueError(f"{where}: {sizes.tolist()} has more than one dimension, which is not supported")
-    return int(sizes.max())
+def read_shape(h5: h5py.File, where: str) -> tuple[int, ...]:
+    """A shape of units: (n,), or (channels, height, width); a lone number is (n,)."""
+    sizes = tuple(int(n) for n in read_whole(h5, where, (), (1,), (2,), (3,)).reshape(-1))
+    if min(sizes) < 1 or math.prod(sizes) > _MAX_VALUES:
+        raise ValueError(f"{where}: {list(sizes)} is no shape of a layer")
+    return sizes
 
 
 def read_attribute(h5: h5py.File, name: str, kind: str, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -1,0 +1,173 @@
+"""Layers in the form the kernels take: arrays turned, spread and shifted once, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from lambent.hardware.loihi2.kernels import cuba, resonator, sigma_delta
+from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spikes
+from lambent.hardware.loihi2.kernels.synapses import Synapses
+from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma, SigmaDelta
+
+if TYPE_CHECKING:
+    from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
+
+
+class Constants(Protocol):
+    """A layer in the form its kernel takes."""
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        """Run one sample: its spikes out. Arrays (steps, n_out) are filled; those without rows are not."""
+        ...
+
+
+_NO_MATRIX = np.zeros((0, 0), np.int32)
+_NO_VECTOR = np.zeros(0, np.int32)
+_NO_KERNEL = np.zeros((0, 0, 0, 0), np.int32)
+_NO_GEOMETRY = np.zeros(13, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cuba:
+    synapses: Synapses
+    units: cuba.Units
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        lists, drive = _split(sample)
+        out = cuba.run(*lists, drive, self.synapses, self.units, spikes, current, voltage)
+        return Spikes(*out, NO_VALUES)
+
+
+@dataclass(frozen=True, eq=False)
+class _SigmaDelta:
+    synapses: Synapses
+    units: sigma_delta.Units
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        lists, drive = _split(sample)
+        return Spikes(*sigma_delta.run(*lists, drive, self.synapses, self.units, spikes, current, voltage))
+
+
+@dataclass(frozen=True, eq=False)
+class _Resonator:
+    real: Synapses
+    imag: Synapses
+    units: resonator.Units
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        lists, _ = _split(sample)
+        out = resonator.run(*lists, self.real, self.imag, self.units, spikes, current, voltage)
+        return Spikes(*out, NO_VALUES)
+
+
+def _split(sample: Sample) -> tuple[Spikes, np.ndarray]:
+    if isinstance(sample, Drive):
+        silent = Spikes(np.zeros(len(sample.mantissas) + 1, np.int64), NO_VALUES, NO_VALUES)
+        return silent, sample.mantissas
+    return sample, _NO_MATRIX
+
+
+def dense_constants(layer: Loihi2Layer) -> Constants:
+    """Turn matrices to [from, to] and split delays into those by input, by output and by synapse."""
+    delays = layer.synapse_delays
+    lag = delays.min(0)
+    extra = delays - lag
+    late = extra.min(1)
+    extra = extra - late[:, None]
+    waiting = late.any()
+
+    def synapses(weight: np.ndarray) -> Synapses:
+        return Synapses(
+            weight=_writable(weight.T),
+            lag=_writable(lag),
+            delay=_writable(extra.T) if extra.any() else _NO_MATRIX,
+            rows=int(delays.max()) + 1,
+            late=_writable(late) if waiting else _NO_VECTOR,
+            slot=np.arange(layer.n_out, dtype=np.int32) if waiting else _NO_VECTOR,
+            recurrent=_NO_MATRIX if layer.weight_rec is None else _writable(layer.weight_rec.T),
+            kernel=_NO_KERNEL,
+            geometry=_NO_GEOMETRY,
+        )
+
+    return _constants(layer, synapses, layer.weight, layer.weight_imag)
+
+
+def conv_constants(layer: ConvLayer) -> Constants:
+    """Sort kernels by input channel; sums wait in rows ordered by height, width, channel."""
+    channels, height, width = layer.shape
+    late = layer.per_unit(layer.delay)
+    order = np.arange(layer.n_out, dtype=np.int32).reshape(height, width, channels)
+
+    def synapses(weight: np.ndarray) -> Synapses:
+        kernel = layer.kernels(weight)
+        from_group = layer.in_shape[0] * kernel.shape[3] // channels
+        sides = (*layer.in_shape[1:], height, width)
+        return Synapses(
+            weight=_NO_MATRIX,
+            lag=np.zeros(layer.n_in, np.int32),
+            delay=_NO_MATRIX,
+            rows=int(late.max()) + 1,
+            late=late,
+            slot=_writable(order.transpose(2, 0, 1).ravel()),
+            recurrent=_NO_MATRIX,
+            kernel=kernel,
+            geometry=np.array([*sides, channels, from_group, kernel.shape[3], *layer.strides], np.int64),
+        )
+
+    return _constants(layer, synapses, layer.weight, layer.weight_imag)
+
+
+def input_constants(layer: InputLayer) -> Constants:
+    """Units without synapses."""
+    none = Synapses(_NO_MATRIX, _NO_VECTOR, _NO_MATRIX, 1, _NO_VECTOR, _NO_VECTOR, _NO_MATRIX, _NO_KERNEL, _NO_GEOMETRY)
+    if isinstance(layer.neuron, CUBA):
+        return _Cuba(none, _cuba_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32)))
+    return _SigmaDelta(none, _sigma_delta_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32), rectify=False))
+
+
+def _constants(
+    layer: Layer, synapses: Callable[[np.ndarray], Synapses], weight: np.ndarray, imag: np.ndarray | None
+) -> Constants:
+    bias = layer.per_unit(layer.bias)
+    if isinstance(layer.neuron, ResonateAndFire):
+        assert imag is not None  # checked by the layer
+        return _Resonator(synapses(weight), synapses(imag), _resonator_units(layer, layer.neuron))
+    if isinstance(layer.neuron, CUBA):
+        return _Cuba(synapses(weight), _cuba_units(layer, layer.neuron, bias))
+    return _SigmaDelta(synapses(weight), _sigma_delta_units(layer, layer.neuron, bias, rectify=True))
+
+
+def _cuba_units(layer: Layer, neuron: CUBA, bias: np.ndarray) -> cuba.Units:
+    return cuba.Units(
+        keep_current=np.subtract(4096, layer.per_unit(neuron.i_decay), dtype=np.int32),
+        keep_voltage=np.subtract(4096, layer.per_unit(neuron.v_decay), dtype=np.int32),
+        bias=np.left_shift(bias, 6, dtype=np.int32),
+        threshold=np.left_shift(layer.per_unit(neuron.v_th_mant), 6, dtype=np.int32),
+    )
+
+
+def _sigma_delta_units(layer: Layer, neuron: Neuron, bias: np.ndarray, *, rectify: bool) -> sigma_delta.Units:
+    threshold = neuron.v_th_mant if isinstance(neuron, SigmaDelta) else 0
+    output = isinstance(neuron, Sigma)
+    return sigma_delta.Units(
+        bias=np.left_shift(bias, sigma_delta.STATE_SHIFT, dtype=np.int32),
+        threshold=np.left_shift(layer.per_unit(threshold), sigma_delta.STATE_SHIFT, dtype=np.int32),
+        rectify=rectify and not output,
+        output=output,
+    )
+
+
+def _resonator_units(layer: Layer, neuron: ResonateAndFire) -> resonator.Units:
+    sin, cos, threshold = (
+        layer.per_unit(x).astype(np.int64) for x in (neuron.sin_decay, neuron.cos_decay, neuron.v_th_mant)
+    )
+    return resonator.Units(sin, cos, threshold << 6, neuron.phase)
+
+
+def _writable(x: np.ndarray) -> np.ndarray:
+    """A contiguous copy; Numba would compile the kernel once more for read-only arrays."""
+    return np.array(x, np.int32, order="C")

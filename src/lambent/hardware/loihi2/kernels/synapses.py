@@ -1,0 +1,115 @@
+"""Synapses: what a spike adds to the units it reaches, and when.
+
+A spike of step t arrives at step t + 1 + delay. Sums of weights on their way wait in a ring of 1 + longest
+delay rows, of which row t % rows is used up at step t. The part of the delay that all synapses onto a unit
+share is waited for on reading instead, so it costs nothing per synapse. Sums have 32 bits and wrap.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lambent.hardware.loihi2.kernels import LIMIT
+from lambent.hardware.loihi2.kernels._jit import jit
+
+
+class Synapses(NamedTuple):
+    """Synapses in the form the kernels take; a convolution has `kernel`, anything else `weight`.
+
+    Attributes:
+        weight: (in, out) or (0, 0) int32.
+        lag, delay: (in,) and (in, out) or (0, 0) int32, steps; they add up.
+        rows: of the ring.
+        late: (out,) or (0,) int32, steps a unit waits before it takes what is there.
+        slot: (out,) or (0,) int32, place of each unit in a row of the ring.
+        recurrent: (out, out) int32 [from, to], or (0, 0).
+        kernel: (channels_in, height, width, channels_out / groups) int32, or (0, 0, 0, 0).
+        geometry: int64, heights and widths of input and output, channels_out, per group: channels in and out,
+            and the vertical and horizontal stride, padding and dilation.
+    """
+
+    weight: np.ndarray
+    lag: np.ndarray
+    delay: np.ndarray
+    rows: int
+    late: np.ndarray
+    slot: np.ndarray
+    recurrent: np.ndarray
+    kernel: np.ndarray
+    geometry: np.ndarray
+
+
+@jit
+def deliver(ring: np.ndarray, t: int, unit: int, value: np.int32, synapses: Synapses) -> None:
+    """Add to `ring` what a spike of `unit` at step t is worth."""
+    rows, lag, delay = synapses.rows, synapses.lag, synapses.delay
+    start = (t + 1 + lag[unit]) % rows
+    if len(synapses.kernel) > 0:
+        _convolve(ring[start], unit, value, synapses.kernel, synapses.geometry)
+    elif len(delay) == 0:
+        _add(ring[start], synapses.weight[unit], value)
+    else:
+        weight = synapses.weight[unit]
+        for k in range(len(weight)):
+            row = start + delay[unit, k]
+            if row >= rows:
+                row -= rows
+            ring[row, k] += np.int32(weight[k] * value)
+
+
+@jit
+def deliver_recurrent(ring: np.ndarray, t: int, unit: int, value: np.int32, synapses: Synapses) -> None:
+    """Add to `ring` what a spike of the layer's own `unit` at step t is worth to the layer."""
+    _add(ring[(t + 1) % synapses.rows], synapses.recurrent[unit], value)
+
+
+@jit
+def _add(target: np.ndarray, weight: np.ndarray, value: np.int32) -> None:
+    if value == 1:
+        for k in range(len(target)):
+            target[k] += weight[k]
+    else:
+        for k in range(len(target)):
+            target[k] += np.int32(weight[k] * value)
+
+
+@jit
+def _convolve(target: np.ndarray, unit: int, value: np.int32, kernel: np.ndarray, geometry: np.ndarray) -> None:
+    """`target` is ordered by row, column, channel, so that the innermost loop runs over neighbours."""
+    h_in, w_in, h_out, w_out, channels, from_group, to_group, sy, sx, py, px, dy, dx = geometry
+    c, place = unit // (h_in * w_in), unit % (h_in * w_in)
+    y, x = place // w_in + py, place % w_in + px
+    first = c // from_group * to_group
+    for ky in range(kernel.shape[1]):
+        at_y = y - ky * dy
+        if at_y < 0 or at_y % sy or at_y // sy >= h_out:
+            continue
+        for kx in range(kernel.shape[2]):
+            at_x = x - kx * dx
+            if at_x < 0 or at_x % sx or at_x // sx >= w_out:
+                continue
+            start = (at_y // sy * w_out + at_x // sx) * channels + first
+            for k in range(to_group):
+                target[start + k] += np.int32(kernel[c, ky, kx, k] * value)
+
+
+@jit
+def arrived(ring: np.ndarray, t: int, synapses: Synapses, gathered: np.ndarray) -> np.ndarray:
+    """What reaches each unit at step t, in the order of units; the caller sets it to 0 once used.
+
+    That is the ring's own row where units stand there in order and wait for nothing.
+    """
+    late, slot, rows = synapses.late, synapses.slot, synapses.rows
+    if len(late) == 0:
+        return ring[t % rows]
+    for j in range(len(gathered)):
+        k = slot[j]
+        row = (t - late[j]) % rows
+        gathered[j] = ring[row, k]
+        ring[row, k] = 0
+    if len(synapses.kernel) > 0:
+        for j in range(len(gathered)):
+            gathered[j] = ((gathered[j] + np.int32(LIMIT)) & np.int32(2 * LIMIT - 1)) - np.int32(LIMIT)
+    return gathered
