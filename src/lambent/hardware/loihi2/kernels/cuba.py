@@ -101,14 +101,13 @@ def run(
                 sent[total + f] = j
                 if len(spikes) > 0:
                     spikes[t, j] = 1
-                if len(synapses.recurrent) > 0:
-                    deliver_recurrent(ring, t, j, np.int32(1), synapses)
+            if len(synapses.recurrent) > 0:
+                deliver_recurrent(ring, t, fired[:found], values[:0], synapses)
             total += found
         sent_offsets[t + 1] = total
         if len(currents) > 0:
             currents[t] = u
         if len(voltages) > 0:
             voltages[t] = v
-        for e in range(offsets[t], offsets[t + 1]):
-            deliver(ring, t, units[e], values[e] if len(values) > 0 else np.int32(1), synapses)
+        deliver(ring, t, offsets, units, values, synapses)
     return sent_offsets, sent[:total]

@@ -95,8 +95,6 @@ def run(
             reals[t] = re
         if len(imags) > 0:
             imags[t] = im
-        for e in range(offsets[t], offsets[t + 1]):
-            value = values[e] if len(values) > 0 else np.int32(1)
-            deliver(real_ring, t, units[e], value, real_synapses)
-            deliver(imag_ring, t, units[e], value, imag_synapses)
+        deliver(real_ring, t, offsets, units, values, real_synapses)
+        deliver(imag_ring, t, offsets, units, values, imag_synapses)
     return sent_offsets, sent[:total]

@@ -91,8 +91,8 @@ def run(
                 if message[j] != 0:
                     sent[total], sent_values[total] = j, message[j]
                     total += 1
-                    if len(synapses.recurrent) > 0:
-                        deliver_recurrent(ring, t, j, message[j], synapses)
+            if len(synapses.recurrent) > 0:
+                deliver_recurrent(ring, t, sent[total - found : total], sent_values[total - found : total], synapses)
         sent_offsets[t + 1] = total
         if len(spikes) > 0:
             spikes[t] = message
@@ -100,6 +100,5 @@ def run(
             sigmas[t] = sigma
         if len(acts) > 0:
             acts[t] = act
-        for e in range(offsets[t], offsets[t + 1]):
-            deliver(ring, t, units[e], values[e] if len(values) > 0 else np.int32(1), synapses)
+        deliver(ring, t, offsets, units, values, synapses)
     return sent_offsets, sent[:total], sent_values[:total]

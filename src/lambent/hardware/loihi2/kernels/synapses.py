@@ -42,37 +42,44 @@ class Synapses(NamedTuple):
 
 
 @jit
-def deliver(ring: np.ndarray, t: int, unit: int, value: np.int32, synapses: Synapses) -> None:
-    """Add to `ring` what a spike of `unit` at step t is worth."""
-    rows, lag, delay = synapses.rows, synapses.lag, synapses.delay
-    start = (t + 1 + lag[unit]) % rows
-    if len(synapses.kernel) > 0:
-        _convolve(ring[start], unit, value, synapses.kernel, synapses.geometry)
-    elif len(delay) == 0:
-        _add(ring[start], synapses.weight[unit], value)
-    else:
-        weight = synapses.weight[unit]
-        for k in range(len(weight)):
-            row = start + delay[unit, k]
-            if row >= rows:
-                row -= rows
-            ring[row, k] += np.int32(weight[k] * value)
+def deliver(
+    ring: np.ndarray, t: int, offsets: np.ndarray, units: np.ndarray, values: np.ndarray, synapses: Synapses
+) -> None:
+    """Add to `ring` what the input's spikes of step t are worth."""
+    rows, weight, lag, delay, kernel = synapses.rows, synapses.weight, synapses.lag, synapses.delay, synapses.kernel
+    for e in range(offsets[t], offsets[t + 1]):
+        unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
+        start = (t + 1 + lag[unit]) % rows
+        target = ring[start]
+        if len(kernel) > 0:
+            _convolve(target, unit, value, kernel, synapses.geometry)
+        elif len(delay) > 0:
+            for k in range(len(target)):
+                row = start + delay[unit, k]
+                if row >= rows:
+                    row -= rows
+                ring[row, k] += np.int32(weight[unit, k] * value)
+        elif value == 1:
+            for k in range(len(target)):
+                target[k] += weight[unit, k]
+        else:
+            for k in range(len(target)):
+                target[k] += np.int32(weight[unit, k] * value)
 
 
 @jit
-def deliver_recurrent(ring: np.ndarray, t: int, unit: int, value: np.int32, synapses: Synapses) -> None:
-    """Add to `ring` what a spike of the layer's own `unit` at step t is worth to the layer."""
-    _add(ring[(t + 1) % synapses.rows], synapses.recurrent[unit], value)
-
-
-@jit
-def _add(target: np.ndarray, weight: np.ndarray, value: np.int32) -> None:
-    if value == 1:
-        for k in range(len(target)):
-            target[k] += weight[k]
-    else:
-        for k in range(len(target)):
-            target[k] += np.int32(weight[k] * value)
+def deliver_recurrent(ring: np.ndarray, t: int, units: np.ndarray, values: np.ndarray, synapses: Synapses) -> None:
+    """Add to `ring` what spikes of the layer's own `units` at step t are worth to the layer."""
+    recurrent = synapses.recurrent
+    target = ring[(t + 1) % synapses.rows]
+    for e in range(len(units)):
+        unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
+        if value == 1:
+            for k in range(len(target)):
+                target[k] += recurrent[unit, k]
+        else:
+            for k in range(len(target)):
+                target[k] += np.int32(recurrent[unit, k] * value)
 
 
 @jit
