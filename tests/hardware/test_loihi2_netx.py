@@ -13,22 +13,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loihi2_reference import ORACLE, needs_recordings, random_layer
 
-from lambent.hardware.loihi2 import Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
+from lambent.hardware.loihi2 import Average, Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
 
-LAYER_ARRAYS = ("weight", "weight_rec", "bias", "i_decay", "v_decay", "v_th_mant", "synapse_delays")
+LAYER_VALUES = ("weight", "weight_rec", "weight_imag", "delay", "stride", "padding", "dilation", "groups", "gain")
 
 
 def assert_same(a: Loihi2Network, b: Loihi2Network) -> None:
-    assert (a.n_in, a.dt, len(a.layers)) == (b.n_in, b.dt, len(b.layers))
+    for name in ("n_in", "in_shape", "dt", "message_bits"):
+        assert getattr(a, name) == getattr(b, name)
+    assert len(a.layers) == len(b.layers)
     for x, y in zip(a.layers, b.layers, strict=True):
-        assert x.kind == y.kind
-        for name in LAYER_ARRAYS:
-            left, right = getattr(x, name), getattr(y, name)
+        assert (type(x), x.kind, x.in_shape, x.shape) == (type(y), y.kind, y.in_shape, y.shape)
+        assert type(x.neuron) is type(y.neuron)
+        np.testing.assert_array_equal(x.per_unit(x.bias), y.per_unit(y.bias))
+        for name in LAYER_VALUES:
+            left, right = getattr(x, name, None), getattr(y, name, None)
             assert (left is None) == (right is None)
             if left is not None:
                 np.testing.assert_array_equal(left, right, err_msg=name)
-    assert (a.readout is None) == (b.readout is None)
-    if a.readout is not None and b.readout is not None:
+        for name, left in vars(x.neuron).items():
+            np.testing.assert_array_equal(left, getattr(y.neuron, name), err_msg=name)
+    assert type(a.readout) is type(b.readout)
+    if isinstance(a.readout, Average) and isinstance(b.readout, Average):
+        assert a.readout.n_classes == b.readout.n_classes
+    if isinstance(a.readout, Readout) and isinstance(b.readout, Readout):
         assert (a.readout.reduce, a.readout.labels) == (b.readout.reduce, b.readout.labels)
         np.testing.assert_array_equal(a.readout.scale, b.readout.scale)
 

@@ -76,7 +76,7 @@ def dense_constants(layer: Loihi2Layer) -> Constants:
     delays = layer.synapse_delays
     lag = delays.min(0)
     extra = delays - lag
-    late = extra.min(1)
+    late = extra.min(1) if layer.weight_rec is None else np.zeros(layer.n_out, np.int32)  # recurrent spikes don't wait
     extra = extra - late[:, None]
     waiting = late.any()
 

@@ -41,19 +41,23 @@ def _reasons(layer: Layer, unary_input: bool) -> list[str]:
             found.append("weight/imag: Lava has no complex convolutions")
         if np.any(layer.delay):
             found.append("delay: Lava drops the delays of conv layers")
+    if isinstance(layer, InputLayer) and len(layer.shape) == 2:
+        found.append("shape: Lava cannot flatten units in two dimensions")
     if isinstance(layer, InputLayer) and isinstance(neuron, CUBA) and np.any(np.asarray(neuron.i_decay) != 4096):
         found.append("neuron/iDecay: Lava adds an input to the voltage, as if iDecay were 4096")
     if isinstance(neuron, (SigmaDelta, Sigma)) and neuron.message_bits != type(neuron)().message_bits:
         found.append("neuron/messageBits: Lava cannot read it")
+    if isinstance(neuron, SigmaDelta) and np.ndim(neuron.v_th_mant):
+        found.append("neuron/vThMant: Lava has one threshold for all sigma-delta units")
     if isinstance(neuron, ResonateAndFire):
-        found += _resonator_reasons(neuron)
+        found.append("neuron: Lava computes sinDecay and cosDecay anew from a period, often one less")
     return found
 
 
 def _dense_reasons(layer: Loihi2Layer) -> list[str]:
     found = []
     if layer.weight_rec is not None and np.any(layer.delay):
-        found.append("delay: Lava delays recurrent spikes as well, and drops the weights' exponent")
+        found.append("delay: Lava gives recurrent synapses the same delays, and drops the exponent of the weights")
     if layer.weight_imag is not None:
         if np.any(layer.delay):
             found.append("delay: Lava drops the delays of complex weights")
@@ -66,22 +70,6 @@ def _dense_reasons(layer: Loihi2Layer) -> list[str]:
         elif not all(np.array_equal(a, b) for a, b in zip(matrices, read_weights(matrices), strict=True)):
             found.append(f"{dataset}: Lava rounds or clips them to other weights")
     return found
-
-
-def _resonator_reasons(neuron: ResonateAndFire) -> list[str]:
-    """Lava turns the decays into a period and a decay and back again, rounding toward zero."""
-    sin, cos = np.asarray(neuron.sin_decay), np.asarray(neuron.cos_decay)
-    if (sin < 0).any() or (cos < 0).any():
-        return ["neuron: Lava takes a negative sinDecay or cosDecay for a large positive one"]
-    size = 1 - (1 - np.sqrt((sin / 4096) ** 2 + (cos / 4096) ** 2))
-    with np.errstate(divide="ignore"):
-        period = 1 / (np.arctan2(sin / 4096, cos / 4096) / 2 / np.pi)
-    angle = np.pi * 2 * 1 / period
-    if ((size * np.sin(angle) * 4096).astype(np.int32) != sin).any():
-        return ["neuron/sinDecay: Lava computes another one"]
-    if ((size * np.cos(angle) * 4096).astype(np.int32) != cos).any():
-        return ["neuron/cosDecay: Lava computes another one"]
-    return []
 
 
 def read_weights(matrices: list[np.ndarray]) -> list[np.ndarray]:
