@@ -28,7 +28,7 @@ class Loihi2Network:
         layers: at least one `Loihi2Layer` or `ConvLayer`; the first may be an `InputLayer`.
         dt: length of a step [ms].
         readout: how the last layer's voltages or spikes become class scores, or None.
-        in_shape: shape of the input, (n_in,) where left out, or (channels, height, width).
+        in_shape: shape of the input, (n_in,) or (channels, height, width); the first layer's where left out.
         message_bits: 0 where input spikes are just spikes; else they carry values of this many bits and a sign.
 
     Raises:
@@ -44,13 +44,13 @@ class Loihi2Network:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
-        object.__setattr__(self, "in_shape", tuple(int(n) for n in self.in_shape) or (self.n_in,))
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise ValueError(f"dt must be positive and finite [ms], got {self.dt}")
         if not self.layers:
             raise ValueError("a network needs at least one layer")
-        if math.prod(self.in_shape) != self.n_in:
-            raise ValueError(f"in_shape: {self.in_shape} are not {self.n_in} units")
+        if self.in_shape and math.prod(self.in_shape) != self.n_in:
+            raise ValueError(f"in_shape: {tuple(self.in_shape)} are not {self.n_in} units")
+        object.__setattr__(self, "in_shape", tuple(int(n) for n in self.in_shape or self.layers[0].in_shape))
         if not isinstance(self.message_bits, int) or not 0 <= self.message_bits <= MAX_MESSAGE_BITS:
             raise ValueError(f"message_bits must be a whole number from 0 to {MAX_MESSAGE_BITS}")
         if self.message_bits and isinstance(self.layers[0], InputLayer):
@@ -104,6 +104,8 @@ class Loihi2Network:
 
     def _check_sizes(self) -> None:
         shape = self.in_shape
+        if math.prod(shape) != self.n_in:
+            raise ValueError(f"{self.layers[0].name}/weight: takes {math.prod(shape)} inputs, but gets {self.n_in}")
         for i, layer in enumerate(self.layers):
             if isinstance(layer, InputLayer) and i > 0:
                 raise ValueError(f"{layer.name}/type: only the first layer can be an input")

@@ -24,6 +24,7 @@ from lambent.hardware.loihi2.neurons import CUBA, THRESHOLD_LIMIT, Neuron, Reson
 from lambent.hardware.loihi2.readout import Average, Readout
 
 _Shape = tuple[int, ...]
+_DENSE_MEMBERS = {"type", "shape", "inFeatures", "outFeatures", "weight", "weight_rec", "bias", "delay"}
 
 
 def read_network(h5: h5py.File) -> Loihi2Network:
@@ -143,6 +144,8 @@ def _read_dense(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) ->
     delays = ((), (n_out,), (n_in,), (n_out, n_in))
     if f"{name}/neuron" in h5:
         neuron = _read_neuron(h5, name, (n_out,))
+    elif unknown := set(h5[name]) - _DENSE_MEMBERS:
+        raise ValueError(f"{name}/neuron: missing, while there is {', '.join(sorted(unknown))}")
     else:  # what slayer's affine layer without dynamics becomes in Lava
         neuron = CUBA(i_decay=0, v_decay=4096, v_th_mant=THRESHOLD_LIMIT)
     return Loihi2Layer(
@@ -225,11 +228,11 @@ def _read_neuron(h5: h5py.File, name: str, shape: _Shape) -> Neuron:
     }
     if kind not in neurons:
         raise ValueError(f"{where}/type: units of type {kind!r} are not supported, only {', '.join(neurons)}")
-    for dataset, high in (("refDelay", 1), ("gradedSpike", 0), ("weight_exp", 0), ("wgtExp", 0)):
+    for dataset, known in (("refDelay", (0, 1)), ("gradedSpike", (0,)), ("weight_exp", (0,)), ("wgtExp", (0,))):
         if f"{where}/{dataset}" in h5:
-            found = read_numbers(h5, f"{where}/{dataset}", (), (1,))
-            if np.any(found > high) or np.any(found < 0):
-                raise ValueError(f"{where}/{dataset}: above {high} or negative is not supported")
+            found = float(read_numbers(h5, f"{where}/{dataset}", (), (1,)).reshape(()))
+            if found not in known:
+                raise ValueError(f"{where}/{dataset}: {found:g} is not supported, only {' and '.join(map(str, known))}")
     values: dict[str, Any] = {}
     for field, (dataset, *_) in neurons[kind].ranges.items():
         values[field] = _of_units(read_whole, h5, f"{where}/{dataset}", shape)
