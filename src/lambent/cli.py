@@ -149,6 +149,9 @@ def export(
     run: Folder,
     weight_bits: Bits = 8,
     out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net where left out.")] = None,
+    lava_compatible: Annotated[
+        bool, typer.Option("--lava-compatible", help="Refuse what Lava's own reader would get wrong.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Quantise a trained network and write it as a NetX file for Loihi 2."""
@@ -157,7 +160,7 @@ def export(
     from lambent import workflow
     from lambent.training import Run
 
-    report = workflow.export_run(Run(run), weight_bits, out)
+    report = workflow.export_run(Run(run), weight_bits, out, lava_compatible)
     console.print(str(report), markup=False, soft_wrap=True)
     _last_line(as_json, asdict(report))
 
@@ -218,12 +221,12 @@ def simulate(
     with _progress("simulating") as progress:
         for events, y in samples.batches(50):
             start = time.perf_counter()
-            run = net.run(events, record=("spikes", "voltage") if net.readout else ("spikes",))
+            run = net.run(events, record=("spikes", net.readout.reads) if net.readout else ("spikes",))
             seconds += time.perf_counter() - start
-            spikes += [s.sum() for s in run.spikes]
+            spikes += [np.count_nonzero(s) for s in run.spikes]
             steps += len(y) * run.spikes[0].shape[2]
             if net.readout is not None:
-                scores.append(net.readout.logits(run.voltage[-1]))
+                scores.append(net.readout.scores(run))
             labels.append(y.numpy())
             progress(sum(map(len, labels)), len(samples))
     result: dict[str, Any] = {
@@ -305,12 +308,17 @@ def info(
         }
     elif run.is_file():
         from lambent.hardware.loihi2 import load_netx
+        from lambent.hardware.loihi2.lava import misread_by_lava
 
         net = load_netx(run)
         facts = {
             "network": repr(net),
-            "layers": [{"name": x.name, "kind": x.kind, "in": x.n_in, "out": x.n_out} for x in net.layers],
-            "reduce": net.readout.reduce if net.readout else None,
+            "layers": [
+                {"name": x.name, "kind": x.kind, "units": x.neuron.type, "in": x.n_in, "out": x.n_out, "shape": x.shape}
+                for x in net.layers
+            ],
+            "reduce": getattr(net.readout, "reduce", "average") if net.readout else None,
+            "misread_by_lava": misread_by_lava(net),
             "classes": list(net.readout.labels) if net.readout else None,
         }
     else:

@@ -11,7 +11,7 @@ from torch import nn
 
 from lambent.engines import engine_for
 from lambent.events import Events
-from lambent.hardware.loihi2 import Loihi2Network
+from lambent.hardware.loihi2 import Loihi2Network, Readout
 from lambent.layers import LIF, LIReadout
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
 from lambent.training.evaluate import KINDS, Evaluation
@@ -76,7 +76,7 @@ def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluatio
     assert isinstance(readout, LIReadout)
     layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
     run = predicted_chip = readout_chip = None
-    if network is not None and network.readout is not None:
+    if network is not None and isinstance(network.readout, Readout):
         run = network.run(events, record=("spikes", "voltage"))
         predicted_chip = int(network.readout.logits(run.voltage[-1]).argmax())
         readout_chip = run.voltage[-1][0].T / network.readout.scale

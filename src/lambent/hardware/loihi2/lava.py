@@ -73,7 +73,7 @@ def _dense_reasons(layer: Loihi2Layer) -> list[str]:
 
 
 def read_weights(matrices: list[np.ndarray]) -> list[np.ndarray]:
-    """What Lava makes of `matrices` that share an exponent, int64; they are not all zero.
+    """What Lava makes of `matrices` that share an exponent, float64; they are not all zero.
 
     The exponent follows from the largest weight, the number of bits from those that are zero in all weights.
     Each matrix is then clipped to 8 bits and cut to that number of bits by its own signs.
@@ -88,13 +88,15 @@ def read_weights(matrices: list[np.ndarray]) -> list[np.ndarray]:
     used = np.bitwise_or.reduce([np.bitwise_or.reduce(np.abs(m), axis=None) for m in matrices])
     idle = min(8, int(used & -used).bit_length() - 1)  # bits that are zero in all weights
     bits = 8 - exponent - (idle - signed)
-    return [_stored(m.astype(np.int64) << exponent, bits) >> exponent for m in matrices]
+    return [_stored(m.astype(np.int64) << exponent, bits) / (1 << exponent) for m in matrices]
 
 
 def _stored(weight: np.ndarray, bits: int) -> np.ndarray:
     """`weight` as the fixed-point Dense keeps it, in `bits` bits of its own sign mode."""
     mixed = bool(weight.min() < 0 < weight.max())
     sign = -1 if weight.max() <= 0 and weight.min() < 0 else 1
-    cut = max(0, 8 - bits + mixed)
+    cut = 8 - bits + mixed
+    if cut < 0:  # a negative shift in Lava, which numpy makes 0
+        return np.zeros_like(weight)
     clipped = np.clip(sign * weight, -256 * mixed, 255)
     return sign * (clipped >> cut << cut)
