@@ -26,9 +26,19 @@ class Constants(Protocol):
 
 
 _NO_MATRIX = np.zeros((0, 0), np.int32)
-_NO_VECTOR = np.zeros(0, np.int32)
-_NO_KERNEL = np.zeros((0, 0, 0, 0), np.int32)
-_NO_GEOMETRY = np.zeros(13, np.int64)
+_NO_SYNAPSES = Synapses(
+    weight=_NO_MATRIX,
+    lag=np.zeros(0, np.int32),
+    delay=_NO_MATRIX,
+    rows=1,
+    late=np.zeros(0, np.int32),
+    slot=np.zeros(0, np.int32),
+    recurrent=_NO_MATRIX,
+    kernel=np.zeros((0, 0, 0, 0), np.int32),
+    row=_NO_MATRIX,
+    column=_NO_MATRIX,
+    sizes=np.zeros(4, np.int64),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,20 +88,16 @@ def dense_constants(layer: Loihi2Layer) -> Constants:
     extra = delays - lag
     late = extra.min(1) if layer.weight_rec is None else np.zeros(layer.n_out, np.int32)  # recurrent spikes don't wait
     extra = extra - late[:, None]
-    waiting = late.any()
 
     def synapses(weight: np.ndarray) -> Synapses:
-        return Synapses(
-            weight=_writable(weight.T),
-            lag=_writable(lag),
-            delay=_writable(extra.T) if extra.any() else _NO_MATRIX,
-            rows=int(delays.max()) + 1,
-            late=_writable(late) if waiting else _NO_VECTOR,
-            slot=np.arange(layer.n_out, dtype=np.int32) if waiting else _NO_VECTOR,
-            recurrent=_NO_MATRIX if layer.weight_rec is None else _writable(layer.weight_rec.T),
-            kernel=_NO_KERNEL,
-            geometry=_NO_GEOMETRY,
-        )
+        made = _NO_SYNAPSES._replace(weight=_writable(weight.T), lag=_writable(lag), rows=int(delays.max()) + 1)
+        if extra.any():
+            made = made._replace(delay=_writable(extra.T))
+        if late.any():
+            made = made._replace(late=_writable(late), slot=np.arange(layer.n_out, dtype=np.int32))
+        if layer.weight_rec is not None:
+            made = made._replace(recurrent=_writable(layer.weight_rec.T))
+        return made
 
     return _constants(layer, synapses, layer.weight, layer.weight_imag)
 
@@ -102,20 +108,26 @@ def conv_constants(layer: ConvLayer) -> Constants:
     late = layer.per_unit(layer.delay)
     order = np.arange(layer.n_out, dtype=np.int32).reshape(height, width, channels)
 
+    def reached(axis: int) -> np.ndarray:
+        """The place in the output, or -1, by the place in the input and in the kernel."""
+        stride, padding, dilation = (pair[axis] for pair in layer.geometry)
+        distance = np.arange(layer.in_shape[1 + axis])[:, None] + padding
+        distance = distance - dilation * np.arange(layer.weight.shape[2 + axis])
+        place, off = np.divmod(distance, stride)
+        return _writable(np.where((off == 0) & (place >= 0) & (place < layer.shape[1 + axis]), place, -1))
+
     def synapses(weight: np.ndarray) -> Synapses:
         kernel = layer.kernels(weight)
         from_group = layer.in_shape[0] * kernel.shape[3] // channels
-        sides = (*layer.in_shape[1:], height, width)
-        return Synapses(
-            weight=_NO_MATRIX,
+        return _NO_SYNAPSES._replace(
             lag=np.zeros(layer.n_in, np.int32),
-            delay=_NO_MATRIX,
             rows=int(late.max()) + 1,
             late=late,
             slot=_writable(order.transpose(2, 0, 1).ravel()),
-            recurrent=_NO_MATRIX,
             kernel=kernel,
-            geometry=np.array([*sides, channels, from_group, kernel.shape[3], *layer.strides], np.int64),
+            row=reached(0),
+            column=reached(1),
+            sizes=np.array([width, channels, from_group, kernel.shape[3]], np.int64),
         )
 
     return _constants(layer, synapses, layer.weight, layer.weight_imag)
@@ -123,10 +135,11 @@ def conv_constants(layer: ConvLayer) -> Constants:
 
 def input_constants(layer: InputLayer) -> Constants:
     """Units without synapses."""
-    none = Synapses(_NO_MATRIX, _NO_VECTOR, _NO_MATRIX, 1, _NO_VECTOR, _NO_VECTOR, _NO_MATRIX, _NO_KERNEL, _NO_GEOMETRY)
     if isinstance(layer.neuron, CUBA):
-        return _Cuba(none, _cuba_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32)))
-    return _SigmaDelta(none, _sigma_delta_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32), rectify=False))
+        return _Cuba(_NO_SYNAPSES, _cuba_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32)))
+    return _SigmaDelta(
+        _NO_SYNAPSES, _sigma_delta_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32), rectify=False)
+    )
 
 
 def _constants(

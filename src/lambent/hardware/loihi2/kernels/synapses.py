@@ -26,8 +26,9 @@ class Synapses(NamedTuple):
         slot: (out,) or (0,) int32, place of each unit in a row of the ring.
         recurrent: (out, out) int32 [from, to], or (0, 0).
         kernel: (channels_in, height, width, channels_out / groups) int32, or (0, 0, 0, 0).
-        geometry: int64, heights and widths of input and output, channels_out, per group: channels in and out,
-            and the vertical and horizontal stride, padding and dilation.
+        row, column: (height_in, kernel height) and (width_in, kernel width) int32, the output's row and column
+            that each weight of a kernel joins with a row and column of the input, or -1.
+        sizes: int64, the output's width and channels, and the channels of a group in the input and the output.
     """
 
     weight: np.ndarray
@@ -38,7 +39,9 @@ class Synapses(NamedTuple):
     slot: np.ndarray
     recurrent: np.ndarray
     kernel: np.ndarray
-    geometry: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    sizes: np.ndarray
 
 
 @jit
@@ -52,7 +55,7 @@ def deliver(
         start = (t + 1 + lag[unit]) % rows
         target = ring[start]
         if len(kernel) > 0:
-            _convolve(target, unit, value, kernel, synapses.geometry)
+            _convolve(target, unit, value, synapses)
         elif len(delay) > 0:
             for k in range(len(target)):
                 row = start + delay[unit, k]
@@ -83,23 +86,25 @@ def deliver_recurrent(ring: np.ndarray, t: int, units: np.ndarray, values: np.nd
 
 
 @jit
-def _convolve(target: np.ndarray, unit: int, value: np.int32, kernel: np.ndarray, geometry: np.ndarray) -> None:
+def _convolve(target: np.ndarray, unit: int, value: np.int32, synapses: Synapses) -> None:
     """`target` is ordered by row, column, channel, so that the innermost loop runs over neighbours."""
-    h_in, w_in, h_out, w_out, channels, from_group, to_group, sy, sx, py, px, dy, dx = geometry
-    c, place = unit // (h_in * w_in), unit % (h_in * w_in)
-    y, x = place // w_in + py, place % w_in + px
+    kernel, row, column = synapses.kernel, synapses.row, synapses.column
+    width, channels, from_group, to_group = synapses.sizes
+    line, x = divmod(unit, len(column))
+    c, y = divmod(line, len(row))
     first = c // from_group * to_group
     for ky in range(kernel.shape[1]):
-        at_y = y - ky * dy
-        if at_y < 0 or at_y % sy or at_y // sy >= h_out:
+        at_y = row[y, ky]
+        if at_y < 0:
             continue
         for kx in range(kernel.shape[2]):
-            at_x = x - kx * dx
-            if at_x < 0 or at_x % sx or at_x // sx >= w_out:
+            at_x = column[x, kx]
+            if at_x < 0:
                 continue
-            start = (at_y // sy * w_out + at_x // sx) * channels + first
-            for k in range(to_group):
-                target[start + k] += np.int32(kernel[c, ky, kx, k] * value)
+            start = (at_y * width + at_x) * channels + first
+            there, weight = target[start : start + to_group], kernel[c, ky, kx]
+            for k in range(len(weight)):
+                there[k] += np.int32(weight[k] * value)
 
 
 @jit

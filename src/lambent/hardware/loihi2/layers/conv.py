@@ -77,7 +77,7 @@ class ConvLayer(Layer):
         sides = (
             (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
             for side, kernel, stride, padding, dilation in zip(
-                self.in_shape[1:], self.weight.shape[2:], *self._pairs(), strict=True
+                self.in_shape[1:], self.weight.shape[2:], *self.geometry, strict=True
             )
         )
         return (int(channels), *map(int, sides))
@@ -103,7 +103,7 @@ class ConvLayer(Layer):
         per_group = kernels.shape[3]
         c, ky, kx, k = kernels.nonzero()
         out = k + c // (c_in * per_group // channels) * per_group
-        (sy, sx), (py, px), (dy, dx) = self._pairs()
+        (sy, sx), (py, px), (dy, dx) = self.geometry
         y, x = np.arange(height), np.arange(width)
         at_y = y[None] * sy - py + dy * ky[:, None]
         at_x = x[None] * sx - px + dx * kx[:, None]
@@ -114,11 +114,8 @@ class ConvLayer(Layer):
         return csr_array((kernels[c, ky, kx, k][s], (rows, columns)), shape=(self.n_out, self.n_in))
 
     @property
-    def strides(self) -> tuple[int, ...]:
-        """Vertical and horizontal stride, padding and dilation."""
-        return tuple(x for pair in self._pairs() for x in pair)
-
-    def _pairs(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    def geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Stride, padding and dilation, each (vertical, horizontal)."""
         return self.stride, self.padding, self.dilation  # type: ignore[return-value]
 
     def _set_weights(self) -> None:
