@@ -32,7 +32,7 @@ _NO_SYNAPSES = Synapses(
     delay=_NO_MATRIX,
     rows=1,
     late=np.zeros(0, np.int32),
-    slot=np.zeros(0, np.int32),
+    slot=np.zeros(0, np.uint32),
     recurrent=_NO_MATRIX,
     kernel=np.zeros((0, 0, 0, 0), np.int32),
     row=_NO_MATRIX,
@@ -94,7 +94,7 @@ def dense_constants(layer: Loihi2Layer) -> Constants:
         if extra.any():
             made = made._replace(delay=_writable(extra.T))
         if late.any():
-            made = made._replace(late=_writable(late), slot=np.arange(layer.n_out, dtype=np.int32))
+            made = made._replace(late=_writable(late), slot=np.arange(layer.n_out, dtype=np.uint32))
         if layer.weight_rec is not None:
             made = made._replace(recurrent=_writable(layer.weight_rec.T))
         return made
@@ -106,7 +106,7 @@ def conv_constants(layer: ConvLayer) -> Constants:
     """Sort kernels by input channel; sums wait in rows ordered by height, width, channel."""
     channels, height, width = layer.shape
     late = layer.per_unit(layer.delay)
-    order = np.arange(layer.n_out, dtype=np.int32).reshape(height, width, channels)
+    order = np.arange(layer.n_out, dtype=np.uint32).reshape(height, width, channels)
 
     def reached(axis: int) -> np.ndarray:
         """The place in the output, or -1, by the place in the input and in the kernel."""
@@ -123,7 +123,7 @@ def conv_constants(layer: ConvLayer) -> Constants:
             lag=np.zeros(layer.n_in, np.int32),
             rows=int(late.max()) + 1,
             late=late,
-            slot=_writable(order.transpose(2, 0, 1).ravel()),
+            slot=order.transpose(2, 0, 1).flatten(),
             kernel=kernel,
             row=reached(0),
             column=reached(1),

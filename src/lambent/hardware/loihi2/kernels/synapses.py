@@ -23,7 +23,7 @@ class Synapses(NamedTuple):
         lag, delay: (in,) and (in, out) or (0, 0) int32, steps; they add up.
         rows: of the ring.
         late: (out,) or (0,) int32, steps a unit waits before it takes what is there.
-        slot: (out,) or (0,) int32, place of each unit in a row of the ring.
+        slot: (out,) or (0,) uint32, place of each unit in a row of the ring.
         recurrent: (out, out) int32 [from, to], or (0, 0).
         kernel: (channels_in, height, width, channels_out / groups) int32, or (0, 0, 0, 0).
         row, column: (height_in, kernel height) and (width_in, kernel width) int32, the output's row and column
@@ -50,9 +50,12 @@ def deliver(
 ) -> None:
     """Add to `ring` what the input's spikes of step t are worth."""
     rows, weight, lag, delay, kernel = synapses.rows, synapses.weight, synapses.lag, synapses.delay, synapses.kernel
+    following = (t + 1) % rows
     for e in range(offsets[t], offsets[t + 1]):
         unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
-        start = (t + 1 + lag[unit]) % rows
+        start = following + lag[unit]
+        if start >= rows:
+            start -= rows
         target = ring[start]
         if len(kernel) > 0:
             _convolve(target, unit, value, synapses)
@@ -116,11 +119,16 @@ def arrived(ring: np.ndarray, t: int, synapses: Synapses, gathered: np.ndarray) 
     late, slot, rows = synapses.late, synapses.slot, synapses.rows
     if len(late) == 0:
         return ring[t % rows]
-    for j in range(len(gathered)):
-        k = slot[j]
-        row = (t - late[j]) % rows
-        gathered[j] = ring[row, k]
-        ring[row, k] = 0
+    own = ring[t % rows]
+    if rows == 1:
+        for j in range(len(gathered)):
+            gathered[j] = own[slot[j]]
+        own[:] = 0
+    else:
+        for j in range(len(gathered)):
+            row = ring[(t - late[j]) % rows]
+            gathered[j] = row[slot[j]]
+            row[slot[j]] = 0
     if len(synapses.kernel) > 0:
         for j in range(len(gathered)):
             gathered[j] = ((gathered[j] + np.int32(LIMIT)) & np.int32(2 * LIMIT - 1)) - np.int32(LIMIT)
