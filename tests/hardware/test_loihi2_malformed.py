@@ -74,6 +74,7 @@ BROKEN = [
     ("image", put("layer/1/groups", -1), "layer/1/groups: -1 groups"),
     ("image", put("layer/1/kernelSize", np.array([2, 3])), "layer/1/weight: must be"),
     ("image", put("layer/1/kernelSize", np.array([-2, 3])), "layer/1/weight: must be"),
+    ("image", drop("layer/1/kernelSize", "layer/1/weight"), "layer/1/weight: missing"),
     ("image", put("layer/1/inChannels", 3), "layer/1/inChannels: says 3"),
     ("image", put("layer/1/bias", np.ones(5)), "layer/1/bias: must be"),
     ("image", put("layer/1/delay", np.ones(5)), "layer/1/delay: must be"),
@@ -123,6 +124,17 @@ def absurd_kernel(h5: h5py.File) -> None:
     h5.create_dataset("layer/1/weight", (4, 1, 30000, 30000), np.float32, chunks=(1, 1, 64, 64))
 
 
+def absurd_zeros(h5: h5py.File) -> None:
+    """64 MiB of weights of which one chunk is in the file."""
+    n = 4096
+    put("layer/0/shape", np.array([n]))(h5)
+    put("layer/1/shape", np.array([n]))(h5)
+    for name in ("inFeatures", "outFeatures", "weight", "weight_rec", "delay", "bias", "type", "neuron"):
+        del h5[f"layer/1/{name}"]
+    h5["layer/1/type"] = "dense"
+    h5.create_dataset("layer/1/weight", (n, n), np.float32, chunks=(64, 64))[:64, :64] = 1
+
+
 def absurd_units(h5: h5py.File) -> None:
     n = 1 << 27
     put("layer/1/shape", np.array([n]))(h5)
@@ -131,7 +143,7 @@ def absurd_units(h5: h5py.File) -> None:
 
 @pytest.mark.parametrize(
     ("which", "change"),
-    [("image", absurd_image), ("image", absurd_kernel), ("dense", absurd_units)],
+    [("image", absurd_image), ("image", absurd_kernel), ("dense", absurd_units), ("dense", absurd_zeros)],
     ids=lambda x: getattr(x, "__name__", x),
 )
 def test_absurd_sizes_are_refused_before_anything_is_allocated(

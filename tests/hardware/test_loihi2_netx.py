@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loihi2_reference import ORACLE, needs_recordings, random_layer
 
-from lambent.hardware.loihi2 import Average, Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
+from lambent.hardware.loihi2 import Average, ConvLayer, Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
 
 LAYER_VALUES = ("weight", "weight_rec", "weight_imag", "delay", "stride", "padding", "dilation", "groups", "gain")
 
@@ -149,9 +149,10 @@ def put(where: str, value: object) -> Callable[[h5py.File], None]:
     return change
 
 
-def drop(where: str) -> Callable[[h5py.File], None]:
+def drop(*places: str) -> Callable[[h5py.File], None]:
     def change(h5: h5py.File) -> None:
-        del h5[where]
+        for where in places:
+            del h5[where]
 
     return change
 
@@ -278,3 +279,40 @@ def test_a_claim_of_absurd_size_is_not_believed(tmp_path: Path) -> None:
         h5.create_dataset("layer/1/weight", (n, n), np.float32, chunks=(64, 64))
     with pytest.raises(ValueError, match="layer/1/weight: absurd or empty"):
         load_netx(path)
+
+
+def test_kernel_sizes_and_groups_can_be_left_out(tmp_path: Path) -> None:
+    path, rng = tmp_path / "a.net", np.random.default_rng(0)
+    layer = ConvLayer("layer/1", "conv", rng.integers(-9, 9, (4, 2, 3, 2)), (2, 5, 5), stride=2)
+    save_netx(Loihi2Network(50, [layer]), path)
+    with h5py.File(path, "r+") as h5:
+        drop("layer/1/kernelSize", "layer/1/groups", "layer/1/inChannels")(h5)
+        put("layer/1/stride", 2)(h5)
+        put("layer/1/weight", layer.weight[..., None].astype(np.float32))(h5)
+    assert_same(load_netx(path), Loihi2Network(50, [layer]))
+
+
+def test_a_dense_layer_without_neuron_has_integrators(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    save_netx(example(), path)
+    with h5py.File(path, "r+") as h5:
+        del h5["layer/2/neuron"]
+    layer = load_netx(path).layers[1]
+    assert (int(layer.i_decay), int(layer.v_decay), int(layer.v_th_mant)) == (0, 4096, 2**17)
+
+
+def test_flatten_and_average_survive(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    network = Loihi2Network(6, [random_layer(0, 6, 4)], readout=Average(2), in_shape=(1, 2, 3))
+    save_netx(network, path)
+    assert_same(load_netx(path), network)
+    with h5py.File(path) as h5:
+        assert [h5[f"layer/{i}/type"][()] for i in range(4)] == [b"input", b"flatten", b"dense", b"average"]
+
+
+def test_message_bits_can_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    save_netx(Loihi2Network(6, [random_layer(0, 6, 4)], message_bits=8), path)
+    assert (load_netx(path).message_bits, load_netx(path, message_bits=0).message_bits) == (8, 0)
+    with pytest.raises(ValueError, match=r"a\.net: message_bits must be"):
+        load_netx(path, message_bits=99)

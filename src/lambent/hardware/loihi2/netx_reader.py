@@ -10,6 +10,7 @@ import numpy as np
 
 from lambent.hardware.loihi2.hdf5 import (
     H5_ERRORS,
+    find_dataset,
     read_attribute,
     read_numbers,
     read_shape,
@@ -202,10 +203,10 @@ def _read_kernel_size(h5: h5py.File, name: str) -> _Shape:
         size = np.broadcast_to(read_whole(h5, f"{name}/kernelSize", (), (1,), (2,)), 2)
         return (int(size[0]), int(size[1]))
     where = f"{name}/weight/real" if f"{name}/weight/real" in h5 else f"{name}/weight"
-    found = h5[where]
-    if not isinstance(found, h5py.Dataset) or found.shape is None or len(found.shape) < 4:
-        raise ValueError(f"{where}: must be (channels_out, channels_in / groups, height, width)")
-    return tuple(int(n) for n in found.shape[2:4])
+    shape = find_dataset(h5, where).shape
+    if len(shape) < 4:
+        raise ValueError(f"{where}: must be (channels_out, channels_in / groups, height, width), got shape {shape}")
+    return tuple(int(n) for n in shape[2:4])
 
 
 def _read_weights(h5: h5py.File, name: str, *shapes: _Shape) -> tuple[np.ndarray, np.ndarray | None]:
