@@ -76,7 +76,17 @@ def dense_weights(layer: Layer, weight: np.ndarray) -> np.ndarray:
 def dense_delays(layer: Layer) -> np.ndarray:
     """(n_out, n_in)."""
     if isinstance(layer, Loihi2Layer):
-        return layer.synapse_delays
+        delay = np.asarray(layer.delay)
+        per_output = delay.shape == (layer.n_out,)
+        return np.array(
+            [
+                [
+                    delay[j] if per_output else np.broadcast_to(delay, (layer.n_out, layer.n_in))[j, i]
+                    for i in range(layer.n_in)
+                ]
+                for j in range(layer.n_out)
+            ]
+        )
     return np.broadcast_to(by_unit(layer, layer.delay)[:, None], (layer.n_out, layer.n_in))
 
 
@@ -107,7 +117,7 @@ def run_layer_slowly(layer: Layer, given: np.ndarray) -> tuple[np.ndarray, np.nd
             a = [int(given[j, t])] if delays is None else []
             for w in weights:
                 total = 0
-                for i in range(layer.n_in):
+                for i in w[j].nonzero()[0]:
                     sent = t - 1 - int(delays[j, i])
                     if sent >= 0 and given[i, sent]:
                         total += int(w[j, i]) * int(given[i, sent])
@@ -180,6 +190,13 @@ def random_layer(
     )
 
 
+def between(rng: np.random.Generator, low: int, high: int, shapes: list[tuple[int, ...]], extreme: bool) -> np.ndarray:
+    """Integers from `low` to `high` of one of `shapes`; `extreme` ones are mostly these two."""
+    shape = shapes[rng.integers(len(shapes))]
+    inside = rng.integers(low, high + 1, shape)
+    return np.where(rng.random(shape) < 0.6, rng.choice([low, high], shape), inside) if extreme else inside
+
+
 NEURONS = ("CUBA", "SigmaDelta", "Sigma", "RF_PHASE", "RF_IZHIKEVICH")
 
 
@@ -187,7 +204,7 @@ def random_neuron(rng: np.random.Generator, kind: str, shapes: list[tuple[int, .
     """Units of `kind`, their parameters of any of `shapes`."""
 
     def values(low: int, high: int) -> np.ndarray:
-        return rng.integers(low, high + 1, shapes[rng.integers(len(shapes))])
+        return between(rng, low, high, shapes, extreme)
 
     if kind == "CUBA":
         decay = (0, 4096) if extreme else (50, 3000)
@@ -205,10 +222,11 @@ def random_any(rng: np.random.Generator, kind: str, neuron: str, in_shape: tuple
     """A layer of any `kind` and units that listens to units of `in_shape`; images are small."""
 
     def weights(*shape: int) -> np.ndarray:
-        return rng.integers(-256, 255, shape) if extreme else rng.integers(-127, 128, shape)
+        w = between(rng, -256, 254, [shape], True) if extreme else rng.integers(-127, 128, shape)
+        return w if w.min() < 0 < w.max() else np.maximum(w, -255)
 
     def some(low: int, high: int, *shapes: tuple[int, ...]) -> np.ndarray:
-        return rng.integers(low, high + 1, shapes[rng.integers(len(shapes))])
+        return between(rng, low, high, list(shapes), extreme)
 
     is_complex, unbiased = neuron.startswith("RF"), neuron in ("Sigma", "RF_PHASE", "RF_IZHIKEVICH")
     bias = 2**17 - 1 if extreme else 200

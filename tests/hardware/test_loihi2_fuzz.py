@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loihi2_reference import NEURONS, OWN_RECORDINGS, RECORDINGS, random_any, run_layer_slowly
+from loihi2_reference import NEURONS, OWN_RECORDINGS, RECORDINGS, between, random_any, run_layer_slowly
 from test_loihi2_netx import assert_same
 
 from lambent.hardware.loihi2 import InputLayer, Loihi2Network, Run, load_netx, save_netx
@@ -57,7 +58,12 @@ def test_every_layer_equals_the_slow_one(kind: str, neuron: str, tmp_path: Path)
         driven = isinstance(layer, InputLayer)
         bits = 0 if driven or valued == "plain" else 32
         network = Loihi2Network(int(np.prod(shape)), [layer], in_shape=shape, message_bits=bits)
-        x = rng.integers(-900, 900, (network.n_in, 12)) if driven else values(rng, network.n_in, 12, valued)
+        steps = 12 if len(shape) == 3 else 70
+        x = rng.integers(-900, 900, (network.n_in, steps)) if driven else values(rng, network.n_in, steps, valued)
+        if driven and extreme:
+            layer = dataclasses.replace(layer, gain=1, bias=0)
+            network = dataclasses.replace(network, layers=[layer])
+            x = between(rng, -(2**17) + 1, 2**17 - 1, [x.shape], extreme)
         expected = run_layer_slowly(layer, x * layer.gain + layer.bias if driven else x)
         assert_run(network.run(x[None]), 0, expected)
         save_netx(network, tmp_path / "a.net")
@@ -97,7 +103,8 @@ def test_chains_equal_the_slow_layers(seed: int, kinds: list[tuple[str, str]], f
 def test_the_slow_one_equals_lava(path: Path) -> None:
     """The reference itself, on the recordings (the first steps of the large ones)."""
     network, recorded = load_netx(path.with_suffix(".net")), np.load(path)
-    steps = 3 if network.n_in > 500 else 20
+    largest = max(network.n_in, *(layer.n_out for layer in network.layers))
+    steps = 3 if largest > 500 else 8 if largest > 90 else 20
     signal = recorded["input"][:, :steps].astype(np.int64)
     for i, layer in enumerate(network.layers):
         driven = isinstance(layer, InputLayer)

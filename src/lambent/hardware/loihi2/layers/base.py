@@ -91,3 +91,10 @@ class Layer:
         self._set("bias", integers(f"{self.name}/bias", self.bias, -BIAS_LIMIT, BIAS_LIMIT, (), *shapes))
         if isinstance(self.neuron, (Sigma, ResonateAndFire)) and np.any(self.bias):
             raise ValueError(f"{self.name}/bias: has no meaning for units of type {type(self.neuron).__name__}")
+
+    def _spread_bias(self, n: int) -> None:
+        """Make a bias that is one number (n,)."""
+        if np.ndim(self.bias) == 0:
+            spread = np.full(n, self.bias, np.int32)
+            spread.flags.writeable = False
+            self._set("bias", spread)

@@ -33,7 +33,7 @@ class ConvLayer(Layer):
         stride, padding, dilation: (vertical, horizontal); one number for both is spread.
         groups: channels are split into this many groups, each with its own kernels; for "pool" one each.
         weight_imag: the imaginary parts, of the same shape; for resonate-and-fire units only.
-        bias: one for all, (channels_out,) or (n_out,), see `Layer`.
+        bias: (channels_out,) or (n_out,), see `Layer`; one number is spread.
         delay: steps, 0 to 62, of all synapses onto a unit: one for all, (channels_out,) or (n_out,).
         neuron: the units; each of its parameters is one for all, (channels_out,) or (n_out,).
 
@@ -67,8 +67,8 @@ class ConvLayer(Layer):
             raise ValueError(f"{self.name}/shape: {self.shape}: the kernel is larger than the padded image")
         channels, n_out = self.shape[0], self.n_out
         self._check_units((channels,), (n_out,))
-        delay = integers(f"{self.name}/delay", self.delay, 0, MAX_DELAY, (), (channels,), (n_out,))
-        self._set("delay", delay)
+        self._spread_bias(channels)
+        self._set("delay", integers(f"{self.name}/delay", self.delay, 0, MAX_DELAY, (), (channels,), (n_out,)))
 
     @property
     def shape(self) -> Shape:

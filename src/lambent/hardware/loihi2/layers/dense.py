@@ -28,7 +28,7 @@ class Loihi2Layer(Layer):
         weight: (n_out, n_in) int32, in [-256, 254] if the layer has weights of both signs, else within +-255.
         weight_rec: (n_out, n_out) int32, [to, from]; for "dense_rec" only.
         weight_imag: (n_out, n_in) int32, the imaginary parts; for resonate-and-fire units only.
-        bias: (n_out,) int32, see `Layer`.
+        bias: (n_out,) int32, see `Layer`; one number is spread.
         delay: steps, 0 to 62, on top of the one step every spike takes: one for all synapses of `weight`,
             (n_out,), (n_in,) or (n_out, n_in). With n_out = n_in a vector is per output unit, as Lava reads
             it. Recurrent synapses have none; Lava itself misreads delays of "dense_rec".
@@ -90,7 +90,7 @@ class Loihi2Layer(Layer):
         self._set("delay", integers(f"{name}/delay", delay, 0, MAX_DELAY, (), (n_out,), (n_in,), (n_out, n_in)))
         self._set("neuron", _neuron(neuron, name, i_decay, v_decay, v_th_mant))
         self._check_units((n_out,))
-        self._set("bias", _spread(self.bias, n_out))
+        self._spread_bias(n_out)
         for field in ("i_decay", "v_decay", "v_th_mant"):
             self._set(field, getattr(self.neuron, field) if isinstance(self.neuron, CUBA) else 0)
         self._check_weights()
@@ -142,9 +142,3 @@ def _neuron(neuron: Neuron | None, name: str, i_decay: Any, v_decay: Any, v_th_m
         if np.any(value) and not np.array_equal(value, known):
             raise ValueError(f"{name}/neuron: give either neuron or {field}, not both")
     return neuron
-
-
-def _spread(value: Any, n: int) -> np.ndarray:
-    spread = np.array(np.broadcast_to(value, (n,)))
-    spread.flags.writeable = False
-    return spread
