@@ -56,8 +56,7 @@ def _from_dense(network: Loihi2Network, dense: np.ndarray) -> tuple[int, int, Ca
         raise ValueError(f"spikes must be (batch, {n_in}, steps), got shape {dense.shape}")
     steps = dense.shape[2]
     if isinstance(first, InputLayer):
-        mantissas = first.mantissas(dense).transpose(0, 2, 1)
-        return len(dense), steps, lambda b: Drive(np.ascontiguousarray(mantissas[b]))
+        return len(dense), steps, lambda b: Drive(np.ascontiguousarray(first.mantissas(dense[b].T)))
     if network.message_bits:
         return len(dense), steps, _graded(dense, network.message_bits)
     if dense.dtype.kind == "i" and dense.size and dense.min() < 0:

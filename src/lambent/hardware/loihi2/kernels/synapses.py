@@ -119,16 +119,18 @@ def arrived(ring: np.ndarray, t: int, synapses: Synapses, gathered: np.ndarray) 
     late, slot, rows = synapses.late, synapses.slot, synapses.rows
     if len(late) == 0:
         return ring[t % rows]
-    own = ring[t % rows]
+    now = t % rows
     if rows == 1:
         for j in range(len(gathered)):
-            gathered[j] = own[slot[j]]
-        own[:] = 0
+            gathered[j] = ring[0, slot[j]]
+        ring[0] = 0
     else:
         for j in range(len(gathered)):
-            row = ring[(t - late[j]) % rows]
-            gathered[j] = row[slot[j]]
-            row[slot[j]] = 0
+            row = now - late[j]
+            if row < 0:
+                row += rows
+            gathered[j] = ring[row, slot[j]]
+            ring[row, slot[j]] = 0
     if len(synapses.kernel) > 0:
         for j in range(len(gathered)):
             gathered[j] = ((gathered[j] + np.int32(LIMIT)) & np.int32(2 * LIMIT - 1)) - np.int32(LIMIT)
