@@ -3,6 +3,10 @@
 Lava (lava-nc 0.10, lava-dl 0.6) scales a layer's weights to 8 bits with one shared exponent, drops the bits that
 are zero everywhere and shifts back. In some cases it arrives at other weights; of some layers it drops what it
 does not know, without a word. lambent does what the file says; `misread_by_lava` tells where Lava would not.
+
+Two differences show only in a run, at sums no real network reaches. Lava's Dense scales weights up to 8 bits before
+it adds them in 32 bits, so graded sums wrap by so much earlier than the sums themselves would. Its LIF folds a
+current that leaves the 24 bits once, where it may have to be folded several times.
 """
 
 from __future__ import annotations
