@@ -61,7 +61,7 @@ def _from_dense(network: Loihi2Network, dense: np.ndarray) -> tuple[int, int, Ca
         return len(dense), steps, _graded(dense, network.message_bits)
     if dense.dtype.kind == "i" and dense.size and dense.min() < 0:
         raise ValueError("spikes must not be negative")
-    return len(dense), steps, lambda b: Spikes(*lists.pack(np.ascontiguousarray(dense[b] != 0)), NO_VALUES)
+    return len(dense), steps, lambda b: Spikes(*lists.pack(dense[b]), NO_VALUES)
 
 
 def _graded(dense: np.ndarray, bits: int) -> Callable[[int], Sample]:
@@ -71,7 +71,7 @@ def _graded(dense: np.ndarray, bits: int) -> Callable[[int], Sample]:
 
     def sample(b: int) -> Sample:
         own = np.ascontiguousarray(dense[b], np.int32)
-        offsets, units = lists.pack(own != 0)
+        offsets, units = lists.pack(own)
         step = np.repeat(np.arange(own.shape[1]), np.diff(offsets))
         return Spikes(offsets, units, own[units, step])
 

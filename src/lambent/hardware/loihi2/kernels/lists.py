@@ -44,23 +44,25 @@ Sample = Spikes | Drive
 NO_VALUES = np.zeros(0, np.int32)
 
 
-@jit
 def pack(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Offsets and units of the entries of `dense` (n_in, steps) that are not 0."""
-    n_in, steps = dense.shape
+    return _by_step(np.flatnonzero(dense != 0), dense.shape[1])
+
+
+@jit
+def _by_step(places: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and units of the entries at `places` of a flat (n_in, steps)."""
     offsets = np.zeros(steps + 1, np.int64)
-    for i in range(n_in):
-        for t in range(steps):
-            offsets[t + 1] += dense[i, t] != 0
+    for place in places:
+        offsets[place % steps + 1] += 1
     for t in range(steps):
         offsets[t + 1] += offsets[t]
-    units = np.empty(offsets[steps], np.int32)
+    units = np.empty(len(places), np.int32)
     free = offsets[:-1].copy()
-    for i in range(n_in):
-        for t in range(steps):
-            if dense[i, t] != 0:
-                units[free[t]] = i
-                free[t] += 1
+    for place in places:
+        t = place % steps
+        units[free[t]] = place // steps
+        free[t] += 1
     return offsets, units
 
 
