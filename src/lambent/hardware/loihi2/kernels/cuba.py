@@ -18,7 +18,7 @@ import numpy as np
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels._jit import jit
 from lambent.hardware.loihi2.kernels.lists import grown
-from lambent.hardware.loihi2.kernels.synapses import Synapses, arrived, deliver, deliver_recurrent
+from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
 
 _TURN = np.int32(2 * LIMIT - 1)
 _EDGE = np.int32(LIMIT - 1)
@@ -76,7 +76,7 @@ def run(
     sent = np.empty(4 * size, np.int32)
     total = 0
     for t in range(steps):
-        arriving = arrived(ring, t, synapses, gathered)
+        arriving = ring[t % synapses.rows] if len(gathered) == 0 else gather(ring, t, synapses, gathered)
         if len(drive) > 0:
             for j in range(size):
                 arriving[j] += drive[t, j]

@@ -16,7 +16,7 @@ import numpy as np
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels._jit import jit
 from lambent.hardware.loihi2.kernels.lists import grown
-from lambent.hardware.loihi2.kernels.synapses import Synapses, arrived, deliver
+from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, gather
 
 _EDGE = np.int64(LIMIT - 1)
 
@@ -69,8 +69,10 @@ def run(
     sent = np.empty(4 * size, np.int32)
     total = 0
     for t in range(steps):
-        a_re = arrived(real_ring, t, real_synapses, real_gathered)
-        a_im = arrived(imag_ring, t, imag_synapses, imag_gathered)
+        a_re, a_im = real_ring[t % real_synapses.rows], imag_ring[t % imag_synapses.rows]
+        if len(real_gathered) > 0:
+            a_re = gather(real_ring, t, real_synapses, real_gathered)
+            a_im = gather(imag_ring, t, imag_synapses, imag_gathered)
         sent = grown(sent, total, total + size)
         for j in range(size):
             before = im[j]

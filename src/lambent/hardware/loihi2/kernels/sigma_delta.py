@@ -16,7 +16,7 @@ import numpy as np
 
 from lambent.hardware.loihi2.kernels._jit import jit
 from lambent.hardware.loihi2.kernels.lists import grown
-from lambent.hardware.loihi2.kernels.synapses import Synapses, arrived, deliver, deliver_recurrent
+from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
 
 STATE_SHIFT = 12
 """Bits from a mantissa to the scale of the states."""
@@ -67,7 +67,7 @@ def run(
     sent_values = np.empty(4 * size, np.int32)
     total = 0
     for t in range(steps):
-        arriving = arrived(ring, t, synapses, gathered)
+        arriving = ring[t % synapses.rows] if len(gathered) == 0 else gather(ring, t, synapses, gathered)
         found = 0
         for j in range(size):
             if len(drive) > 0:

@@ -111,14 +111,13 @@ def _convolve(target: np.ndarray, unit: int, value: np.int32, synapses: Synapses
 
 
 @jit
-def arrived(ring: np.ndarray, t: int, synapses: Synapses, gathered: np.ndarray) -> np.ndarray:
-    """What reaches each unit at step t, in the order of units; the caller sets it to 0 once used.
+def gather(ring: np.ndarray, t: int, synapses: Synapses, gathered: np.ndarray) -> np.ndarray:
+    """What reaches each unit at step t, in the order of units, taken out of the ring into `gathered`.
 
-    That is the ring's own row where units stand there in order and wait for nothing.
+    Layers without `late` need it not: the ring's own row is what arrives. Kernels ask before they call, which
+    is faster.
     """
     late, slot, rows = synapses.late, synapses.slot, synapses.rows
-    if len(late) == 0:
-        return ring[t % rows]
     now = t % rows
     if rows == 1:
         for j in range(len(gathered)):
