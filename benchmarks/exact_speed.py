@@ -1,8 +1,8 @@
 """Claim: the exact engine's cost per spike hardly grows with the number of units.
 
-Sparse recurrent networks of 100 to 100,000 units, each with about 100 inputs from outside and 100 from other units (four
-fifths excitatory, the others five times as strong and inhibitory), 100 ms, one sample, one thread: synaptic events per
-second and time per spike, forward and backward, medians.
+Sparse recurrent networks of 100 to 100,000 units, each with about 100 inputs from outside and 100 from other units
+(four fifths excitatory, the others five times as strong and inhibitory), 100 ms, one sample, one thread: synaptic
+events per second and time per spike, forward and backward, medians.
 
     python benchmarks/exact_speed.py [--repeats 3] [--largest 100000] [--figure exact_speed.svg]
 """

@@ -233,6 +233,9 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net or .nir where left out.")] = None,
     format: Annotated[Format, typer.Option(help="NetX for Loihi 2, or NIR for other frameworks.")] = Format.netx,
+    lava_compatible: Annotated[
+        bool, typer.Option("--lava-compatible", help="NetX: refuse what Lava's own reader would get wrong.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a trained network: quantised as NetX for Loihi 2, or as it is as NIR for other frameworks."""
@@ -244,14 +247,14 @@ def export(
 
     there = Run(run)
     if format is Format.nir:
-        if weight_bits is not None:
-            raise ValueError("--weight-bits: NIR holds the weights as they are; drop it")
+        if weight_bits is not None or lava_compatible:
+            raise ValueError("--weight-bits and --lava-compatible are of NetX; NIR holds the weights as they are")
         path = out or there.netx.with_suffix(".nir")
         export_nir(there.model(), path)
         console.print(f"wrote {path}", markup=False)
         _last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
         return
-    report = workflow.export_run(there, 8 if weight_bits is None else weight_bits, out)
+    report = workflow.export_run(there, 8 if weight_bits is None else weight_bits, out, lava_compatible)
     console.print(str(report), markup=False, soft_wrap=True)
     _last_line(as_json, asdict(report))
 
@@ -335,12 +338,12 @@ def simulate(
     with _progress("simulating") as progress:
         for events, y in samples.batches(50):
             start = time.perf_counter()
-            run = net.run(events, record=("spikes", "voltage") if net.readout else ("spikes",))
+            run = net.run(events, record=("spikes", net.readout.reads) if net.readout else ("spikes",))
             seconds += time.perf_counter() - start
-            spikes += [s.sum() for s in run.spikes]
+            spikes += [np.count_nonzero(s) for s in run.spikes]
             steps += len(y) * run.spikes[0].shape[2]
             if net.readout is not None:
-                scores.append(net.readout.logits(run.voltage[-1]))
+                scores.append(net.readout.scores(run))
             labels.append(y.numpy())
             if mapping is not None:
                 mapping = mapping if costs else map_to_cores(net, run, partition=partition)
@@ -499,12 +502,17 @@ def info(
         }
     elif run.is_file():
         from lambent.hardware.loihi2 import load_netx, map_to_cores
+        from lambent.hardware.loihi2.lava import misread_by_lava
 
         net = load_netx(run)
         facts = {
             "network": repr(net),
-            "layers": [{"name": x.name, "kind": x.kind, "in": x.n_in, "out": x.n_out} for x in net.layers],
-            "reduce": net.readout.reduce if net.readout else None,
+            "layers": [
+                {"name": x.name, "kind": x.kind, "units": x.neuron.type, "in": x.n_in, "out": x.n_out, "shape": x.shape}
+                for x in net.layers
+            ],
+            "reduce": getattr(net.readout, "reduce", "average") if net.readout else None,
+            "misread_by_lava": misread_by_lava(net),
             "classes": list(net.readout.labels) if net.readout else None,
         }
         try:

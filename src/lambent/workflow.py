@@ -88,14 +88,15 @@ def calibration_events(run: Run) -> Events:
     return Events(saved["times"], saved["units"], saved["offsets"], facts["n_units"], facts["duration"])
 
 
-def export_run(run: Run, weight_bits: int = 8, path: Path | None = None) -> NetxReport:
-    """Quantise the run's model and write it as NetX, to RUN/NAME.net unless told otherwise."""
+def export_run(run: Run, weight_bits: int = 8, path: Path | None = None, lava_compatible: bool = False) -> NetxReport:
+    """Quantise the run's model and write it as NetX, to RUN/NAME.net unless told otherwise; see `export_netx`."""
     report = export_netx(
         run.model(),
         path or run.netx,
         weight_bits,
         calibration=calibration_events(run),
         labels=run.facts()["class_names"],
+        lava_compatible=lava_compatible,
     )
     if path is None:
         run.write_json("export.json", {"weight_bits": weight_bits})

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
 
-from lambent.hardware.loihi2 import Loihi2Layer, Loihi2Network, core, map_to_cores
+from lambent.hardware.loihi2 import ConvLayer, InputLayer, Loihi2Layer, Loihi2Network, core, map_to_cores
 from lambent.hardware.loihi2.connectivity import blocks_of, weight_bits
 
 
@@ -86,11 +84,8 @@ def test_encodings():
 
 def test_convolutions_share_their_kernel():
     """The kernel once, and a word for every input."""
-    kernel = np.arange(-4, 5)
-    rows, columns = np.divmod(np.arange(9 * 30), 9)
-    matrix = csr_array((np.tile(kernel, 30), (rows, rows + columns)), shape=(30, 38))
-    conv = SimpleNamespace(name="layer/1", kind="conv", weight=kernel, n_out=30, synapses=lambda: matrix, delay=0)
-    block = blocks_of(SimpleNamespace(n_in=38, layers=[conv]))[0]
+    conv = ConvLayer("layer/1", "conv", np.arange(-4, 5).reshape(1, 1, 1, 9), in_shape=(1, 1, 38))
+    block = blocks_of(Loihi2Network(38, [conv], in_shape=(1, 1, 38)))[0]
     assert block.weight_bits == 4
     stored = core.store(block, range(30))
     assert stored[:2] == ("shared", 8 * (2 + 38))  # 8 weights of 4 + 5 bits
@@ -99,9 +94,9 @@ def test_convolutions_share_their_kernel():
 
 def test_units_that_are_driven_from_outside():
     """Layers without synapses take cores and nothing else."""
-    driven = SimpleNamespace(name="layer/0", kind="input", n_out=20)
+    driven = InputLayer("layer/0", "input", shape=(20,))
     after = layer("layer/1", np.ones((3, 20), int))
-    blocks = blocks_of(SimpleNamespace(n_in=20, layers=[driven, after]))
+    blocks = blocks_of(Loihi2Network(20, [driven, after]))
     assert [block.synapses.nnz for block in blocks] == [0, 60]
     assert core.store(blocks[0], range(20)).memory == 0
     assert blocks[1].synapses.indices.min() == 20

@@ -13,7 +13,7 @@ from torch import nn
 from lambent.engines import engine_for
 from lambent.events import Events
 from lambent.hardware import HostCost
-from lambent.hardware.loihi2 import Cost, Loihi2Network
+from lambent.hardware.loihi2 import Cost, Loihi2Network, Readout
 from lambent.hardware.loihi2.cost import published
 from lambent.layers import LIF, LIReadout
 from lambent.report.costs import CostFigure
@@ -109,7 +109,7 @@ def sample_trace(
     assert readout.dt is not None  # `lambent train` works on a grid
     layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
     run = predicted_chip = readout_chip = None
-    if network is not None and network.readout is not None:
+    if network is not None and isinstance(network.readout, Readout):
         run = network.run(events, record=("spikes", "voltage"))
         predicted_chip = int(network.readout.logits(run.voltage[-1]).argmax())
         readout_chip = run.voltage[-1][0].T / network.readout.scale

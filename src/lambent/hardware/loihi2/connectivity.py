@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
+from lambent.hardware.loihi2.layers import ConvLayer, Layer, Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
 
 DELAY_BITS = 6
 """Delays of 0 to 62 steps."""
-_SHARED = ("conv", "pool")
 
 
 class Block(NamedTuple):
@@ -53,14 +53,14 @@ def blocks_of(network: Loihi2Network) -> list[Block]:
                 synapses=_spread(matrices, layer.n_out, n_sources),
                 weight_bits=weight_bits(layer),
                 delay_bits=DELAY_BITS if np.any(getattr(layer, "delay", 0)) else 0,
-                kernel=int(np.count_nonzero(layer.weight)) if layer.kind in _SHARED else 0,
+                kernel=int(np.count_nonzero(layer.weight)) if isinstance(layer, ConvLayer) else 0,
             )
         )
         before, own = own, own + layer.n_out
     return blocks
 
 
-def weight_bits(layer: Any) -> int:
+def weight_bits(layer: Layer) -> int:
     """Bits of the layer's weights without the low bits that are 0 in all of them: 1 to 8, complex ones twice that."""
     parts = [getattr(layer, name, None) for name in ("weight", "weight_rec", "weight_imag")]
     weights = np.concatenate([[0], *(np.ravel(part) for part in parts if part is not None)]).astype(np.int64)
@@ -71,11 +71,13 @@ def weight_bits(layer: Any) -> int:
     return bits * (1 if parts[2] is None else 2)
 
 
-def _feedforward(layer: Any, n_in: int) -> csr_array:
+def _feedforward(layer: Layer, n_in: int) -> csr_array:
     """(n_out, n_in) bool; empty for units that are driven from outside."""
-    if getattr(layer, "weight", None) is None:
-        return csr_array((layer.n_out, n_in), dtype=bool)
-    return layer.synapses() != 0 if layer.kind in _SHARED else csr_array(layer.weight != 0)
+    if isinstance(layer, ConvLayer):
+        return layer.synapses() != 0
+    if isinstance(layer, Loihi2Layer):
+        return csr_array(layer.weight != 0 if layer.weight_imag is None else (layer.weight | layer.weight_imag) != 0)
+    return csr_array((layer.n_out, n_in), dtype=bool)
 
 
 def _spread(matrices: list[tuple[int, csr_array]], n_units: int, n_sources: int) -> csr_array:

@@ -81,12 +81,13 @@ def export_netx(
     *,
     calibration: Events | None = None,
     labels: Sequence[str] = (),
+    lava_compatible: bool = False,
 ) -> NetxReport:
     """Quantise `model` and write it as a NetX file for Loihi 2, whole or not at all.
 
     Several spikes of one unit in one step count once on the chip, where the float model adds them up: a coarse
-    dt can cost agreement. Lava reads the file as it is; what the weights are rounded to here, the chip holds
-    without further loss.
+    dt can cost agreement. What the weights are rounded to here, the chip holds without further loss. Lava reads
+    the file as it is, but for what `lambent.hardware.loihi2.lava` lists, such as delays onto recurrent layers.
     The readout's units have a scale each, stored with the file: divide voltages by it before comparing them.
 
     Args:
@@ -96,14 +97,16 @@ def export_netx(
         calibration: typical input, from which voltage ranges and firing rates are measured on the chip model.
             Recommended: without it, ranges are guessed.
         labels: names of the classes, stored with the readout.
+        lava_compatible: refuse to write what Lava's own reader would get wrong.
 
     Raises:
         TypeError: the model is no Sequential or holds another kind of layer.
         ValueError: the model has something the chip cannot do (reset "subtract", recurrent delays, delays
-            beyond 62 steps, dt=None); the message names the layer and what to change.
+            beyond 62 steps, dt=None); the message names the layer and what to change. Or `lava_compatible`, and
+            Lava would misread the file; the message says what and why.
     """
     conversion = convert(model, weight_bits, calibration, labels)
-    save_netx(conversion.network, path)
+    save_netx(conversion.network, path, lava_compatible=lava_compatible)
     layers = tuple(_layer_report(layer, weight_bits) for layer in conversion.layers)
     return NetxReport(os.fspath(path), Path(path).stat().st_size, layers)
 

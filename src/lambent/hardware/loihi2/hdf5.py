@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import h5py
@@ -11,13 +12,14 @@ H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowErr
 """What h5py raises on damaged files."""
 
 _MAX_VALUES = 1 << 28  # in one dataset; a file that claims more is broken
+_MAX_DEFLATION = 1032  # bytes that one byte of the file can stand for, with the best of HDF5's compression
 _MAX_TEXT = 256  # bytes of a string
 _MAX_HEAP = 1 << 24  # bytes of a heap of strings
 
 
 def read_text(h5: h5py.File, where: str) -> str:
     """An ASCII string of fixed or variable length, alone or as the one entry of a vector."""
-    dataset = _dataset(h5, where)
+    dataset = find_dataset(h5, where)
     info = h5py.check_string_dtype(dataset.dtype)
     if dataset.size != 1 or info is None or dataset.dtype.itemsize > _MAX_TEXT:
         raise ValueError(f"{where}: must be one string, got {dataset.dtype} of shape {dataset.shape}")
@@ -30,7 +32,7 @@ def read_text(h5: h5py.File, where: str) -> str:
 
 def read_numbers(h5: h5py.File, where: str, *shapes: tuple[int, ...]) -> np.ndarray:
     """Finite numbers of one of `shapes`; where one number is allowed, a vector of one will do."""
-    dataset = _dataset(h5, where)
+    dataset = find_dataset(h5, where)
     if dataset.dtype.kind not in "biuf":
         raise ValueError(f"{where}: must be numbers, got {dataset.dtype}")
     alone = dataset.shape == (1,) and () in shapes
@@ -59,14 +61,12 @@ def read_truncated(h5: h5py.File, where: str, *shapes: tuple[int, ...]) -> np.nd
     return _to_int64(read_numbers(h5, where, *shapes), where)
 
 
-def read_size(h5: h5py.File, where: str) -> int:
-    """Number of units of a shape such as [24], [24, 1, 1] or 24, of which one entry at most is not 1."""
-    sizes = read_whole(h5, where, (), (1,), (2,), (3,)).reshape(-1)
-    if (sizes < 1).any() or (sizes > _MAX_VALUES).any():
-        raise ValueError(f"{where}: {sizes.tolist()} is no shape of a layer")
-    if (sizes > 1).sum() > 1:
-        raise ValueError(f"{where}: {sizes.tolist()} has more than one dimension, which is not supported")
-    return int(sizes.max())
+def read_shape(h5: h5py.File, where: str) -> tuple[int, ...]:
+    """A shape of units: (n,), or (channels, height, width); a lone number is (n,)."""
+    sizes = tuple(int(n) for n in read_whole(h5, where, (), (1,), (2,), (3,)).reshape(-1))
+    if min(sizes) < 1 or math.prod(sizes) > _MAX_VALUES:
+        raise ValueError(f"{where}: {list(sizes)} is no shape of a layer")
+    return sizes
 
 
 def read_attribute(h5: h5py.File, name: str, kind: str, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -82,7 +82,8 @@ def read_attribute(h5: h5py.File, name: str, kind: str, shape: tuple[int, ...]) 
         raise ValueError(f"attribute {name}: damaged ({error})") from error
 
 
-def _dataset(h5: h5py.File, where: str) -> h5py.Dataset:
+def find_dataset(h5: h5py.File, where: str) -> h5py.Dataset:
+    """The dataset `where`, of no absurd size."""
     try:
         dataset = h5[where]
         if not isinstance(dataset, h5py.Dataset):
@@ -99,7 +100,7 @@ def _dataset(h5: h5py.File, where: str) -> h5py.Dataset:
 
 def _values(dataset: h5py.Dataset, where: str) -> np.ndarray:
     try:
-        if dataset.size and dataset.id.get_storage_size() == 0:  # HDF5 would make up zeros
+        if dataset.nbytes > _MAX_DEFLATION * dataset.id.get_storage_size():  # HDF5 would make up zeros
             raise ValueError("its values are not in the file")
         return np.asarray(dataset[()])
     except H5_ERRORS as error:

@@ -1,12 +1,23 @@
-"""`Readout`: how the voltages of a network's last layer become class scores."""
+"""How what a network's last layer does becomes class scores: `Readout` of voltages, `Average` of spikes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from lambent.layers.readout import REDUCTIONS
+
+
+class _Recorded(Protocol):
+    """What a run recorded; see `lambent.hardware.loihi2.simulator.Run`."""
+
+    @property
+    def spikes(self) -> tuple[np.ndarray, ...]: ...
+
+    @property
+    def voltage(self) -> tuple[np.ndarray, ...]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +29,7 @@ class Readout:
             (1/T) sum exp(-n/T) V[n], "max" the largest V[n], "last" V[T-1], "none" all of them.
         scale: (n_out,) float64, how many units of the chip's voltage make one unit of the float model's.
         labels: names of the classes, or empty.
+        reads: what it takes from a run.
 
     Raises:
         ValueError: unknown reduction, a scale that is not positive and finite, labels that do not fit it.
@@ -26,6 +38,8 @@ class Readout:
     reduce: str
     scale: np.ndarray
     labels: tuple[str, ...] = ()
+
+    reads: ClassVar[str] = "voltage"
 
     def __post_init__(self) -> None:
         if self.reduce not in REDUCTIONS:
@@ -38,6 +52,15 @@ class Readout:
         object.__setattr__(self, "labels", tuple(self.labels))
         if self.labels and len(self.labels) != len(scale):
             raise ValueError(f"readout: {len(self.labels)} labels for {len(scale)} output units")
+
+    def check(self, n_out: int) -> None:
+        """Raise ValueError if this is no readout of `n_out` units."""
+        if len(self.scale) != n_out:
+            raise ValueError(f"readout: scale for {len(self.scale)} units, the last layer has {n_out}")
+
+    def scores(self, run: _Recorded) -> np.ndarray:
+        """`logits` of what `run` recorded last."""
+        return self.logits(run.voltage[-1])
 
     def logits(self, voltage: np.ndarray) -> np.ndarray:
         """Scores float64 (batch, n_out) of `voltage` (batch, n_out, steps); (batch, steps, n_out) for "none".
@@ -59,3 +82,45 @@ class Readout:
         else:
             reduced = voltage[:, :, -1]
         return reduced / self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class Average:
+    """The mean over groups of output units, "average" in NetX files.
+
+    Attributes:
+        n_classes: number of groups; units are split into so many runs of equal length.
+        labels: none; files do not name them.
+        reads: what it takes from a run.
+
+    Raises:
+        ValueError: `n_classes` is not positive.
+    """
+
+    n_classes: int
+
+    labels: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[str] = "spikes"
+
+    def __post_init__(self) -> None:
+        if self.n_classes < 1:
+            raise ValueError(f"average: must have at least one group, got {self.n_classes}")
+
+    def check(self, n_out: int) -> None:
+        """Raise ValueError if this is no readout of `n_out` units."""
+        if n_out % self.n_classes:
+            raise ValueError(f"average: {n_out} units cannot be split into {self.n_classes} groups")
+
+    def scores(self, run: _Recorded) -> np.ndarray:
+        """`logits` of what `run` recorded last."""
+        return self.logits(run.spikes[-1])
+
+    def logits(self, spikes: np.ndarray) -> np.ndarray:
+        """Mean spikes per unit and step float64 (batch, n_classes) of `spikes` (batch, n_out, steps).
+
+        Raises:
+            ValueError: `spikes` has another shape.
+        """
+        if spikes.ndim != 3 or spikes.shape[1] % self.n_classes or spikes.shape[2] == 0:
+            raise ValueError(f"spikes must be (batch, n_out, steps) for {self.n_classes} groups, got {spikes.shape}")
+        return spikes.reshape(len(spikes), self.n_classes, -1).mean(2)

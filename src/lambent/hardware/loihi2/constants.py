@@ -1,0 +1,186 @@
+"""Layers in the form the kernels take: arrays turned, spread and shifted once, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from lambent.hardware.loihi2.kernels import cuba, resonator, sigma_delta
+from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spikes
+from lambent.hardware.loihi2.kernels.synapses import Synapses
+from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma, SigmaDelta
+
+if TYPE_CHECKING:
+    from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
+
+
+class Constants(Protocol):
+    """A layer in the form its kernel takes."""
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        """Run one sample: its spikes out. Arrays (steps, n_out) are filled; those without rows are not."""
+        ...
+
+
+_NO_MATRIX = np.zeros((0, 0), np.int32)
+_NO_SYNAPSES = Synapses(
+    weight=_NO_MATRIX,
+    lag=np.zeros(0, np.int32),
+    delay=_NO_MATRIX,
+    rows=1,
+    late=np.zeros(0, np.int32),
+    slot=np.zeros(0, np.uint32),
+    recurrent=_NO_MATRIX,
+    kernel=np.zeros((0, 0, 0, 0), np.int32),
+    row=_NO_MATRIX,
+    column=_NO_MATRIX,
+    sizes=np.zeros(4, np.int64),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cuba:
+    synapses: Synapses
+    units: cuba.Units
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        lists, drive = _split(sample)
+        out = cuba.run(*lists, drive, self.synapses, self.units, spikes, current, voltage)
+        return Spikes(*out, NO_VALUES)
+
+
+@dataclass(frozen=True, eq=False)
+class _SigmaDelta:
+    synapses: Synapses
+    units: sigma_delta.Units
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        lists, drive = _split(sample)
+        return Spikes(*sigma_delta.run(*lists, drive, self.synapses, self.units, spikes, current, voltage))
+
+
+@dataclass(frozen=True, eq=False)
+class _Resonator:
+    real: Synapses
+    imag: Synapses
+    units: resonator.Units
+
+    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+        lists, _ = _split(sample)
+        out = resonator.run(*lists, self.real, self.imag, self.units, spikes, current, voltage)
+        return Spikes(*out, NO_VALUES)
+
+
+def _split(sample: Sample) -> tuple[Spikes, np.ndarray]:
+    if isinstance(sample, Drive):
+        silent = Spikes(np.zeros(len(sample.mantissas) + 1, np.int64), NO_VALUES, NO_VALUES)
+        return silent, sample.mantissas
+    return sample, _NO_MATRIX
+
+
+def dense_constants(layer: Loihi2Layer) -> Constants:
+    """Turn matrices to [from, to] and split delays into those by input, by output and by synapse."""
+    delays = layer.synapse_delays
+    lag = delays.min(0)
+    extra = delays - lag
+    late = extra.min(1) if layer.weight_rec is None else np.zeros(layer.n_out, np.int32)  # recurrent spikes don't wait
+    extra = extra - late[:, None]
+
+    def synapses(weight: np.ndarray) -> Synapses:
+        made = _NO_SYNAPSES._replace(weight=_writable(weight.T), lag=_writable(lag), rows=int(delays.max()) + 1)
+        if extra.any():
+            made = made._replace(delay=_writable(extra.T))
+        if late.any():
+            made = made._replace(late=_writable(late), slot=np.arange(layer.n_out, dtype=np.uint32))
+        if layer.weight_rec is not None:
+            made = made._replace(recurrent=_writable(layer.weight_rec.T))
+        return made
+
+    return _constants(layer, synapses, layer.weight, layer.weight_imag)
+
+
+def conv_constants(layer: ConvLayer) -> Constants:
+    """Sort kernels by input channel; sums wait in rows ordered by height, width, channel."""
+    channels, height, width = layer.shape
+    late = layer.per_unit(layer.delay)
+    order = np.arange(layer.n_out, dtype=np.uint32).reshape(height, width, channels)
+
+    def reached(axis: int) -> np.ndarray:
+        """The place in the output, or -1, by the place in the input and in the kernel."""
+        stride, padding, dilation = (pair[axis] for pair in layer.geometry)
+        distance = np.arange(layer.in_shape[1 + axis])[:, None] + padding
+        distance = distance - dilation * np.arange(layer.weight.shape[2 + axis])
+        place, off = np.divmod(distance, stride)
+        return _writable(np.where((off == 0) & (place >= 0) & (place < layer.shape[1 + axis]), place, -1))
+
+    def synapses(weight: np.ndarray) -> Synapses:
+        kernel = layer.kernels(weight)
+        from_group = layer.in_shape[0] * kernel.shape[3] // channels
+        return _NO_SYNAPSES._replace(
+            lag=np.zeros(layer.n_in, np.int32),
+            rows=int(late.max()) + 1,
+            late=late,
+            slot=order.transpose(2, 0, 1).flatten(),
+            kernel=kernel,
+            row=reached(0),
+            column=reached(1),
+            sizes=np.array([width, channels, from_group, kernel.shape[3]], np.int64),
+        )
+
+    return _constants(layer, synapses, layer.weight, layer.weight_imag)
+
+
+def input_constants(layer: InputLayer) -> Constants:
+    """Units without synapses."""
+    if isinstance(layer.neuron, CUBA):
+        return _Cuba(_NO_SYNAPSES, _cuba_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32)))
+    return _SigmaDelta(
+        _NO_SYNAPSES, _sigma_delta_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32), rectify=False)
+    )
+
+
+def _constants(
+    layer: Layer, synapses: Callable[[np.ndarray], Synapses], weight: np.ndarray, imag: np.ndarray | None
+) -> Constants:
+    bias = layer.per_unit(layer.bias)
+    if isinstance(layer.neuron, ResonateAndFire):
+        assert imag is not None  # checked by the layer
+        return _Resonator(synapses(weight), synapses(imag), _resonator_units(layer, layer.neuron))
+    if isinstance(layer.neuron, CUBA):
+        return _Cuba(synapses(weight), _cuba_units(layer, layer.neuron, bias))
+    return _SigmaDelta(synapses(weight), _sigma_delta_units(layer, layer.neuron, bias, rectify=True))
+
+
+def _cuba_units(layer: Layer, neuron: CUBA, bias: np.ndarray) -> cuba.Units:
+    return cuba.Units(
+        keep_current=np.subtract(4096, layer.per_unit(neuron.i_decay), dtype=np.int32),
+        keep_voltage=np.subtract(4096, layer.per_unit(neuron.v_decay), dtype=np.int32),
+        bias=np.left_shift(bias, 6, dtype=np.int32),
+        threshold=np.left_shift(layer.per_unit(neuron.v_th_mant), 6, dtype=np.int32),
+    )
+
+
+def _sigma_delta_units(layer: Layer, neuron: Neuron, bias: np.ndarray, *, rectify: bool) -> sigma_delta.Units:
+    threshold = neuron.v_th_mant if isinstance(neuron, SigmaDelta) else 0
+    output = isinstance(neuron, Sigma)
+    return sigma_delta.Units(
+        bias=np.left_shift(bias, sigma_delta.STATE_SHIFT, dtype=np.int32),
+        threshold=np.left_shift(layer.per_unit(threshold), sigma_delta.STATE_SHIFT, dtype=np.int32),
+        rectify=rectify and not output,
+        output=output,
+    )
+
+
+def _resonator_units(layer: Layer, neuron: ResonateAndFire) -> resonator.Units:
+    sin, cos, threshold = (
+        layer.per_unit(x).astype(np.int64) for x in (neuron.sin_decay, neuron.cos_decay, neuron.v_th_mant)
+    )
+    return resonator.Units(sin, cos, threshold << 6, neuron.phase)
+
+
+def _writable(x: np.ndarray) -> np.ndarray:
+    """A contiguous copy; Numba would compile the kernel once more for read-only arrays."""
+    return np.array(x, np.int32, order="C")

@@ -1,0 +1,113 @@
+"""CUBA units.
+
+    u = wrap(decay(u, iDecay) + (a << 6))              a: weights of the spikes that arrive in this step
+    v = clip(decay(v, vDecay) + u + (bias << 6))       spike where v > (vThMant << 6), then v = 0
+
+These are the rules of Lava's bit-accurate fixed-point LIF and Dense models. `decay(x, k)` is
+sign(x) ((|x| (4096 - k)) >> 12), which rounds toward zero. `wrap` folds the current into
+(-2^23, 2^23] and `clip` bounds the voltage to +-(2^23 - 1). Where a current would have to be folded more than
+once, by more than 2^24 in one step, Lava folds it once and lets it leave the 24 bits; here it never does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lambent.hardware.loihi2.kernels import LIMIT
+from lambent.hardware.loihi2.kernels._jit import jit
+from lambent.hardware.loihi2.kernels.lists import grown
+from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
+
+_TURN = np.int32(2 * LIMIT - 1)
+_EDGE = np.int32(LIMIT - 1)
+
+
+class Units(NamedTuple):
+    """CUBA units in the form the kernel takes.
+
+    Attributes:
+        keep_current, keep_voltage: (out,) int32, 4096 - decay.
+        bias, threshold: (out,) int32, shifted to the scale of the states.
+    """
+
+    keep_current: np.ndarray
+    keep_voltage: np.ndarray
+    bias: np.ndarray
+    threshold: np.ndarray
+
+
+@jit
+def decayed(x: np.int32, keep: np.int32) -> np.int32:
+    """sign(x) ((|x| keep) >> 12) without 64-bit products: |x| is split at bit 12."""
+    size = np.int32(-x) if x < 0 else np.int32(x)
+    low = np.int32(np.int32(size & np.int32(4095)) * keep)
+    kept = np.int32(np.int32(size >> np.int32(12)) * keep) + np.int32(low >> np.int32(12))
+    return np.int32(-kept) if x < 0 else np.int32(kept)
+
+
+@jit
+def run(
+    offsets: np.ndarray,
+    units: np.ndarray,
+    values: np.ndarray,
+    drive: np.ndarray,
+    synapses: Synapses,
+    neurons: Units,
+    spikes: np.ndarray,
+    currents: np.ndarray,
+    voltages: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run one sample through one layer: offsets and units of its spikes.
+
+    Input are spikes (offsets, units, values), and `drive` (steps, out) int32, added to what arrives, or
+    without rows. `spikes` (steps, out) int8 of zeros and `currents` and `voltages` (steps, out) int32 are
+    filled in; those without rows are not recorded.
+    """
+    keep_current, keep_voltage, bias, threshold = neurons
+    steps, size = len(offsets) - 1, len(threshold)
+    ring = np.zeros((synapses.rows, size), np.int32)
+    gathered = np.zeros(size if len(synapses.late) > 0 else 0, np.int32)
+    u = np.zeros(size, np.int32)
+    v = np.zeros(size, np.int32)
+    fired = np.empty(size + 1, np.int32)
+    sent_offsets = np.zeros(steps + 1, np.int64)
+    sent = np.empty(4 * size, np.int32)
+    total = 0
+    for t in range(steps):
+        arriving = ring[t % synapses.rows] if len(gathered) == 0 else gather(ring, t, synapses, gathered)
+        if len(drive) > 0:
+            for j in range(size):
+                arriving[j] += drive[t, j]
+        for j in range(size):
+            moved = np.int32(decayed(u[j], keep_current[j]) + np.int32(arriving[j] << np.int32(6)))
+            u[j] = np.int32(np.int32(np.int32(moved + _EDGE) & _TURN) - _EDGE)
+            arriving[j] = 0
+        crossings = np.int32(0)
+        for j in range(size):
+            raised = np.int32(decayed(v[j], keep_voltage[j]) + np.int32(u[j] + bias[j]))
+            v[j] = min(max(raised, np.int32(-_EDGE)), _EDGE)
+            crossings += np.int32(v[j] > threshold[j])
+        if crossings > 0:
+            found = 0
+            for j in range(size):  # without branches: the list is compacted by overwriting
+                fired[found] = j
+                found += v[j] > threshold[j]
+            sent = grown(sent, total, total + found)
+            for f in range(found):
+                j = fired[f]
+                v[j] = 0
+                sent[total + f] = j
+                if len(spikes) > 0:
+                    spikes[t, j] = 1
+            if len(synapses.recurrent) > 0:
+                deliver_recurrent(ring, t, fired[:found], values[:0], synapses)
+            total += found
+        sent_offsets[t + 1] = total
+        if len(currents) > 0:
+            currents[t] = u
+        if len(voltages) > 0:
+            voltages[t] = v
+        deliver(ring, t, offsets, units, values, synapses)
+    return sent_offsets, sent[:total]
