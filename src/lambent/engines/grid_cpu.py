@@ -21,7 +21,7 @@ from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
 
-_GROUPS = 16  # at most; each holds its own sum of weight gradients
+_GROUPS = 8  # at most; each holds its own sum of weight gradients
 _GROUP_SIZE = 2  # samples, at least
 
 

@@ -139,8 +139,7 @@ def lif_forward(
     total = 0
     window = np.empty((_BLOCK + rows, size), dtype)
     current = np.empty(size, dtype)
-    voltage = np.empty(size, dtype)  # after the last step
-    raised = np.empty(size, dtype)  # after this one
+    voltage = np.empty(size, dtype)
     peak = np.empty(size, dtype)
     fired = np.empty(size + 8, np.int32)
     above = np.zeros((size + 7) // 8 * 8, np.uint8)
@@ -159,13 +158,13 @@ def lif_forward(
             for j in range(size):
                 current[j] = alpha_syn[j] * current[j] + window[row, j]
             for j in range(size):
-                raised[j] = alpha_mem[j] * voltage[j] + gain[j] * current[j]
+                voltage[j] = alpha_mem[j] * voltage[j] + gain[j] * current[j]
             for j in range(size):
-                above[j] = raised[j] >= threshold[j]
+                above[j] = voltage[j] >= threshold[j]
             now = np.int32(n)
             for j in range(size):
-                higher = raised[j] > peak[j]
-                peak[j] = raised[j] if higher else peak[j]
+                higher = voltage[j] > peak[j]
+                peak[j] = voltage[j] if higher else peak[j]
                 peak_step[b, j] = now if higher else peak_step[b, j]
             found = 0
             for word in range(above_words.shape[0]):  # eight units at a time, since spikes are rare
@@ -178,15 +177,14 @@ def lif_forward(
                     out_steps, out_units, slopes = _grown(out_steps), _grown(out_units), _grown(slopes)
                 for f in range(found):
                     j = fired[f]
-                    slopes[total] = max((current[j] - raised[j]) / tau_mem[j], min_slope[j])
+                    slopes[total] = max((current[j] - voltage[j]) / tau_mem[j], min_slope[j])
                     out_steps[total] = n
                     out_units[total] = j
                     total += 1
                     counts[b, j] += 1
-                    raised[j] = raised[j] - threshold[j] if subtract else 0
+                    voltage[j] = voltage[j] - threshold[j] if subtract else 0
                 if recurrent.shape[0] > 0:
                     _deliver(window, row + 1, recurrent, recurrent_reach, fired, 0, found)
-            voltage, raised = raised, voltage
             arrived = e
             while e < offsets[b + 1] and steps[e] == n:
                 e += 1
@@ -251,8 +249,6 @@ def lif_backward(
     delayed = reach.shape[1] > 0 or recurrent_reach.shape[1] > 0
     drift = np.zeros((n_steps + rows if delayed else 1, size), dtype)
     a_voltage = np.empty(size, dtype)
-    a_current = np.empty(size, dtype)
-    full = np.empty(size, dtype)  # aV, of which a_voltage is what is left one step earlier
     from_count = np.empty(size, dtype)
     rate_mem, rate_syn = 1 / tau_mem, 1 / tau_syn
     zero = dtype.type(0)
@@ -268,10 +264,9 @@ def lif_backward(
                 alpha_mem, alpha_syn, gain, threshold, subtract, currents, voltages,
             )  # fmt: skip
         drift[-1] = 0
-        a_voltage[:] = 0
-        a_current[:] = 0
         for j in range(size):
             from_count[j] = grad_counts[b, j] / threshold[j]
+            a_voltage[j] = from_count[j] if peak_step[b, j] == n_steps - 1 else zero
             if peak_step[b, j] >= 0:
                 d_threshold[j] -= from_count[j]
         e = offsets[b + 1] - 1
@@ -292,23 +287,19 @@ def lif_backward(
                 a_voltage[j] = a_voltage[j] * ratio - pull / slopes[s] + from_count[j]
                 d_threshold[j] -= a_voltage[j]
                 s -= 1
-            now = np.int32(n)
             for j in range(size):
-                full[j] = a_voltage[j] + (from_count[j] if peak_step[b, j] == now else zero)
-            for j in range(size):
-                a_current[j] = gain[j] * full[j] + alpha_syn[j] * a_current[j]
-            for j in range(size):
-                a_voltage[j] = alpha_mem[j] * full[j]
-            for j in range(size):
-                adjoint[n, j] = a_current[j]
+                adjoint[n, j] = gain[j] * a_voltage[j] + alpha_syn[j] * adjoint[n + 1, j]
             here = n if delayed else 0
             for j in range(size):
-                drift[here, j] = a_current[j] * rate_syn[j] - full[j] * rate_mem[j]
+                drift[here, j] = adjoint[n, j] * rate_syn[j] - a_voltage[j] * rate_mem[j]
             if wants_tau:
                 for j in range(size):
-                    d_decay[0, j] += full[j] * voltages[n, j]
-                    d_decay[1, j] += a_current[j] * currents[n, j]
-                    d_decay[2, j] += full[j] * currents[n + 1, j]
+                    d_decay[0, j] += a_voltage[j] * voltages[n, j]
+                    d_decay[1, j] += adjoint[n, j] * currents[n, j]
+                    d_decay[2, j] += a_voltage[j] * currents[n + 1, j]
+            before = np.int32(n - 1)
+            for j in range(size):  # a unit with a peak is silent: nothing comes between
+                a_voltage[j] = alpha_mem[j] * a_voltage[j] + (from_count[j] if peak_step[b, j] == before else zero)
         _collect(d_weight, adjoint, reach, steps, units, offsets[b], offsets[b + 1])
         if d_reach.shape[0] > 0:
             _collect(d_reach, drift, reach, steps, units, offsets[b], offsets[b + 1])

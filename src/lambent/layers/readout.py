@@ -84,13 +84,14 @@ class LIReadout(nn.Module):
             return v.amax(1) if self.reduce == "max" else v
         steps = n_steps(events.duration, self.dt)
         value, slope = _kernels(self.reduce, steps, self.tau_mem, self.tau_syn, self.dt)
-        step = events.steps(self.dt).long()
-        times = events.times.unsqueeze(1)
+        step = events.steps(self.dt)
+        zero = events.times - events.times.detach()
         # the kernel's value, with its slope as the derivative with respect to the time
-        per_spike = value[step] + (times - times.detach()) * slope[step]
-        per_input = per_spike.new_zeros(len(events) * events.n_units, per_spike.shape[1])
+        slope = slope.index_select(0, step)
+        per_spike = value.index_select(0, step) + (zero if slope.ndim == 1 else zero.unsqueeze(1)) * slope
+        per_input = per_spike.new_zeros(len(events) * events.n_units, *per_spike.shape[1:])
         per_input = per_input.index_add(0, events.samples() * events.n_units + events.units, per_spike)
-        per_input = per_input.view(len(events), events.n_units, per_spike.shape[1])
+        per_input = per_input.view(len(events), events.n_units, *(per_spike.shape[1:] or (1,)))
         return (per_input * self.weight).sum(1)
 
     def extra_repr(self) -> str:
@@ -101,15 +102,17 @@ class LIReadout(nn.Module):
 def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """What a spike of weight 1 in each step adds to the reduced voltage, and d/dt of that [1/ms].
 
-    Both (steps, outputs); one column if all outputs have the same, untrained time constants.
+    Both (steps, outputs), or (steps,) if all outputs have the same, untrained time constants.
     """
     dtype = tau_mem.dtype
     tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
     same = not (tau_mem.requires_grad or tau_syn.requires_grad)
-    if same and bool((tau_mem == tau_mem[0]).all() and (tau_syn == tau_syn[0]).all()):
-        tau_mem, tau_syn = tau_mem[:1], tau_syn[:1]
     # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
-    lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device).unsqueeze(1)
+    lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device)
+    if same and bool((tau_mem == tau_mem[0]).all() and (tau_syn == tau_syn[0]).all()):
+        tau_mem, tau_syn = tau_mem[0], tau_syn[0]
+    else:
+        lag = lag.unsqueeze(1)
     response = membrane_response(lag * dt, tau_mem, tau_syn)  # of V to an event
     # of V itself, from the step of arrival on
     decay = torch.exp(-(lag - 1) * dt / tau_mem) * (lag > 0)
