@@ -14,12 +14,14 @@ reordering of sums but keeps NaN and infinity.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-_OPTIONS = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-_jit = njit(**_OPTIONS)
-_inline = njit(**_OPTIONS, forceinline=True)
+_options: Any = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+_jit = njit(**_options)
+_inline = njit(**_options, forceinline=True)
 
 _BLOCK = 16  # steps
 
