@@ -1,8 +1,8 @@
 """Engine `grid_cpu`: fixed step, event-driven, Numba, all cores.
 
-Work per spike is one row of weights forward and one row of gradients backward; memory is O(spikes) plus, per
-thread, one sample's currents and voltages while time constants are trained. Samples are divided into groups
-that depend on the batch alone, so results don't depend on the number of threads (`torch.set_num_threads`).
+Work per spike is one row of weights forward and one row of the adjoint backward; memory is O(spikes) plus, per
+thread, one sample's adjoint and, while time constants are trained, its currents and voltages. Samples are divided into
+groups that depend on the batch alone, so results don't depend on the number of threads (`torch.set_num_threads`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
 
-_GROUPS = 16  # at most; each holds its own sum of weight gradients
+_GROUPS = 8  # at most; each holds its own sum of weight gradients
 _GROUP_SIZE = 2  # samples, at least
 
 

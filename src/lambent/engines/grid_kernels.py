@@ -2,73 +2,117 @@
 
 Each kernel works on samples `first:last` and holds no lock, so that threads run several at once.
 
-What is under way waits in a flat ring of `rows` = max delay + 1 rows of one value per unit, twice over, so that no
-index need wrap: a spike of step n with delay d adds to row (n + 1) % rows + d, and step n consumes row n % rows of
-both copies. Backwards in time the adjoint is written to both copies and read from either. Delays come as `reach`:
-delay * units + target, the place of each connection's target relative to the start of row (n + 1) % rows; empty
-means no delays.
+Forward, what is under way waits in a window of `_BLOCK` + `rows` steps, one value per unit, that moves on every
+`_BLOCK` steps (`rows` = max delay + 1). Backward, the adjoint of a whole sample is kept, so that each unit's row of
+gradients is fetched once a sample, and not once a spike. Delays come as `reach`: delay * units + target, the place
+of each connection's target relative to the start of the next step's row; empty means no delays.
 
-`fastmath` allows reordering of sums (which vectorises the dot products) but keeps NaN and infinity. Loops over units
-are short and many because LLVM vectorises a loop only if it has few arrays to prove apart.
+What the loops look like is what LLVM makes fast: short loops over units with few arrays to prove apart (these it
+vectorises), and no slices inside, since each would count references with an atomic operation. `fastmath` allows
+reordering of sums but keeps NaN and infinity.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-_jit = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+_options: Any = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+_jit = njit(**_options)
+_inline = njit(**_options, forceinline=True)
+
+_BLOCK = 16  # steps
 
 
-@_jit
-def _deliver(ring, weight, reach):
-    """Send a spike on its way: add the weights (size,) of its unit to `ring`, which begins at the next row."""
-    if reach.shape[0] == 0:
-        for j in range(weight.shape[0]):
-            ring[j] += weight[j]
+@_inline
+def _add_rows(target, at, source, index, first, last):
+    """Add to row `at` of `target` the rows index[first:last] of `source`, eight at a time."""
+    k = first
+    while k + 7 < last:
+        a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
+        e, f, g, h = index[k + 4], index[k + 5], index[k + 6], index[k + 7]
+        for j in range(source.shape[1]):
+            x = (source[a, j] + source[b, j]) + (source[c, j] + source[d, j])
+            y = (source[e, j] + source[f, j]) + (source[g, j] + source[h, j])
+            target[at, j] += x + y
+        k += 8
+    if k + 3 < last:
+        a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
+        for j in range(source.shape[1]):
+            target[at, j] += (source[a, j] + source[b, j]) + (source[c, j] + source[d, j])
+        k += 4
+    while k < last:
+        a = index[k]
+        for j in range(source.shape[1]):
+            target[at, j] += source[a, j]
+        k += 1
+
+
+@_inline
+def _deliver(window, row, weight, reach, units, first, last):
+    """Send the spikes units[first:last] on their way: to row `row` of `window`, or later by their delays."""
+    if reach.shape[1] == 0:
+        _add_rows(window, row, weight, units, first, last)
     else:
-        for j in range(weight.shape[0]):
-            ring[reach[j]] += weight[j]
+        flat = window.reshape(window.size)
+        start = np.uint32(row * window.shape[1])
+        for k in range(first, last):
+            u = units[k]
+            for j in range(weight.shape[1]):
+                flat[start + reach[u, j]] += weight[u, j]
+
+
+@_inline
+def _move_on(window):
+    """Let the window begin `_BLOCK` steps later."""
+    rest = window.shape[0] - _BLOCK
+    for row in range(window.shape[0]):
+        for j in range(window.shape[1]):
+            window[row, j] = window[row + _BLOCK, j] if row < rest else 0
 
 
 @_jit
-def _collect(total, ring, reach):
-    """Add to `total` (size,) what the ring holds where the unit's spike arrived."""
-    if reach.shape[0] == 0:
-        for j in range(total.shape[0]):
-            total[j] += ring[j]
-    else:
-        for j in range(total.shape[0]):
-            total[j] += ring[reach[j]]
+def _collect(gradient, history, reach, steps, units, first, last):
+    """Add to the gradient of each unit's weights what `history` (steps, size) holds where its spikes arrived."""
+    # the spikes in the order of their units: a counting sort
+    end = np.zeros(gradient.shape[0] + 1, np.int64)
+    for e in range(first, last):
+        end[units[e] + 1] += 1
+    for u in range(gradient.shape[0]):
+        end[u + 1] += end[u]
+    arrival = np.empty(last - first, np.int64)
+    for e in range(first, last):
+        u = units[e]
+        arrival[end[u]] = steps[e] + 1
+        end[u] += 1
+    start = 0
+    flat = history.reshape(history.size)
+    for u in range(gradient.shape[0]):
+        if reach.shape[1] == 0:
+            _add_rows(gradient, u, history, arrival, start, end[u])
+        else:
+            for k in range(start, end[u]):
+                row = np.uint32(arrival[k] * history.shape[1])
+                for j in range(history.shape[1]):
+                    gradient[u, j] += flat[row + reach[u, j]]
+        start = end[u]
 
 
-@_jit
-def _weigh(ring, weight, reach):
-    """Sum of what the ring holds where the unit's spike arrived, times the weights (size,)."""
+@_inline
+def _weigh(history, row, weight, reach, unit):
+    """Sum of what `history` holds where the unit's spike arrived, from `row` on, times its weights."""
     total = weight.dtype.type(0)
-    if reach.shape[0] == 0:
-        for j in range(weight.shape[0]):
-            total += weight[j] * ring[j]
+    if reach.shape[1] == 0:
+        for j in range(weight.shape[1]):
+            total += weight[unit, j] * history[row, j]
     else:
-        for j in range(weight.shape[0]):
-            total += weight[j] * ring[reach[j]]
+        flat = history.reshape(history.size)
+        start = np.uint32(row * history.shape[1])
+        for j in range(weight.shape[1]):
+            total += weight[unit, j] * flat[start + reach[unit, j]]
     return total
-
-
-@_jit
-def _deliver_four(ring, a, b, c, d):
-    """`_deliver` for four spikes of one step without delays: the ring is read and written once."""
-    for j in range(a.shape[0]):
-        ring[j] += (a[j] + b[j]) + (c[j] + d[j])
-
-
-@_jit
-def _collect_two(a, b, ring):
-    """`_collect` for two spikes of one step without delays: two rows under way at once."""
-    for j in range(a.shape[0]):
-        x = ring[j]
-        a[j] += x
-        b[j] += x
 
 
 @_jit
@@ -95,38 +139,35 @@ def lif_forward(
     out_units = np.empty(64 * size, np.int32)
     slopes = np.empty(64 * size, dtype)
     total = 0
-    ring = np.empty(2 * rows * size, dtype)
+    window = np.empty((_BLOCK + rows, size), dtype)
     current = np.empty(size, dtype)
-    voltage = np.empty(size, dtype)  # after the last step
-    raised = np.empty(size, dtype)  # after this one
+    voltage = np.empty(size, dtype)
     peak = np.empty(size, dtype)
     fired = np.empty(size + 8, np.int32)
     above = np.zeros((size + 7) // 8 * 8, np.uint8)
     above_words = above.view(np.uint64)
     for b in range(first, last):
-        ring[:] = 0
+        window[:] = 0
         current[:] = 0
         voltage[:] = 0
         peak[:] = -np.inf
         counts[b] = 0
         e = offsets[b]
         for n in range(n_steps):
-            here = ring[n % rows * size :]
-            copy = here[rows * size :]
+            if n > 0 and n % _BLOCK == 0:
+                _move_on(window)
+            row = n % _BLOCK
             for j in range(size):
-                current[j] = alpha_syn[j] * current[j] + (here[j] + copy[j])
-                here[j] = 0
-                copy[j] = 0
+                current[j] = alpha_syn[j] * current[j] + window[row, j]
             for j in range(size):
-                raised[j] = alpha_mem[j] * voltage[j] + gain[j] * current[j]
+                voltage[j] = alpha_mem[j] * voltage[j] + gain[j] * current[j]
             for j in range(size):
-                above[j] = raised[j] >= threshold[j]
+                above[j] = voltage[j] >= threshold[j]
             now = np.int32(n)
             for j in range(size):
-                higher = raised[j] > peak[j]
-                peak[j] = raised[j] if higher else peak[j]
+                higher = voltage[j] > peak[j]
+                peak[j] = voltage[j] if higher else peak[j]
                 peak_step[b, j] = now if higher else peak_step[b, j]
-            next_row = (n + 1) % rows * size
             found = 0
             for word in range(above_words.shape[0]):  # eight units at a time, since spikes are rare
                 if above_words[word] != 0:
@@ -138,28 +179,18 @@ def lif_forward(
                     out_steps, out_units, slopes = _grown(out_steps), _grown(out_units), _grown(slopes)
                 for f in range(found):
                     j = fired[f]
-                    slopes[total] = max((current[j] - raised[j]) / tau_mem[j], min_slope[j])
+                    slopes[total] = max((current[j] - voltage[j]) / tau_mem[j], min_slope[j])
                     out_steps[total] = n
                     out_units[total] = j
                     total += 1
                     counts[b, j] += 1
-                    raised[j] = raised[j] - threshold[j] if subtract else 0
-                    if recurrent.shape[0] > 0:
-                        _deliver(ring[next_row:], recurrent[j], recurrent_reach[j])
-            voltage, raised = raised, voltage
-            if reach.shape[1] == 0:
-                while e + 3 < offsets[b + 1] and steps[e + 3] == n:
-                    _deliver_four(
-                        ring[next_row:],
-                        weight[units[e]],
-                        weight[units[e + 1]],
-                        weight[units[e + 2]],
-                        weight[units[e + 3]],
-                    )
-                    e += 4
+                    voltage[j] = voltage[j] - threshold[j] if subtract else 0
+                if recurrent.shape[0] > 0:
+                    _deliver(window, row + 1, recurrent, recurrent_reach, fired, 0, found)
+            arrived = e
             while e < offsets[b + 1] and steps[e] == n:
-                _deliver(ring[next_row:], weight[units[e]], reach[units[e]])
                 e += 1
+            _deliver(window, row + 1, weight, reach, units, arrived, e)
         for j in range(size):
             if counts[b, j] > 0:
                 peak_step[b, j] = -1
@@ -168,7 +199,7 @@ def lif_forward(
 
 @_jit
 def _replay(
-    steps, units, weight, reach, own_steps, own_units, recurrent, recurrent_reach, ring,
+    steps, units, weight, reach, own_steps, own_units, recurrent, recurrent_reach, window,
     alpha_mem, alpha_syn, gain, threshold, subtract, currents, voltages,
 ):  # fmt: skip
     """Recompute the currents and the voltages after reset of one sample with known spikes.
@@ -176,30 +207,28 @@ def _replay(
     Both (n_steps + 1, size): row n + 1 belongs to step n, row 0 is the resting state.
     """
     size = weight.shape[1]
-    rows = ring.shape[0] // (2 * size)
-    ring[:] = 0
+    window[:] = 0
     currents[0] = 0
     voltages[0] = 0
     e, s = 0, 0
     for n in range(currents.shape[0] - 1):
-        here = ring[n % rows * size :]
-        copy = here[rows * size :]
+        if n > 0 and n % _BLOCK == 0:
+            _move_on(window)
+        row = n % _BLOCK
         for j in range(size):
-            currents[n + 1, j] = alpha_syn[j] * currents[n, j] + (here[j] + copy[j])
-            here[j] = 0
-            copy[j] = 0
+            currents[n + 1, j] = alpha_syn[j] * currents[n, j] + window[row, j]
         for j in range(size):
             voltages[n + 1, j] = alpha_mem[j] * voltages[n, j] + gain[j] * currents[n + 1, j]
-        next_row = (n + 1) % rows * size
+        spiked, arrived = s, e
         while s < own_steps.shape[0] and own_steps[s] == n:
             j = own_units[s]
             voltages[n + 1, j] = voltages[n + 1, j] - threshold[j] if subtract else 0
-            if recurrent.shape[0] > 0:
-                _deliver(ring[next_row:], recurrent[j], recurrent_reach[j])
             s += 1
         while e < steps.shape[0] and steps[e] == n:
-            _deliver(ring[next_row:], weight[units[e]], reach[units[e]])
             e += 1
+        if recurrent.shape[0] > 0:
+            _deliver(window, row + 1, recurrent, recurrent_reach, own_units, spiked, s)
+        _deliver(window, row + 1, weight, reach, units, arrived, e)
 
 
 @_jit
@@ -216,11 +245,12 @@ def lif_backward(
     """
     size = weight.shape[1]
     dtype = weight.dtype
-    adjoint = np.empty(2 * rows * size, dtype)  # ring of aI: dL/dw of a spike that arrives
-    drift = np.empty(2 * rows * size, dtype)  # ring of aI / tau_syn - aV / tau_mem: dL/dt of it, per weight
+    window = np.empty((_BLOCK + rows, size), dtype)
+    adjoint = np.zeros((n_steps + rows, size), dtype)  # aI of every step: dL/dw of a spike that arrives
+    # aI / tau_syn - aV / tau_mem: dL/dt of it, per weight; without delays only the next step's is needed
+    delayed = reach.shape[1] > 0 or recurrent_reach.shape[1] > 0
+    drift = np.zeros((n_steps + rows if delayed else 1, size), dtype)
     a_voltage = np.empty(size, dtype)
-    a_current = np.empty(size, dtype)
-    full = np.empty(size, dtype)  # aV, of which a_voltage is what is left one step earlier
     from_count = np.empty(size, dtype)
     rate_mem, rate_syn = 1 / tau_mem, 1 / tau_syn
     zero = dtype.type(0)
@@ -232,89 +262,79 @@ def lif_backward(
             _replay(
                 steps[offsets[b] : offsets[b + 1]], units[offsets[b] : offsets[b + 1]], weight, reach,
                 own_steps[own_offsets[b] : own_offsets[b + 1]], own_units[own_offsets[b] : own_offsets[b + 1]],
-                recurrent, recurrent_reach, adjoint,
+                recurrent, recurrent_reach, window,
                 alpha_mem, alpha_syn, gain, threshold, subtract, currents, voltages,
             )  # fmt: skip
-        adjoint[:] = 0
-        drift[:] = 0
-        a_voltage[:] = 0
-        a_current[:] = 0
+        drift[-1] = 0
         for j in range(size):
             from_count[j] = grad_counts[b, j] / threshold[j]
+            a_voltage[j] = from_count[j] if peak_step[b, j] == n_steps - 1 else zero
             if peak_step[b, j] >= 0:
                 d_threshold[j] -= from_count[j]
         e = offsets[b + 1] - 1
         s = own_offsets[b + 1] - 1
         for n in range(n_steps - 1, -1, -1):
-            next_row = (n + 1) % rows * size
-            if reach.shape[1] == 0 and d_times.shape[0] == 0:
-                while e > offsets[b] and steps[e - 1] == n:
-                    _collect_two(d_weight[units[e]], d_weight[units[e - 1]], adjoint[next_row:])
-                    e -= 2
-            while e >= offsets[b] and steps[e] == n:
-                _collect(d_weight[units[e]], adjoint[next_row:], reach[units[e]])
-                if d_reach.shape[0] > 0:
-                    _collect(d_reach[units[e]], drift[next_row:], reach[units[e]])
-                if d_times.shape[0] > 0:
-                    d_times[e] = _weigh(drift[next_row:], weight[units[e]], reach[units[e]])
-                e -= 1
+            later = n + 1 if delayed else 0
+            if d_times.shape[0] > 0:
+                while e >= offsets[b] and steps[e] == n:
+                    d_times[e] = _weigh(drift, later, weight, reach, units[e])
+                    e -= 1
             # a_voltage is now the adjoint of V after the reset of this step
             while s >= own_offsets[b] and own_steps[s] == n:
                 j = own_units[s]
                 pull = grad_times[s]
                 if recurrent.shape[0] > 0:
-                    pull += _weigh(drift[next_row:], recurrent[j], recurrent_reach[j])
-                    _collect(d_recurrent[j], adjoint[next_row:], recurrent_reach[j])
-                    if d_recurrent_reach.shape[0] > 0:
-                        _collect(d_recurrent_reach[j], drift[next_row:], recurrent_reach[j])
+                    pull += _weigh(drift, later, recurrent, recurrent_reach, j)
                 ratio = 1 + threshold[j] / (tau_mem[j] * slopes[s])  # Vdot after / before the reset
                 a_voltage[j] = a_voltage[j] * ratio - pull / slopes[s] + from_count[j]
                 d_threshold[j] -= a_voltage[j]
                 s -= 1
-            now = np.int32(n)
             for j in range(size):
-                full[j] = a_voltage[j] + (from_count[j] if peak_step[b, j] == now else zero)
+                adjoint[n, j] = gain[j] * a_voltage[j] + alpha_syn[j] * adjoint[n + 1, j]
+            here = n if delayed else 0
             for j in range(size):
-                a_current[j] = gain[j] * full[j] + alpha_syn[j] * a_current[j]
-            for j in range(size):
-                a_voltage[j] = alpha_mem[j] * full[j]
-            adjoint_here, drift_here = adjoint[n % rows * size :], drift[n % rows * size :]
-            adjoint_copy, drift_copy = adjoint_here[rows * size :], drift_here[rows * size :]
-            for j in range(size):
-                adjoint_here[j] = a_current[j]
-                adjoint_copy[j] = a_current[j]
-            for j in range(size):
-                drift_here[j] = a_current[j] * rate_syn[j] - full[j] * rate_mem[j]
-                drift_copy[j] = drift_here[j]
+                drift[here, j] = adjoint[n, j] * rate_syn[j] - a_voltage[j] * rate_mem[j]
             if wants_tau:
                 for j in range(size):
-                    d_decay[0, j] += full[j] * voltages[n, j]
-                    d_decay[1, j] += a_current[j] * currents[n, j]
-                    d_decay[2, j] += full[j] * currents[n + 1, j]
+                    d_decay[0, j] += a_voltage[j] * voltages[n, j]
+                    d_decay[1, j] += adjoint[n, j] * currents[n, j]
+                    d_decay[2, j] += a_voltage[j] * currents[n + 1, j]
+            before = np.int32(n - 1)
+            for j in range(size):  # a unit with a peak is silent: nothing comes between
+                a_voltage[j] = alpha_mem[j] * a_voltage[j] + (from_count[j] if peak_step[b, j] == before else zero)
+        _collect(d_weight, adjoint, reach, steps, units, offsets[b], offsets[b + 1])
+        if d_reach.shape[0] > 0:
+            _collect(d_reach, drift, reach, steps, units, offsets[b], offsets[b + 1])
+        if recurrent.shape[0] > 0:
+            _collect(d_recurrent, adjoint, recurrent_reach, own_steps, own_units, own_offsets[b], own_offsets[b + 1])
+        if d_recurrent_reach.shape[0] > 0:
+            _collect(
+                d_recurrent_reach, drift, recurrent_reach, own_steps, own_units, own_offsets[b], own_offsets[b + 1]
+            )
 
 
 @_jit
 def li_forward(first, last, steps, units, offsets, weight, alpha_mem, alpha_syn, gain, voltages):
     """Voltages (batch, n_steps, size) of units that never spike."""
     size = weight.shape[1]
-    arriving = np.empty(size, weight.dtype)
+    arriving = np.empty((1, size), weight.dtype)
     current = np.empty(size, weight.dtype)
-    no_reach = np.empty(0, np.uint32)
     for b in range(first, last):
         arriving[:] = 0
         current[:] = 0
         e = offsets[b]
         for n in range(voltages.shape[1]):
             for j in range(size):
-                current[j] = alpha_syn[j] * current[j] + arriving[j]
-                arriving[j] = 0
+                current[j] = alpha_syn[j] * current[j] + arriving[0, j]
+                arriving[0, j] = 0
                 voltages[b, n, j] = gain[j] * current[j]
             if n > 0:
                 for j in range(size):
                     voltages[b, n, j] += alpha_mem[j] * voltages[b, n - 1, j]
+            arrived = e
             while e < offsets[b + 1] and steps[e] == n:
-                _deliver(arriving, weight[units[e]], no_reach)
                 e += 1
+            _add_rows(arriving, 0, weight, units, arrived, e)
 
 
 @_jit
@@ -324,30 +344,31 @@ def li_backward(
 ):  # fmt: skip
     """Exact derivative of `li_forward`; the times get the continuous one, as in `lif_backward`."""
     size = weight.shape[1]
-    a_current = np.empty(size, weight.dtype)
-    drift = np.empty(size, weight.dtype)
+    n_steps = voltages.shape[1]
+    adjoint = np.zeros((n_steps + 1, size), weight.dtype)
+    drift = np.empty((1, size), weight.dtype)
     a_voltage = np.empty(size, weight.dtype)
-    no_reach = np.empty(0, np.uint32)
+    no_reach = np.empty((0, 0), np.uint32)
     for b in range(first, last):
-        a_current[:] = 0
         drift[:] = 0
         a_voltage[:] = 0
         e = offsets[b + 1] - 1
-        for n in range(voltages.shape[1] - 1, -1, -1):
-            while e >= offsets[b] and steps[e] == n:
-                _collect(d_weight[units[e]], a_current, no_reach)
-                if d_times.shape[0] > 0:
-                    d_times[e] = _weigh(drift, weight[units[e]], no_reach)
-                e -= 1
+        for n in range(n_steps - 1, -1, -1):
+            if d_times.shape[0] > 0:
+                while e >= offsets[b] and steps[e] == n:
+                    d_times[e] = _weigh(drift, 0, weight, no_reach, units[e])
+                    e -= 1
             for j in range(size):
                 full = a_voltage[j] + grad_voltages[b, n, j]
-                a_current[j] = gain[j] * full + alpha_syn[j] * a_current[j]
+                a_current = gain[j] * full + alpha_syn[j] * adjoint[n + 1, j]
                 if wants_tau:
                     before = voltages[b, n - 1, j] if n > 0 else 0
                     d_decay[0, j] += full * before
                     d_decay[2, j] += full * (voltages[b, n, j] - alpha_mem[j] * before) / gain[j]
                     if n > 0:
                         earlier = voltages[b, n - 2, j] if n > 1 else 0
-                        d_decay[1, j] += a_current[j] * (before - alpha_mem[j] * earlier) / gain[j]
+                        d_decay[1, j] += a_current * (before - alpha_mem[j] * earlier) / gain[j]
                 a_voltage[j] = alpha_mem[j] * full
-                drift[j] = a_current[j] / tau_syn[j] - full / tau_mem[j]
+                drift[0, j] = a_current / tau_syn[j] - full / tau_mem[j]
+                adjoint[n, j] = a_current
+        _collect(d_weight, adjoint, no_reach, steps, units, offsets[b], offsets[b + 1])

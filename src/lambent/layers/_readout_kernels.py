@@ -11,12 +11,13 @@ from lambent.neurons.lif import membrane_response, response_integral
 
 
 def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
-    """(spikes, outputs); one column if all outputs have the same, untrained time constants."""
+    """(spikes, outputs), or (spikes,) if all outputs have the same, untrained time constants."""
     value, slope = _kernels(reduce, n_steps(events.duration, dt), tau_mem, tau_syn, dt)
-    step = events.steps(dt).long()
-    times = events.times.unsqueeze(1)
+    step = events.steps(dt)
+    zero = events.times - events.times.detach()
     # the kernel's value, with its slope as the derivative with respect to the time
-    return value[step] + (times - times.detach()) * slope[step]
+    slope = slope.index_select(0, step)
+    return value.index_select(0, step) + (zero if slope.ndim == 1 else zero.unsqueeze(1)) * slope
 
 
 def in_continuous_time(reduce: str, events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
@@ -40,15 +41,17 @@ def in_continuous_time(reduce: str, events: Events, weight: Tensor, tau_mem: Ten
 def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """What a spike of weight 1 in each step adds to the reduced voltage, and d/dt of that [1/ms].
 
-    Both (steps, outputs); one column if all outputs have the same, untrained time constants.
+    Both (steps, outputs), or (steps,) if all outputs have the same, untrained time constants.
     """
     dtype = tau_mem.dtype
     tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
     same = not (tau_mem.requires_grad or tau_syn.requires_grad)
-    if same and bool((tau_mem == tau_mem[0]).all() and (tau_syn == tau_syn[0]).all()):
-        tau_mem, tau_syn = tau_mem[:1], tau_syn[:1]
     # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
-    lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device).unsqueeze(1)
+    lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device)
+    if same and bool((tau_mem == tau_mem[0]).all() and (tau_syn == tau_syn[0]).all()):
+        tau_mem, tau_syn = tau_mem[0], tau_syn[0]
+    else:
+        lag = lag.unsqueeze(1)
     response = membrane_response(lag * dt, tau_mem, tau_syn)  # of V to an event
     # of V itself, from the step of arrival on
     decay = torch.exp(-(lag - 1) * dt / tau_mem) * (lag > 0)

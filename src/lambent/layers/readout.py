@@ -90,9 +90,9 @@ class LIReadout(nn.Module):
             return v.amax(1) if self.reduce == "max" else v
         else:
             per_spike = on_grid(self.reduce, events, self.tau_mem, self.tau_syn, self.dt)
-        per_input = per_spike.new_zeros(len(events) * events.n_units, per_spike.shape[1])
+        per_input = per_spike.new_zeros(len(events) * events.n_units, *per_spike.shape[1:])
         per_input = per_input.index_add(0, events.samples() * events.n_units + events.units, per_spike)
-        per_input = per_input.view(len(events), events.n_units, per_spike.shape[1])
+        per_input = per_input.view(len(events), events.n_units, *(per_spike.shape[1:] or (1,)))
         return (per_input * self.weight).sum(1).to(self.weight.dtype)
 
     def extra_repr(self) -> str:

@@ -120,6 +120,7 @@ class Trainer:
                 if members[g]
             ],
             lr=config.lr,
+            fused=True,
         )
 
     def start(self) -> None:
