@@ -14,6 +14,7 @@ import triton
 from torch import Tensor
 
 from lambent.engines import grid_gpu_backward, grid_gpu_forward, grid_gpu_readout, operations
+from lambent.neurons.lif import check_positive
 
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch needs more
 _PROGRAMS = 1024  # at most, of a backward pass: more than run at once on any device
@@ -37,8 +38,10 @@ def lif_forward(
     rows = _rows(reach, own_reach)
     starts = _starts(steps, offsets, n_steps)
     counts, peak_step = weight.new_empty(batch, size), units.new_empty(batch, size)
-    lengths = units.new_empty(batch)
+    lengths = units.new_zeros(batch + 1)  # of sample b at b + 1
     parameters = [_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)]
+    checked = torch.cat([tau_mem, tau_syn, threshold])
+    valid = (torch.isfinite(checked) & (checked > 0)).all()
     capacity = min(_needed.get((size, n_steps), _SPIKES_PER_UNIT * size), n_steps * size)
     while True:
         rings = weight.new_zeros(batch, rows, size) if rows else None
@@ -50,12 +53,14 @@ def lif_forward(
                 rings, own_steps, own_units, slopes, lengths, counts, peak_step,
                 n_steps, rows or 1, capacity, size, subtract, **_shape(size),
             )  # fmt: skip
-        own_offsets = torch.cat([lengths.new_zeros(1), lengths]).cumsum(0)
-        total, longest = torch.stack([own_offsets[-1], lengths.max()]).tolist()  # the host waits here
+        own_offsets = lengths.cumsum(0)
+        total, longest, valid = torch.stack([own_offsets[-1], lengths.max(), valid]).tolist()  # the host waits here
+        if not valid:
+            check_positive(tau_mem=tau_mem, tau_syn=tau_syn, threshold=threshold)
         if longest <= capacity:
             break
         capacity = _needed[size, n_steps] = min(longest * 5 // 4, n_steps * size)
-    sample = torch.arange(batch, device=units.device).repeat_interleave(lengths, output_size=total)
+    sample = torch.arange(batch, device=units.device).repeat_interleave(lengths[1:], output_size=total)
     entry = torch.arange(total, device=units.device) + (sample * capacity - own_offsets[sample])
     own_steps, own_units, slopes = own_steps[entry], own_units[entry], slopes[entry]
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)

@@ -58,9 +58,9 @@ def lif_forward(
 ):  # fmt: skip
     """Run one sample; its spikes (steps, units, slopes) go to its `capacity` entries of the buffers.
 
-    `lengths` gets the number of spikes, which may exceed `capacity`: then the buffers were too small and all
-    that came out is void. `rings` (batch, rows, size) begins as zeros, and is None without delays. `slopes`,
-    `counts` and `peak_steps` are those of `grid_kernels.lif_forward`.
+    Entry b + 1 of `lengths` gets the number of spikes of sample b, which may exceed `capacity`: then the buffers
+    were too small and all that came out is void. `rings` (batch, rows, size) begins as zeros, and is None without
+    delays. `slopes`, `counts` and `peak_steps` are those of `grid_kernels.lif_forward`.
     """
     b = tl.program_id(0).to(tl.int64)
     starts += b * n_steps
@@ -123,6 +123,6 @@ def lif_forward(
             if rings is not None:
                 tl.debug_barrier()
         total += found
-    tl.store(lengths + b, total)
+    tl.store(lengths + b + 1, total)
     tl.store(counts + b * size + columns, count.to(gains.dtype), mask=inside)
     tl.store(peak_steps + b * size + columns, tl.where(count > 0, -1, peak_step), mask=inside)

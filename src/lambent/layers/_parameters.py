@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from lambent.neurons.lif import check_positive
+
 
 def per_unit(name: str, value: float | Tensor, size: int) -> Tensor:
     """A (size,) float tensor of positive values from a number or a tensor of one per unit.
@@ -19,16 +21,8 @@ def per_unit(name: str, value: float | Tensor, size: int) -> Tensor:
         x = x.repeat(size)
     if x.shape != (size,):
         raise ValueError(f"{name} must be a number or have shape ({size},), got {tuple(x.shape)}")
-    check_positive(name, x)
+    check_positive(**{name: x})
     return x
-
-
-def check_positive(name: str, x: Tensor) -> None:
-    """Raise ValueError naming the first unit whose value is not positive and finite."""
-    bad = ~(torch.isfinite(x) & (x > 0))
-    if bad.any():
-        unit = int(bad.nonzero()[0])
-        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be positive and finite")
 
 
 def check_sizes(**sizes: int) -> None:

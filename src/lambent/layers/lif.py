@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from lambent.engines import engine_for
 from lambent.events import Events
-from lambent.layers._parameters import check_dt, check_positive, check_sizes, per_unit
-from lambent.neurons.lif import LIFNeuron, Synapses
+from lambent.layers._parameters import check_dt, check_sizes, per_unit
+from lambent.neurons.lif import LIFNeuron, Synapses, check_positive
 
 
 class LIF(nn.Module):
@@ -127,8 +127,8 @@ class LIF(nn.Module):
         """
         check_input(events, self.in_features)
         neuron = LIFNeuron(self.tau_mem, self.tau_syn, self.threshold, self.reset, self.min_slope)
-        for name in ("tau_mem", "tau_syn", "threshold"):
-            check_positive(name, getattr(neuron, name).detach())
+        if events.device.type == "cpu":  # elsewhere the engine looks, when it waits for the device anyway
+            check_positive(tau_mem=self.tau_mem, tau_syn=self.tau_syn, threshold=self.threshold)
         recurrent = None
         if self.recurrent_weight is not None:
             recurrent = Synapses(self.recurrent_weight, self.recurrent_delay)

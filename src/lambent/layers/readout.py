@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from lambent.engines import engine_for
 from lambent.events import Events, n_steps
-from lambent.layers._parameters import check_dt, check_positive, check_sizes, per_unit
+from lambent.layers._parameters import check_dt, check_sizes, per_unit
 from lambent.layers.lif import check_input
-from lambent.neurons.lif import membrane_response
+from lambent.neurons.lif import check_positive, membrane_response
 
 REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
 
@@ -76,8 +76,7 @@ class LIReadout(nn.Module):
             ValueError: its number of units is not `in_features`, or a time constant is not positive.
         """
         check_input(events, self.in_features)
-        check_positive("tau_mem", self.tau_mem.detach())
-        check_positive("tau_syn", self.tau_syn.detach())
+        check_positive(tau_mem=self.tau_mem, tau_syn=self.tau_syn)
         if self.reduce in ("max", "none"):
             engine = engine_for(events.device, self.dt)
             v = engine.voltages(events, self.weight, self.tau_mem, self.tau_syn, self.dt)
@@ -106,7 +105,7 @@ def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: floa
     dtype = tau_mem.dtype
     tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
     same = not (tau_mem.requires_grad or tau_syn.requires_grad)
-    if same and bool((tau_mem == tau_mem[0]).all() and (tau_syn == tau_syn[0]).all()):
+    if same and bool(((tau_mem == tau_mem[0]) & (tau_syn == tau_syn[0])).all()):
         tau_mem, tau_syn = tau_mem[:1], tau_syn[:1]
     # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
     lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device).unsqueeze(1)
@@ -118,8 +117,19 @@ def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: floa
     else:
         fading = torch.exp(-lag / steps) if reduce == "exp_mean" else torch.ones_like(lag)
         before = fading.flip(0) / steps  # the factor of the spike's own step
-        value = (fading * response).cumsum(0) * before
-        voltage = (fading * decay).cumsum(0) * before
+        value = _cumsum(fading * response) * before
+        voltage = _cumsum(fading * decay) * before
     value, voltage = value.flip(0), voltage.flip(0)
     slope = value / tau_syn - voltage / tau_mem
     return value.to(dtype), slope.detach().to(dtype)
+
+
+def _cumsum(x: Tensor) -> Tensor:
+    """Cumulative sum over rows; torch has no deterministic one on CUDA, so there by doubling."""
+    if not (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
+        return x.cumsum(0)
+    shift = 1
+    while shift < len(x):
+        x = x + torch.nn.functional.pad(x[:-shift], (0, 0, shift, 0))
+        shift *= 2
+    return x

@@ -40,6 +40,20 @@ class Synapses(NamedTuple):
     delay: Tensor | None = None
 
 
+def check_positive(**values: Tensor) -> None:
+    """Raise ValueError naming the first unit of the first (size,) tensor that is not positive and finite there.
+
+    A device is waited for once.
+    """
+    good = {name: torch.isfinite(x.detach()) & (x.detach() > 0) for name, x in values.items()}
+    if torch.stack([g.all() for g in good.values()]).all():
+        return
+    for name, x in values.items():
+        if not good[name].all():
+            unit = int((~good[name]).nonzero()[0])
+            raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be positive and finite")
+
+
 def _one_minus_exp_over(x: Tensor) -> Tensor:
     """(1 - exp(-x)) / x, smooth through x = 0, where the plain quotient is 0 / 0 in value and gradient."""
     small = x.abs() < 1e-3
