@@ -55,17 +55,17 @@ def case(device, dtype, seed=3, size=5):
     return events, random_layer(g, shape[2], size, dtype, drive=1.5 if device == "cpu" else 0.7)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(
-    ("reset", "delays", "recurrent"),
+    ("dtype", "reset", "delays", "recurrent"),
     [
-        ("zero", False, False),
-        ("subtract", False, True),
-        ("zero", False, True),
-        ("subtract", True, False),
-        ("zero", True, True),
-        ("subtract", "inputs", True),
-        ("zero", "recurrent", True),
+        (torch.float64, "zero", False, False),
+        (torch.float64, "subtract", True, False),
+        (torch.float64, "zero", True, True),
+        (torch.float64, "subtract", "inputs", True),
+        (torch.float64, "zero", "recurrent", True),
+        (torch.float32, "zero", False, True),
+        (torch.float32, "subtract", False, True),
+        (torch.float32, "subtract", True, True),
     ],
 )
 def test_lif_equals_reference(device, dtype, reset, delays, recurrent):
@@ -76,11 +76,11 @@ def test_lif_equals_reference(device, dtype, reset, delays, recurrent):
     same(expected, run(grid_gpu, events, p, reset, delays, recurrent, device=device), dtype)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     batch=st.integers(1, 4),
-    steps=st.integers(1, 9),
+    steps=st.integers(1, 7),
     size=st.integers(1, 40),
     drive=st.sampled_from([0.0, 1.0, 4.0]),
     dt=st.sampled_from([1.0, 0.1, 2.0]),
@@ -191,6 +191,7 @@ def small(device):
     return layer, events
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # dynamo's own
 def test_surrounding_code_can_be_compiled(device):
     layer, events = small(device)
     expected, layer.weight.grad = layer.weight.grad, None

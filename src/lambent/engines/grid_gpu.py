@@ -41,7 +41,7 @@ def lif_forward(
     lengths = units.new_zeros(batch + 1)  # of sample b at b + 1
     parameters = [_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)]
     checked = torch.cat([tau_mem, tau_syn, threshold])
-    valid = (torch.isfinite(checked) & (checked > 0)).all()
+    positive = (torch.isfinite(checked) & (checked > 0)).all()
     capacity = min(_needed.get((size, n_steps), _SPIKES_PER_UNIT * size), n_steps * size)
     while True:
         rings = weight.new_zeros(batch, rows, size) if rows else None
@@ -54,7 +54,7 @@ def lif_forward(
                 n_steps, rows or 1, capacity, size, subtract, **_shape(size),
             )  # fmt: skip
         own_offsets = lengths.cumsum(0)
-        total, longest, valid = torch.stack([own_offsets[-1], lengths.max(), valid]).tolist()  # the host waits here
+        total, longest, valid = torch.stack([own_offsets[-1], lengths.max(), positive]).tolist()  # the host waits here
         if not valid:
             check_positive(tau_mem=tau_mem, tau_syn=tau_syn, threshold=threshold)
         if longest <= capacity:
@@ -96,7 +96,7 @@ def lif_backward(
             weight.new_empty(programs, 2, rows, size) if rows else None,
             weight.new_empty(programs, 2, n_steps + 1, size) if wants_tau else None,
             d_times, *d_weights, d_decay if wants_tau else None, d_threshold,
-            batch, n_steps, rows or 1, sources, size, subtract, copies > 1, **_shape(size),
+            batch, n_steps, rows or 1, sources, size, subtract, copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
     absent = weight.new_empty(0, 0)
     d_weight, d_delay, d_recurrent, d_recurrent_delay = (absent.clone() if d is None else d.sum(0) for d in d_weights)
@@ -139,16 +139,22 @@ def li_backward(
             _starts(steps, offsets, voltages.shape[1]), units, weight.contiguous(),
             *(_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages, grad)),
             d_times, d_weight, d_decay if wants_tau else None,
-            batch, voltages.shape[1], sources, size, copies > 1, **_shape(size),
+            batch, voltages.shape[1], sources, size, copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
     d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
     return d_times, d_weight.sum(0), d_decay.sum(0)
 
 
-def _shape(size: int) -> dict[str, int]:
-    """How the units of a layer are laid over threads: four a thread, so that rows are read 16 bytes at a time."""
+def _shape(size: int, backward: bool = False) -> dict[str, int]:
+    """How the columns of a layer are laid over threads, and compiler options.
+
+    Forward two a thread (up to 2,048 units), since few programs run at once and more warps hide each other's waits;
+    backward four, which go into one atomic addition. `FETCH` rows of weights are under way at once.
+    """
     block = max(32, triton.next_power_of_2(size))
-    return {"BLOCK": block, "FETCH": 4, "num_warps": min(max(block // 128, 1), 32), "num_stages": 1}
+    warps = min(max(block // (128 if backward else 64), 1), 32)
+    fetch = 8 if not backward and 128 < block <= 2048 else 4
+    return {"BLOCK": block, "FETCH": fetch, "num_warps": warps, "num_stages": 1}
 
 
 def _programs(batch: int, kept: int, weights: list[Tensor | None]) -> tuple[int, int]:

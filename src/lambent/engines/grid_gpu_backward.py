@@ -1,8 +1,8 @@
 """Triton kernels of `grid_gpu`, backward: the adjoint of `grid_gpu_forward.lif_forward`.
 
 A program integrates one sample after another (b, b + programs, ...) backwards in time. Weight gradients are added
-atomically, spike by spike. `COPIES` gives every program its own sum of them; since the additions of one program to
-one address keep their order, what comes out then is the same in every run.
+atomically, `FETCH` spikes at a time. `COPIES` gives every program its own sum of them, added to in a fixed order, so
+that what comes out is the same in every run.
 
 With delays, the adjoint of the last `rows` steps lies in rings as in the forward pass, and a spike reads from them
 where it arrived.
@@ -19,7 +19,7 @@ from lambent.engines.grid_gpu_forward import deliver, take
 @triton.jit
 def collect(
     unit, live, adjoint, drift, adjoints, drifts, next_row, rows, weight, delay, d_weight, d_delay, columns, inside,
-    size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr,
+    size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, ORDERED: tl.constexpr,
 ):  # fmt: skip
     """Add the adjoint where the spikes of `unit` (FETCH,) arrived to their weights' (and delays') gradients.
 
@@ -41,6 +41,8 @@ def collect(
     tl.atomic_add(d_weight + row, arrived, mask=there, sem="relaxed")
     if d_delay is not None:
         tl.atomic_add(d_delay + row, moved, mask=there, sem="relaxed")
+    if ORDERED:  # spikes of one unit and step add equal numbers, so their own order does not matter
+        tl.debug_barrier()
     if WEIGH:
         return tl.sum(moved * tl.load(weight + row, mask=there, other=0.0), 1)
     else:
@@ -128,6 +130,8 @@ def lif_backward(
     """
     program = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
+    if rings is not None:
+        columns = tl.max_contiguous(columns, [1])
     inside = columns < size
     decay_mem = tl.load(alpha_mem + columns, mask=inside, other=0.0)
     decay_syn = tl.load(alpha_syn + columns, mask=inside, other=0.0)
@@ -193,7 +197,7 @@ def lif_backward(
                 unit = tl.load(units + slot, mask=live, other=0)
                 push = collect(
                     unit, live, a_current, drift, adjoints, drifts, next_row, rows, weight, delay, d_weight, d_delay,
-                    columns, inside, size, BLOCK, FETCH, d_times is not None,
+                    columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
                 )  # fmt: skip
                 if d_times is not None:
                     tl.store(d_times + slot, push, mask=live)
@@ -208,7 +212,7 @@ def lif_backward(
                     pull += collect(
                         unit, live, a_current, drift, adjoints, drifts, next_row, rows,
                         recurrent, recurrent_delay, d_recurrent, d_recurrent_delay,
-                        columns, inside, size, BLOCK, FETCH, True,
+                        columns, inside, size, BLOCK, FETCH, True, COPIES,
                     )  # fmt: skip
                 per_slope = spread(unit, live, 1 / slope, columns)
                 fired = per_slope > 0

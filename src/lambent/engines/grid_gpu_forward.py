@@ -6,9 +6,12 @@ step are found through `starts`: those of sample b and step n are `starts[b * n_
 Without delays, what arrives in the next step is summed in registers. With delays it waits in a ring of
 `rows` = max delay + 1 rows of global memory that only this program touches (and that stays in the L2 cache): a
 spike of step n with delay d adds to row (n + 1 + d) % rows, and step n consumes row n % rows. Triton may hand a
-column to another thread in every operation, so barriers stand between operations that meet in memory. Within one
-loop a column always has the same thread, whose atomic additions to one address keep their order: results are the
-same in every run.
+column to another thread in every operation, so barriers stand between operations that meet in memory.
+
+The columns are declared not to be contiguous. Triton then lays them over threads one by one in every operation and
+need not exchange them between loads (otherwise of neighbours) and what is addressed through delays or counted over
+spikes; neighbouring threads still read neighbouring words. So a column always has the same thread, whose atomic
+additions to one address keep their order: results are the same in every run.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ def lif_forward(
     slopes += b * capacity
     if rings is not None:
         rings += b * rows * size
-    columns = tl.arange(0, BLOCK)
+    columns = tl.max_contiguous(tl.arange(0, BLOCK), [1])
     inside = columns < size
     decay_mem = tl.load(alpha_mem + columns, mask=inside, other=0.0)
     decay_syn = tl.load(alpha_syn + columns, mask=inside, other=0.0)

@@ -78,7 +78,7 @@ def li_backward(
                 unit = tl.load(units + slot, mask=live, other=0)
                 push = collect(
                     unit, live, a_current, drift, None, None, 0, 1, weight, None, d_weight, None,
-                    columns, inside, size, BLOCK, FETCH, d_times is not None,
+                    columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
                 )  # fmt: skip
                 if d_times is not None:
                     tl.store(d_times + slot, push, mask=live)
