@@ -39,7 +39,7 @@ KERNELS = {  # what is left out of each
 
 def compiled(kernel: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
     """The kernel for float32 layers of `size` units, compiled for compute capability `arch`."""
-    shape = _shape(size, "grad" in "".join(kernel.arg_names))
+    shape = _shape(size, backward="backward" in kernel.__name__)
     options = {k: shape.pop(k) for k in ("num_warps", "num_stages")}
     constants = CONSTANTS | shape | {"size": size} | dict.fromkeys(absent)
     signature, values, aligned = {}, {}, {}

@@ -19,7 +19,7 @@ from lambent.neurons.lif import check_positive
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch needs more
 _PROGRAMS = 1024  # at most, of a backward pass: more than run at once on any device
 _COPIES = 64  # at most, of the weight gradients in deterministic mode
-_SCRATCH = 2**30  # bytes that may be taken up by what is kept per program
+_SCRATCH = 2**31  # bytes, at most, of what is kept per program
 
 # Spikes a sample has needed, by (size, steps): where the buffers begin. Affects speed alone.
 _needed: dict[tuple[int, int], int] = {}
@@ -81,7 +81,7 @@ def lif_backward(
     reach, own_reach = _in_steps(delay, dt), _in_steps(recurrent_delay, dt)
     rows = _rows(reach, own_reach)
     weights = [weight, weight if wants_delay else None, recurrent, recurrent if wants_recurrent_delay else None]
-    kept = 2 * size * (rows + (n_steps + 1 if wants_tau else 0))
+    kept = 2 * size * weight.element_size() * (rows + (n_steps + 1 if wants_tau else 0))
     programs, copies = _programs(batch, kept, weights)
     d_times = weight.new_zeros(len(times)) if wants_times else None
     d_weights = [None if w is None else w.new_zeros(copies, *w.shape, dtype=weight.dtype) for w in weights]
@@ -99,7 +99,7 @@ def lif_backward(
             batch, n_steps, rows or 1, sources, size, subtract, copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
     absent = weight.new_empty(0, 0)
-    d_weight, d_delay, d_recurrent, d_recurrent_delay = (absent.clone() if d is None else d.sum(0) for d in d_weights)
+    d_weight, d_delay, d_recurrent, d_recurrent_delay = (absent.clone() if d is None else _sum(d) for d in d_weights)
     if wants_delay:
         d_delay *= weight
     if wants_recurrent_delay and recurrent is not None:
@@ -142,7 +142,7 @@ def li_backward(
             batch, voltages.shape[1], sources, size, copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
     d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
-    return d_times, d_weight.sum(0), d_decay.sum(0)
+    return d_times, _sum(d_weight), d_decay.sum(0)
 
 
 def _shape(size: int, backward: bool = False) -> dict[str, int]:
@@ -158,15 +158,16 @@ def _shape(size: int, backward: bool = False) -> dict[str, int]:
 
 
 def _programs(batch: int, kept: int, weights: list[Tensor | None]) -> tuple[int, int]:
-    """Programs of a backward pass, each with `kept` numbers of scratch, and copies of the gradients of `weights`."""
-    programs = _PROGRAMS
-    if kept:
-        programs = min(programs, _SCRATCH // (8 * kept))
+    """Programs of a backward pass, each with `kept` bytes of scratch, and copies of the gradients of `weights`."""
+    programs = max(1, min(batch, _PROGRAMS, _SCRATCH // max(kept, 1)))
     if not torch.are_deterministic_algorithms_enabled():
-        return max(1, min(batch, programs)), 1
-    one = sum(w.numel() for w in weights if w is not None)
-    copies = max(1, min(batch, programs, _COPIES, _SCRATCH // (8 * one)))
+        return programs, 1
+    copies = max(1, min(programs, _COPIES, _SCRATCH // sum(w.nbytes for w in weights if w is not None)))
     return copies, copies
+
+
+def _sum(copies: Tensor) -> Tensor:
+    return copies.sum(0) if len(copies) > 1 else copies[0]
 
 
 def _starts(steps: Tensor, offsets: Tensor, n_steps: int) -> Tensor:

@@ -73,9 +73,10 @@ class LIReadout(nn.Module):
 
         Raises:
             TypeError: `events` is no `Events`.
-            ValueError: its number of units is not `in_features`, or a time constant is not positive.
+            ValueError: its number of units is not `in_features`, it is on another device, or a time constant is
+                not positive.
         """
-        check_input(events, self.in_features)
+        check_input(events, self.weight)
         check_positive(tau_mem=self.tau_mem, tau_syn=self.tau_syn)
         if self.reduce in ("max", "none"):
             engine = engine_for(events.device, self.dt)
@@ -125,8 +126,8 @@ def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: floa
 
 
 def _cumsum(x: Tensor) -> Tensor:
-    """Cumulative sum over rows; torch has no deterministic one on CUDA, so there by doubling."""
-    if not (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
+    """Cumulative sum over rows; in deterministic mode by doubling, for torch then refuses its own on CUDA."""
+    if not torch.are_deterministic_algorithms_enabled():
         return x.cumsum(0)
     shift = 1
     while shift < len(x):
