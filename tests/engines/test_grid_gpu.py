@@ -154,6 +154,32 @@ def test_what_is_not_positive_is_named(device):
         run(grid_gpu, events, p, "zero", False, False, device=device)
 
 
+def test_delays_beyond_the_end_never_arrive(device):
+    events, p = case(device, torch.float64)
+    events = events[[0]]
+    p["delay"][0] = 1e9
+    p["recurrent_delay"][1] = 30.0
+    same(
+        run(reference, events, p, "zero", True, True),
+        run(grid_gpu, events, p, "zero", True, True, device=device),
+        torch.float64,
+    )
+    for bad in (-1.0, float("nan")):
+        p["delay"][3, 1] = bad
+        with pytest.raises(ValueError, match="delays must not be negative or NaN"):
+            run(grid_gpu, events, p, "zero", True, False, device=device)
+
+
+def test_strided_units_are_read_as_they_are(device):
+    g = torch.Generator().manual_seed(4)
+    events = random_events(g, 2, 6, 6, 0.2)
+    p = random_layer(g, 6, 5)
+    strided = lb.Events(events.times, events.units.repeat_interleave(2)[::2], events.offsets, 6, events.duration)
+    assert not strided.units.is_contiguous()
+    expected, got = run_voltages(reference, events, p, 1.0), run_voltages(grid_gpu, strided, p, 1.0, device)
+    assert torch.allclose(expected[0], got[0])
+
+
 def test_operations_are_registered_properly(device):
     g = torch.Generator().manual_seed(7)
     events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
@@ -225,22 +251,24 @@ def test_distributed_data_parallel(device, tmp_path):
     assert torch.allclose(layer.weight.grad, expected, rtol=1e-5)
 
 
-def driven_layer(size, recurrent, dtype):
+def driven_layer(size, recurrent, dtype, steps=300, batch=8):
     """A layer like those that are trained, and words for it; both on the CPU."""
     torch.manual_seed(0)
     delays = {"delay": 20 * torch.rand(700, size)} | ({"recurrent_delay": 2.0} if recurrent else {})
     layer = lb.LIF(700, size, recurrent=recurrent, tau_mem=torch.linspace(10, 40, size), **delays).to(dtype)
     layer.tau_mem.requires_grad_()
-    events = random_events(torch.Generator().manual_seed(1), 8, 300, 700, 0.01, dtype=dtype)
-    lb.training.calibrate(torch.nn.Sequential(layer), events, 5.0)
+    events = random_events(torch.Generator().manual_seed(1), batch, steps, 700, 0.01, dtype=dtype)
+    lb.training.calibrate(torch.nn.Sequential(layer), events[:8], steps / 60)
     return layer, events
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not CUDA, reason="needs a CUDA device")
-@pytest.mark.parametrize("size", [256, 1000, 4096])
-def test_large_layers_equal_the_cpu(size):
-    layer, events = driven_layer(size, True, torch.float64)
+@pytest.mark.parametrize(
+    ("size", "steps", "batch"), [(256, 300, 8), (1000, 300, 8), (4096, 100, 4), (32, 10_000, 3), (32, 20, 2000)]
+)
+def test_large_networks_equal_the_cpu(size, steps, batch):
+    layer, events = driven_layer(size, True, torch.float64, steps, batch)
     results = []
     for device in ("cpu", "cuda"):
         layer.to(device).zero_grad()

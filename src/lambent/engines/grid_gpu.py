@@ -34,8 +34,7 @@ def lif_forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of one LIF layer; see `operations.LIF_FORWARD`."""
     batch, size = len(offsets) - 1, weight.shape[1]
-    reach, own_reach = _in_steps(delay, dt), _in_steps(recurrent_delay, dt)
-    rows = _rows(reach, own_reach)
+    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay)
     starts = _starts(steps, offsets, n_steps)
     counts, peak_step = weight.new_empty(batch, size), units.new_empty(batch, size)
     lengths = units.new_zeros(batch + 1)  # of sample b at b + 1
@@ -49,8 +48,8 @@ def lif_forward(
         slopes = weight.new_empty(batch * capacity)
         with torch.cuda.device_of(weight):
             grid_gpu_forward.lif_forward[(batch,)](
-                starts, units, weight.contiguous(), reach, _like(recurrent, weight), own_reach, *parameters,
-                rings, own_steps, own_units, slopes, lengths, counts, peak_step,
+                starts, units.contiguous(), weight.contiguous(), reach, _like(recurrent, weight), own_reach,
+                *parameters, rings, own_steps, own_units, slopes, lengths, counts, peak_step,
                 n_steps, rows or 1, capacity, size, subtract, **_shape(size),
             )  # fmt: skip
         own_offsets = lengths.cumsum(0)
@@ -78,8 +77,7 @@ def lif_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The adjoint; see `operations.LIF_BACKWARD`."""
     batch, (sources, size) = len(offsets) - 1, weight.shape
-    reach, own_reach = _in_steps(delay, dt), _in_steps(recurrent_delay, dt)
-    rows = _rows(reach, own_reach)
+    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay)
     weights = [weight, weight if wants_delay else None, recurrent, recurrent if wants_recurrent_delay else None]
     kept = 2 * size * weight.element_size() * (rows + (n_steps + 1 if wants_tau else 0))
     programs, copies = _programs(batch, kept, weights)
@@ -89,7 +87,8 @@ def lif_backward(
     d_threshold = weight.new_zeros(programs, size)
     with torch.cuda.device_of(weight):
         grid_gpu_backward.lif_backward[(programs,)](
-            _starts(steps, offsets, n_steps), units, weight.contiguous(), reach, _like(recurrent, weight), own_reach,
+            _starts(steps, offsets, n_steps), units.contiguous(), weight.contiguous(),
+            reach, _like(recurrent, weight), own_reach,
             *(_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, threshold)),
             _starts(own_steps, own_offsets, n_steps), own_units, slopes, peak_step,
             _like(grad_times, weight), _like(grad_counts, weight),
@@ -117,7 +116,7 @@ def li_forward(
     voltages = weight.new_empty(batch, n_steps, size)
     with torch.cuda.device_of(weight):
         grid_gpu_readout.li_forward[(batch,)](
-            _starts(steps, offsets, n_steps), units, weight.contiguous(),
+            _starts(steps, offsets, n_steps), units.contiguous(), weight.contiguous(),
             *(_like(x, weight) for x in (alpha_mem, alpha_syn, gain)), voltages, n_steps, size, **_shape(size),
         )  # fmt: skip
     return voltages
@@ -136,7 +135,7 @@ def li_backward(
     d_decay = weight.new_zeros(programs, 3, size)
     with torch.cuda.device_of(weight):
         grid_gpu_readout.li_backward[(programs,)](
-            _starts(steps, offsets, voltages.shape[1]), units, weight.contiguous(),
+            _starts(steps, offsets, voltages.shape[1]), units.contiguous(), weight.contiguous(),
             *(_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages, grad)),
             d_times, d_weight, d_decay if wants_tau else None,
             batch, voltages.shape[1], sources, size, copies > 1, **_shape(size, backward=True),
@@ -182,14 +181,17 @@ def _like(x: Tensor | None, weight: Tensor) -> Tensor | None:
     return None if x is None else x.detach().to(weight.dtype).contiguous()
 
 
-def _in_steps(delay: Tensor | None, dt: float) -> Tensor | None:
-    return None if delay is None else torch.round(delay.detach() / dt).to(torch.int32).contiguous()
-
-
-def _rows(*delays: Tensor | None) -> int:
-    """Rows of the rings: the longest delay and one more; 0 without delays."""
-    longest = [d.max() for d in delays if d is not None]
-    return 1 + int(torch.stack(longest).max()) if longest else 0
+def _reach(n_steps: int, dt: float, *delays: Tensor | None) -> tuple[list[Tensor | None], int]:
+    """Delays in whole steps, and the rows of the rings: the longest delay and one more, or 0 without delays."""
+    # a spike that arrives after the last step may as well arrive in the first one after it
+    steps = [None if d is None else torch.round(d.detach() / dt).clamp(max=n_steps) for d in delays]
+    ends = [x for d in steps if d is not None for x in d.aminmax()]
+    if not ends:
+        return steps, 0
+    shortest, *_, longest = torch.stack(ends).sort().values.tolist()  # the host waits here; NaN comes last
+    if not 0 <= shortest <= longest:
+        raise ValueError("delays must not be negative or NaN")
+    return [None if d is None else d.to(torch.int32).contiguous() for d in steps], 1 + int(longest)
 
 
 lif, voltages = operations.define("grid_gpu", lif_forward, lif_backward, li_forward, li_backward)
