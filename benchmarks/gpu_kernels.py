@@ -64,10 +64,17 @@ def inspect(cubin: bytes, option: str) -> str:
 
 
 def facts(name: str, size: int, arch: int) -> dict[str, Any]:
-    """One row of the table; `spills` counts loads from a thread's own memory, `atomics` of up to 16 bytes."""
+    """One row of the table.
+
+    `spill_loads` counts loads from a thread's own memory, `atomics` additions of up to 16 bytes. `in_order` says
+    whether a column of all atomic additions has the same thread, so that they keep their order without barriers.
+    """
     kernel = compiled(*KERNELS[name], size, arch)
+    layouts = dict(re.findall(r"^(#\w+) = (.*)$", kernel.asm["ttgir"], re.MULTILINE))
+    added = {layouts[x] for x in re.findall(r"tt\.atomic_rmw.*, (#\w+)>", kernel.asm["ttgir"])}
     usage = dict(re.findall(r"\b([A-Z]+):(\d+)", inspect(kernel.asm["cubin"], "-res-usage")))
     code = inspect(kernel.asm["cubin"], "-sass")
+    one = r"threadsPerWarp = \[(1, )?32\], warpsPerCTA = \[(1, )?\d+\]"
     return {
         "kernel": name,
         "arch": f"sm_{arch}",
@@ -80,6 +87,7 @@ def facts(name: str, size: int, arch: int) -> dict[str, Any]:
         "barriers": len(re.findall(r"\bBAR\.", code)),
         "loads_of_16_bytes": len(re.findall(r"\bLDG\.E\.128", code)),
         "atomics": len(re.findall(r"\bREDG?\.E", code)),
+        "in_order": "yes" if all(re.search(one, x) for x in added) else "no",
     }
 
 

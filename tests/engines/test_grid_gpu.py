@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -327,9 +329,12 @@ def test_every_kernel_compiles(capsys):
     assert done.returncode == 0, done.stderr
     with capsys.disabled():
         print("\n" + done.stdout[done.stdout.index("gpu_kernels (") :])
-    for arch in ("sm_80", "sm_90"):
-        for kernel in ("lif_forward", "lif_backward", "li_forward", "li_backward"):
-            assert any(kernel in line and arch in line for line in done.stdout.splitlines())
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert {(row["kernel"].split(",")[0], row["arch"]) for row in rows} == set(
+        itertools.product(("lif_forward", "lif_backward", "li_forward", "li_backward"), ("sm_80", "sm_90"))
+    )
+    assert all(row["in_order"] == "yes" for row in rows if row["kernel"] == "lif_forward, delays")
+    assert not any(row["stack_bytes"] for row in rows if row["kernel"] in ("lif_forward", "lif_backward"))
 
 
 def test_a_missing_triton_is_announced(monkeypatch):

@@ -93,17 +93,11 @@ def replay(
         tl.store(currents + (n + 1) * size + columns, current, mask=inside)
         tl.store(voltages + (n + 1) * size + columns, voltage, mask=inside)
         arriving = deliver(
-            tl.zeros_like(gains), ring, next_row, rows, units, first, last, weight, delay, columns, inside, size, FETCH
-        )
+            ring, next_row, rows, units, first, last, weight, delay, own_units, own_first, own_last,
+            recurrent, recurrent_delay, columns, inside, gains.dtype, size, BLOCK, FETCH,
+        )  # fmt: skip
         if ring is not None:
             tl.debug_barrier()
-        if recurrent is not None:
-            arriving = deliver(
-                arriving, ring, next_row, rows, own_units, own_first, own_last, recurrent, recurrent_delay,
-                columns, inside, size, FETCH,
-            )  # fmt: skip
-            if ring is not None:
-                tl.debug_barrier()
 
 
 @triton.jit

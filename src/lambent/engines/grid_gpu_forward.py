@@ -21,26 +21,70 @@ from triton import language as tl
 
 
 @triton.jit
-def deliver(
-    arriving, ring, next_row, rows, units, first, last, weight, delay, columns, inside,
+def some_of(units, first, last, FETCH: tl.constexpr):
+    """Units of the next `FETCH` spikes of first:last as a tuple; 0 past the end."""
+    found = ()
+    for k in tl.static_range(FETCH):
+        found = found + (tl.load(units + first + k, mask=first + k < last, other=0),)  # type: ignore[assignment]  # noqa: RUF005
+    return found
+
+
+@triton.jit
+def rows_of(matrix, unit, count, columns, inside, size: tl.constexpr, FETCH: tl.constexpr):
+    """The rows of a matrix that belong to `unit`, a tuple of which the first `count` are spikes."""
+    found = ()
+    for k in tl.static_range(FETCH):
+        row = matrix + unit[k].to(tl.int64) * size + columns
+        found = found + (tl.load(row, mask=inside & (k < count), other=0),)  # type: ignore[assignment]  # noqa: RUF005
+    return found
+
+
+@triton.jit
+def send(
+    arriving, unit, count, weights, delay, ring, next_row, rows, columns, inside,
     size: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
-    """Send the spikes first:last of one step on their way, `FETCH` rows of weights at a time.
-
-    Returns `arriving` with the weights of synapses without delay; the others go to the ring.
-    """
-    for some in range(first, last, FETCH):
+    """Send spikes, whose rows of weights these are, on their way: to `arriving`, which is returned, or to the ring."""
+    if delay is None:
         for k in tl.static_range(FETCH):
-            live = some + k < last
-            row = tl.load(units + some + k, mask=live, other=0).to(tl.int64) * size + columns
-            there = inside & live
-            weights = tl.load(weight + row, mask=there, other=0.0)
-            if delay is None:
-                arriving += weights
-            else:
-                at = next_row + tl.load(delay + row, mask=there, other=0)
-                at = tl.where(at >= rows, at - rows, at)
-                tl.atomic_add(ring + at * size + columns, weights, mask=there, sem="relaxed", scope="cta")
+            arriving += weights[k]
+    else:
+        delays = rows_of(delay, unit, count, columns, inside, size, FETCH)
+        for k in tl.static_range(FETCH):
+            at = next_row + delays[k]
+            at = tl.where(at >= rows, at - rows, at) * size + columns
+            tl.atomic_add(ring + at, weights[k], mask=inside & (k < count), sem="relaxed", scope="cta")
+    return arriving
+
+
+@triton.jit
+def deliver(
+    ring, next_row, rows, units, first, last, weight, delay, own_units, own_first, own_last, recurrent,
+    recurrent_delay, columns, inside, dtype: tl.constexpr, size: tl.constexpr, BLOCK: tl.constexpr,
+    FETCH: tl.constexpr,
+):  # fmt: skip
+    """Send the spikes first:last of the inputs and own_first:own_last of the layer on their way.
+
+    `FETCH` rows of either are read at once, before any is used. Returns what arrives by synapses without delay.
+    """
+    arriving = tl.zeros([BLOCK], dtype)
+    most = last - first
+    if recurrent is not None:
+        most = tl.maximum(most, own_last - own_first)
+    for some in range(0, most, FETCH):
+        count, own_count = last - first - some, own_last - own_first - some
+        unit = some_of(units, first + some, last, FETCH)
+        if recurrent is not None:
+            own_unit = some_of(own_units, own_first + some, own_last, FETCH)
+        weights = rows_of(weight, unit, count, columns, inside, size, FETCH)
+        if recurrent is not None:
+            own_weights = rows_of(recurrent, own_unit, own_count, columns, inside, size, FETCH)
+        arriving = send(arriving, unit, count, weights, delay, ring, next_row, rows, columns, inside, size, FETCH)
+        if recurrent is not None:
+            arriving = send(
+                arriving, own_unit, own_count, own_weights, recurrent_delay, ring, next_row, rows,
+                columns, inside, size, FETCH,
+            )  # fmt: skip
     return arriving
 
 
@@ -96,7 +140,6 @@ def lif_forward(
             arriving = take(arriving, rings + n % rows * size + columns, inside)
         current = decay_syn * current + arriving
         voltage = decay_mem * voltage + gains * current
-        arriving = tl.zeros_like(gains)
         higher = voltage > peak
         peak = tl.where(higher, voltage, peak)
         peak_step = tl.where(higher, n, peak_step)
@@ -114,17 +157,12 @@ def lif_forward(
         if rings is not None:
             tl.debug_barrier()
         arriving = deliver(
-            arriving, rings, next_row, rows, units, first, last, weight, delay, columns, inside, size, FETCH
-        )
+            rings, next_row, rows, units, first, last, weight, delay, own_units, tl.minimum(total, capacity),
+            tl.minimum(total + found, capacity), recurrent, recurrent_delay,
+            columns, inside, gains.dtype, size, BLOCK, FETCH,
+        )  # fmt: skip
         if rings is not None:
             tl.debug_barrier()
-        if recurrent is not None:
-            arriving = deliver(
-                arriving, rings, next_row, rows, own_units, tl.minimum(total, capacity),
-                tl.minimum(total + found, capacity), recurrent, recurrent_delay, columns, inside, size, FETCH,
-            )  # fmt: skip
-            if rings is not None:
-                tl.debug_barrier()
         total += found
     tl.store(lengths + b + 1, total)
     tl.store(counts + b * size + columns, count.to(gains.dtype), mask=inside)

@@ -18,7 +18,7 @@ def li_forward(
     b = tl.program_id(0).to(tl.int64)
     starts += b * n_steps
     voltages += b * n_steps * size
-    columns = tl.arange(0, BLOCK)
+    columns = tl.max_contiguous(tl.arange(0, BLOCK), [1])
     inside = columns < size
     decay_mem = tl.load(alpha_mem + columns, mask=inside, other=0.0)
     decay_syn = tl.load(alpha_syn + columns, mask=inside, other=0.0)
@@ -34,8 +34,9 @@ def li_forward(
         voltage = decay_mem * voltage + gains * current
         tl.store(voltages + n * size + columns, voltage, mask=inside)
         arriving = deliver(
-            tl.zeros_like(gains), None, 0, 1, units, first, last, weight, None, columns, inside, size, FETCH
-        )
+            None, 0, 1, units, first, last, weight, None, None, 0, 0, None, None,
+            columns, inside, gains.dtype, size, BLOCK, FETCH,
+        )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["batch", "n_steps"])
