@@ -62,27 +62,56 @@ def test_the_whole_way(run, files, tmp_path):
     assert (folder / "words.net").exists()
     assert [x["weight_bits"] for x in last_line(out)["layers"]] == [6, 6]
 
-    code, out, _ = run("evaluate", folder, test, "--chip", "--json")
+    code, out, _ = run("export", folder, "--format", "nir", "--json")
+    assert code == 0
+    assert last_line(out)["path"] == str(folder / "words.nir")
+    assert isinstance(lb.import_nir(folder / "words.nir")[-1], lb.LIReadout)
+
+    code, out, _ = run("evaluate", folder, test, "--chip", "--host", "--json")
     assert code == 0
     result = last_line(out)
     assert result["n"] == 60
+    assert result["cost"]["modelled"] is True
+    assert [x["batch"] for x in result["host"]] == [1, 60]
+    assert "modelled for Loihi 2" in out
+    assert "measured on cpu" in out
     assert {"accuracy", "accuracy_quantised", "accuracy_chip", "agreement"} <= result.keys()
 
     code, out, _ = run("simulate", folder / "words.net", test, "--json")
     assert code == 0
     assert last_line(out)["accuracy"] == pytest.approx(result["accuracy_chip"])
+    assert last_line(out)["cost"]["energy"] == pytest.approx(result["cost"]["energy"])
+    assert "cores of 1 chip" in out
 
     code, out, _ = run("report", folder, "--json")
     assert code == 0
     assert (folder / "report.html").stat().st_size == last_line(out)["bytes"]
     page = (folder / "report.html").read_text()
-    for words in ("Accuracy", "words", "hidden 1", "readout"):
+    for words in ("Accuracy", "words", "hidden 1", "readout", "words, Loihi 2", "words, cpu", "Jetson Orin Nano"):
         assert words in page
 
     for what in (folder, folder / "words.net"):
         code, out, _ = run("info", what, "--json")
         assert code == 0
         assert last_line(out)
+    assert last_line(out)["cores"] == 2
+
+
+def test_a_network_that_fits_no_chip(run, files, tmp_path, monkeypatch):
+    """Everything but the cost is there, and the reason is said."""
+    train, test = files
+    run("train", train, "--out", tmp_path / "r", *SMALL)
+    run("export", tmp_path / "r")
+    monkeypatch.setattr("lambent.hardware.loihi2.mapping.CORES", 1)
+    for args in (("evaluate", tmp_path / "r", test, "--chip"), ("simulate", tmp_path / "r" / "r.net", test)):
+        code, out, err = run(*args)
+        assert code == 0, err
+        assert "no modelled cost: the network needs 2 cores" in out
+    code, out, _ = run("info", tmp_path / "r" / "r.net")
+    assert code == 0
+    assert "does not fit on a chip: the network needs 2 cores" in out
+    assert run("report", tmp_path / "r")[0] == 0
+    assert "Jetson" not in (tmp_path / "r" / "report.html").read_text()
 
 
 def test_evaluate_without_chip(run, files, tmp_path):
@@ -154,6 +183,7 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
         (("train", train, "--out", tmp_path / "r", "--resume", "--lr", "1"), "--lr"),
         (("train", train, "--out", tmp_path / "nothing", "--resume"), "nothing"),
         (("export", tmp_path), "config.toml"),
+        (("export", tmp_path / "r", "--format", "nir", "--weight-bits", 4), "--weight-bits"),
         (("evaluate", tmp_path / "r", tmp_path / "no.h5"), "no.h5"),
         (("report", tmp_path / "r"), "not evaluated yet"),
         (("simulate", test, test), "test.h5"),

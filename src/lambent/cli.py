@@ -1,4 +1,4 @@
-"""The command line: `lambent demo | train | export | evaluate | simulate | report | info`."""
+"""The command line: `lambent demo | encode | listen | train | export | evaluate | simulate | report | info`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -31,7 +33,6 @@ Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trainin
 DataFile = Annotated[
     Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
 ]
-Bits = Annotated[int, typer.Option(min=2, max=8, help="Bits of a weight, sign included.")]
 Crop = Annotated[bool, typer.Option(help="Drop spikes past the duration the run was trained with.")]
 
 
@@ -55,6 +56,79 @@ def _progress(title: str) -> Any:
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+# -- encode ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def encode(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder with one folder of sound files per class, or a CSV file of path,label[,speaker[,split]].",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="File to write, .h5 or .h5.gz.")],
+    channels: Annotated[int, typer.Option(min=2, max=65535, help="Units along the cochlea.")] = 700,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=SHARE", help="Put a share of the words into OUT_NAME.h5; may be repeated."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="WHAT", help="What a split takes: a share of each class, or whole speakers.  [class]"),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Length of a sample [ms], cuts longer ones; that of the longest if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cochlea's noise and of the splits.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn recordings into spike trains; Ctrl-C, then the same command again, goes on where it was."""
+    from lambent.data import encode_recordings
+
+    if by and not split:
+        raise ValueError("--by says what a --split takes; give one, such as --split test=0.1")
+    try:
+        with _progress("encoding") as progress:
+            made = encode_recordings(
+                source,
+                out,
+                channels,
+                splits=dict(_share(text) for text in split or []),
+                by=by or "class",
+                duration=duration,
+                seed=seed,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on")
+        raise typer.Exit(130) from None
+    if made.resumed:
+        console.print(f"{made.resumed} files had been encoded before")
+    for path, words in made.written.items():
+        console.print(f"wrote {path}: {words} words", markup=False, soft_wrap=True)
+    for path in made.clipped:
+        console.print(f"clipped: {path}", markup=False, soft_wrap=True)
+    for path, problem in made.skipped.items():
+        console.print(f"skipped: {path}: {problem}", markup=False, soft_wrap=True)
+    files = {str(path): words for path, words in made.written.items()}
+    skipped = {str(path): problem for path, problem in made.skipped.items()}
+    _last_line(as_json, {"written": files, "skipped": skipped, "clipped": [str(path) for path in made.clipped]})
+    if made.skipped:
+        raise typer.Exit(1)
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, share = text.partition("=")
+    try:
+        return name, float(share)
+    except ValueError:
+        raise ValueError(f"--split takes NAME=SHARE, such as test=0.1, not {text!r}") from None
 
 
 # -- train ----------------------------------------------------------------------------------------------
@@ -144,20 +218,40 @@ app.command("train")(_with_config_options(_train))
 # -- the other steps --------------------------------------------------------------------------------------
 
 
+class Format(StrEnum):
+    """File formats of trained networks."""
+
+    netx = "netx"
+    nir = "nir"
+
+
 @app.command()
 def export(
     run: Folder,
-    weight_bits: Bits = 8,
-    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net where left out.")] = None,
+    weight_bits: Annotated[
+        int | None, typer.Option(min=2, max=8, help="Bits of a weight in NetX, sign included; 8 where left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net or .nir where left out.")] = None,
+    format: Annotated[Format, typer.Option(help="NetX for Loihi 2, or NIR for other frameworks.")] = Format.netx,
     as_json: Json = False,
 ) -> None:
-    """Quantise a trained network and write it as a NetX file for Loihi 2."""
+    """Write a trained network: quantised as NetX for Loihi 2, or as it is as NIR for other frameworks."""
     from dataclasses import asdict
 
     from lambent import workflow
+    from lambent.nir import export_nir
     from lambent.training import Run
 
-    report = workflow.export_run(Run(run), weight_bits, out)
+    there = Run(run)
+    if format is Format.nir:
+        if weight_bits is not None:
+            raise ValueError("--weight-bits: NIR holds the weights as they are; drop it")
+        path = out or there.netx.with_suffix(".nir")
+        export_nir(there.model(), path)
+        console.print(f"wrote {path}", markup=False)
+        _last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
+        return
+    report = workflow.export_run(there, 8 if weight_bits is None else weight_bits, out)
     console.print(str(report), markup=False, soft_wrap=True)
     _last_line(as_json, asdict(report))
 
@@ -168,16 +262,29 @@ def evaluate(
     data: DataFile,
     chip: Annotated[bool, typer.Option("--chip", help="Also run the exported network on the chip model.")] = False,
     crop: Crop = False,
+    host: Annotated[
+        bool, typer.Option("--host", help="Also measure time and, where it is counted, energy on this machine.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Test a trained network, as floats and with --chip as integers on the chip model."""
+    """Test a trained network, as floats and with --chip as integers on the chip model, with its modelled cost."""
     from lambent import workflow
     from lambent.training import Run
 
+    there = Run(run)
     with _progress("evaluating") as progress:
-        evaluation = workflow.evaluate_run(Run(run), data, chip=chip, crop=crop, progress=progress)
-    summary = evaluation.summary()
+        evaluation = workflow.evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
+    summary: dict[str, Any] = evaluation.summary()
     _show(summary)
+    if chip:
+        cost = workflow.kept_chip_cost(there)
+        console.print(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost), markup=False, soft_wrap=True)
+        summary["cost"] = {"error": cost} if isinstance(cost, str) else cost.as_dict()
+    if host:
+        measured = workflow.kept_host_costs(there)
+        for host_cost in measured:
+            console.print(str(host_cost), markup=False, soft_wrap=True)
+        summary["host"] = [x.as_dict() for x in measured]
     _last_line(as_json, summary)
 
 
@@ -201,13 +308,17 @@ def simulate(
         float | None,
         typer.Option(help="Length of a sample [ms], on which means depend; the data's own where left out."),
     ] = None,
+    partition: Annotated[
+        bool, typer.Option("--partition", help="Place units so that fewer spikes go from core to core (pymetis).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run any NetX file on the bit-exact chip model: spikes per layer, speed and, with a readout, accuracy."""
+    """Run any NetX file on the bit-exact chip model: spikes per layer, speed, modelled cost, accuracy of a readout."""
     import numpy as np
 
     from lambent.data import SpikeDataset
-    from lambent.hardware.loihi2 import load_netx
+    from lambent.hardware.loihi2 import Cost, estimate_cost, load_netx, map_to_cores
+    from lambent.hardware.loihi2.cost import mean_cost
 
     net = load_netx(network)
     samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
@@ -215,6 +326,12 @@ def simulate(
         raise ValueError(f"{data}: holds no samples")
     spikes = np.zeros(len(net.layers))
     scores, labels, steps, seconds = [], [], 0, 0.0
+    mapping, unfit = None, ""
+    costs: list[tuple[int, Cost]] = []
+    try:
+        mapping = map_to_cores(net)
+    except ValueError as error:
+        unfit = str(error)
     with _progress("simulating") as progress:
         for events, y in samples.batches(50):
             start = time.perf_counter()
@@ -225,6 +342,9 @@ def simulate(
             if net.readout is not None:
                 scores.append(net.readout.logits(run.voltage[-1]))
             labels.append(y.numpy())
+            if mapping is not None:
+                mapping = mapping if costs else map_to_cores(net, run, partition=partition)
+                costs.append((len(y), estimate_cost(net, run, mapping)))
             progress(sum(map(len, labels)), len(samples))
     result: dict[str, Any] = {
         "n": len(samples),
@@ -238,6 +358,12 @@ def simulate(
     if scores:
         result["accuracy"] = float((np.concatenate(scores).argmax(1) == np.concatenate(labels)).mean())
         console.print(f"accuracy {100 * result['accuracy']:.2f} %")
+    if mapping is None:
+        console.print(f"no modelled cost: {unfit}", markup=False, soft_wrap=True)
+    else:
+        cost = mean_cost(costs)
+        result["cost"] = cost.as_dict()
+        console.print(f"{mapping}\n{cost}", markup=False, soft_wrap=True)
     _last_line(as_json, result)
 
 
@@ -257,15 +383,82 @@ def report(
 
 
 @app.command()
-def demo(
-    out: Annotated[Path | None, typer.Option(help="Folder to keep the run in; a temporary one where left out.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of data and training.")] = 0,
+def listen(
+    run: Folder,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILES", help="Sound files, a word each.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Cut the files into words at the silence between them.")
+    ] = False,
+    microphone: Annotated[
+        bool, typer.Option("--microphone", help="Listen to the default microphone until Ctrl-C.")
+    ] = False,
+    level: Annotated[float, typer.Option(min=0, help="Level (root mean square) from which a stream is loud.")] = 0.01,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML page of the spikes to write; RUN/listen.html where left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cochlea's noise.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train, quantise, export, run on the chip model and report, on generated data; under a minute."""
+    """Classify sound files, or what a microphone hears, in float and, if the run was exported, on the chip model."""
+    from lambent.encode import read_audio
+    from lambent.encode.words import MICROPHONE_RATE, file_blocks, microphone_blocks
+    from lambent.listen import PICTURES, Heard, Listener
+    from lambent.training import Run
+
+    if bool(files) == microphone:
+        raise ValueError("listen takes sound files or --microphone")
+    listener = Listener(Run(run), seed)
+    heard: list[Heard] = []
+    failed: dict[str, str] = {}
+
+    def listen_to(blocks: Any, rate: int, name: str) -> None:
+        for word in listener.stream(blocks, rate, level):
+            heard.append(replace(word, name=f"{name} at {word.name}"))
+            answers = [f"{kind} {word.answer(kind)} ({100 * p.max():.1f} %)" for kind, p in word.confidence.items()]
+            console.print(f"{heard[-1].name}: {', '.join(answers)}", markup=False, soft_wrap=True)
+
+    if microphone:
+        console.print("listening; Ctrl-C ends")
+        with suppress(KeyboardInterrupt):
+            listen_to(microphone_blocks(), MICROPHONE_RATE, "microphone")
+    for path in files or []:
+        try:
+            if stream:
+                listen_to(*file_blocks(path), str(path))
+            else:
+                heard.append(listener.hear(*read_audio(path), str(path)))
+        except (OSError, ValueError) as error:
+            failed[str(path)] = str(error).removeprefix(f"{path}: ")
+    if heard and not (stream or microphone):
+        kinds = list(heard[0].confidence)
+        table = Table("file", *(cell for kind in kinds for cell in (kind, "confidence")))
+        for word in heard:
+            cells = [(word.answer(kind), f"{100 * p.max():.1f} %") for kind, p in word.confidence.items()]
+            name = f"{word.name} (cut at {listener.duration:g} ms)" if word.cut else word.name
+            table.add_row(escape(name), *(escape(x) for cell in cells for x in cell))
+        console.print(table)
+    page = None
+    if heard:
+        page = out or Run(run).path("listen.html")
+        listener.write_page(heard[-PICTURES:], page)
+        console.print(f"spikes through the layers: {page}", markup=False, soft_wrap=True)
+    for name, problem in failed.items():
+        print(f"error: {name}: {problem}", file=sys.stderr)
+    _last_line(as_json, {"heard": [w.summary() for w in heard], "failed": failed, "page": page and str(page)})
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Folder to keep the run in; a temporary one where left out.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Keyword spotting on spoken words in the package: train, quantise, export, chip model, report; about a minute."""
     from lambent.demo import run_demo
 
-    folder = out or Path(tempfile.mkdtemp(prefix="lambent-demo-")) / "yin-yang"
+    folder = out or Path(tempfile.mkdtemp(prefix="lambent-demo-")) / "keywords"
     result = run_demo(folder, seed, console)
     _show(result["evaluation"])
     console.print(f"report: {result['report']}", markup=False)
@@ -296,6 +489,7 @@ def info(
     from lambent.training.run import Run, versions
 
     facts: dict[str, Any]
+    shown_after = ""
     if run is None:
         facts = {
             "versions": versions(),
@@ -304,7 +498,7 @@ def info(
             "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         }
     elif run.is_file():
-        from lambent.hardware.loihi2 import load_netx
+        from lambent.hardware.loihi2 import load_netx, map_to_cores
 
         net = load_netx(run)
         facts = {
@@ -313,6 +507,13 @@ def info(
             "reduce": net.readout.reduce if net.readout else None,
             "classes": list(net.readout.labels) if net.readout else None,
         }
+        try:
+            mapping = map_to_cores(net)
+            facts |= {"cores": mapping.n_cores, "memory_bytes": sum(use.memory for use in mapping.usage)}
+            shown_after = str(mapping)
+        except ValueError as error:
+            facts["cores"] = None
+            shown_after = f"does not fit on a chip: {error}"
     else:
         there = Run(run)
         config = vars(there.config())
@@ -324,4 +525,6 @@ def info(
         shown = "\n".join(f"{k} = {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name, shown)
     console.print(table, markup=False)
+    if shown_after:
+        console.print(shown_after, markup=False, soft_wrap=True)
     _last_line(as_json, facts)

@@ -20,5 +20,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk is told of without a name
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,16 +11,21 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.hardware.loihi2 import NetxReport, export_netx, load_netx
+from lambent.hardware import HostCost, measure_host
+from lambent.hardware.loihi2 import Cost, Loihi2Network, NetxReport, estimate_cost, export_netx, load_netx, map_to_cores
+from lambent.hardware.loihi2.cost import mean_cost
 from lambent.quantize import quantized_model
 from lambent.report import write
-from lambent.report.of_run import report_data
+from lambent.report.of_run import cost_figures, report_data
 from lambent.training import Config, Run, train
 from lambent.training.evaluate import Evaluation, evaluate, load_test_data, match_classes
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
+
+_CHIP_BATCH, _HOST_BATCH = 50, 64
 
 
 def load_training_data(train: Path, test: Path | None, config: Config) -> tuple[SpikeDataset, SpikeDataset | None]:
@@ -103,6 +109,7 @@ def evaluate_run(
     *,
     chip: bool,
     crop: bool = False,
+    host: bool = False,
     source: str = "",
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:
@@ -112,7 +119,8 @@ def evaluate_run(
 
     Args:
         data: samples, or a file of them.
-        chip: also run the exported network on the chip model.
+        chip: also run the exported network on the chip model, and model what it costs (cost.json in the run).
+        host: also measure what the float network costs on this machine (host.json in the run).
         crop: drop spikes past the run's duration.
         source: what to call the data; a file's own path where left out.
         progress: called with the number of samples done and in all.
@@ -128,7 +136,55 @@ def evaluate_run(
         quantised = quantized_model(model, exported_bits(run), calibration=calibration_events(run))
     evaluation = evaluate(model, samples, source, quantised, network, progress)
     evaluation.save(run.path("evaluation.npz"))
+    for name in ("cost.json", "host.json"):  # of the last evaluation
+        run.path(name).unlink(missing_ok=True)
+    if network is not None:
+        cost = chip_cost(network, samples)
+        run.write_json("cost.json", {"error": cost} if isinstance(cost, str) else cost.as_dict())
+    if host:
+        run.write_json("host.json", {"costs": [cost.as_dict() for cost in host_costs(model, samples)]})
     return evaluation
+
+
+def chip_cost(network: Loihi2Network, samples: SpikeDataset) -> Cost | str:
+    """What a sample costs on the chip, modelled, or why the network does not fit on one."""
+    try:
+        mapping = map_to_cores(network)
+    except ValueError as error:
+        return str(error)
+    parts = []
+    for events, y in samples.batches(_CHIP_BATCH):
+        parts.append((len(y), estimate_cost(network, network.run(events, ("spikes",)), mapping)))
+    return mean_cost(parts)
+
+
+def kept_chip_cost(run: Run) -> Cost | str:
+    """The modelled cost of the last evaluation, or why there is none."""
+    if not run.path("cost.json").exists():
+        return "not evaluated on the chip model"
+    values = run.read_json("cost.json")
+    return str(values["error"]) if "error" in values else Cost.from_dict(values)
+
+
+def kept_host_costs(run: Run) -> list[HostCost]:
+    """What the last evaluation measured on its machine."""
+    if not run.path("host.json").exists():
+        return []
+    return [HostCost.from_dict(values) for values in run.read_json("host.json")["costs"]]
+
+
+def host_costs(model: nn.Sequential, samples: SpikeDataset) -> list[HostCost]:
+    """What the model costs on this machine's processor and, if there is one, GPU: one sample and many at once."""
+    costs = []
+    for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]:
+        here = copy.deepcopy(model).to(device)
+        for n in (1, min(_HOST_BATCH, len(samples))):
+            events = next(iter(samples.batches(n)))[0].to(device)
+            try:
+                costs.append(measure_host(here, events))
+            except NotImplementedError:  # no engine for this device
+                break
+    return costs
 
 
 def exported_bits(run: Run) -> int:
@@ -155,5 +211,7 @@ def report_run(run: Run, path: Path | None = None) -> Path:
         network = load_netx(run.netx)
         quantised = quantized_model(run.model(), exported_bits(run), calibration=calibration_events(run))
     target = path or run.path("report.html")
-    write(report_data(run, evaluation, quantised, network), target)
+    cost = kept_chip_cost(run)
+    costs = [] if isinstance(cost, str) else cost_figures(run.name, cost, kept_host_costs(run))
+    write(report_data(run, evaluation, quantised, network, costs), target)
     return target

@@ -129,6 +129,9 @@ def test_bad_input():
         layer(events(units=2))
 
 
-def test_exact_engine_is_announced():
-    with pytest.raises(NotImplementedError, match="dt=None"):
-        lb.LIF(2, 3, dt=None)
+def test_bias_and_dt_are_checked():
+    with pytest.raises(ValueError, match="bias of unit 1"):
+        lb.LIF(2, 3, bias=torch.tensor([0.0, float("nan"), 0.0]))
+    for dt in (0.0, -1.0, float("inf")):
+        with pytest.raises(ValueError, match="dt must be"):
+            lb.LIF(2, 3, dt=dt)

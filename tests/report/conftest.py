@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lambent.report import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix, render
+from lambent.report import CostFigure, LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix, render
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -111,6 +111,12 @@ def full_arguments(n_classes: int = 10, names: tuple[str, ...] = DIGITS, **sampl
             LayerSize("hidden 1", "700 × 256 + 256 × 256", 244736, 978944, 244736),
             LayerSize("hidden 2", "256 × 256", 65536, 262144, 65536),
             LayerSize("readout", f"256 × {n_classes}", 256 * n_classes, 1024 * n_classes, 256 * n_classes),
+        ],
+        "costs": [
+            CostFigure("this network, Loihi 2", "modelled", 2.31, 0.187),
+            CostFigure("this network, cpu", "measured", 12.4),
+            CostFigure("700-256-20, Loihi 2", "published", 2.33, 0.19),
+            CostFigure("700-256-20, embedded GPU", "published", 103.0, 3.7, batch=128),
         ],
     }
 

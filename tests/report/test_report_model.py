@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lambent.report import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
+from lambent.report import CostFigure, LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
 
 Build = Callable[..., ReportData]
 EMPTY = np.empty(0)
@@ -88,6 +88,10 @@ def _layer(name: str = "hidden", times: Any = EMPTY, units: Any = NO_UNITS, **mo
         (lambda: LayerRates("hidden", np.array([-1.0])), "rates of 'hidden'"),
         (lambda: WeightMatrix("w", EMPTY), "weights of 'w': values is empty"),
         (lambda: WeightMatrix("w", np.ones((2, 3)), np.ones((3, 2))), "weights of 'w': quantised has shape"),
+        (lambda: CostFigure("chip", "guessed", 1.0), "cost of 'chip': basis"),
+        (lambda: CostFigure("chip", "modelled", 0.0), "cost of 'chip': latency"),
+        (lambda: CostFigure("chip", "modelled", 1.0, -1.0), "cost of 'chip': energy"),
+        (lambda: CostFigure("chip", "modelled", 1.0, batch=0), "cost of 'chip': batch"),
         (lambda: LayerSize("out", "2 × 3", -6, 24), "size of 'out': n_weights"),
     ],
 )

@@ -20,6 +20,15 @@ def test_formats() -> None:
         "305.5 KiB",
         "1.0 MiB",
     ]
+    assert [words.significant(x) for x in (0.19, 82.3, 1370.4, 0.0123, 2.0)] == [
+        "0.190",
+        "82.3",
+        "1,370",
+        "0.0123",
+        "2.00",
+    ]
+    ratios = [words.ratio(x).replace(words.NBSP, " ") for x in (1.0, 0.83, 9.96, 433.2, 0.0123)]
+    assert ratios == ["× 1.0", "× 0.83", "× 10", "× 433", "× 0.012"]
     assert [words.counted(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
     assert words.counted(2400, "unit") == "2,400 units"
     assert [words.listing(list(names), at_most=3) for names in ("a", "ab", "abc", "abcd")] == [

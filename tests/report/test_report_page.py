@@ -14,7 +14,7 @@ import pytest
 from lambent.report import LayerSize, RasterLayer, ReportData, SampleTrace, html, render, write
 
 Build = Callable[..., ReportData]
-SECTIONS = ["result", "confusion", "learning", "sample", "rates", "weights", "sizes", "facts"]
+SECTIONS = ["result", "confusion", "learning", "sample", "rates", "weights", "sizes", "cost", "facts"]
 NAN, INF = float("nan"), float("inf")
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -68,10 +68,12 @@ def test_full_page_has_every_section(full_page: str) -> None:
     assert page.sections == SECTIONS
     assert page.tags.count("h1") == 1
     assert page.tags.count("h2") == len(SECTIONS)
-    assert page.tags.count("svg") == 2 + 3 + 1 + 2 + 4
-    assert page.tags.count("figure") == page.tags.count("figcaption") == 5
+    assert page.tags.count("svg") == 2 + 3 + 1 + 2 + 4 + 1
+    assert page.tags.count("figure") == page.tags.count("figcaption") == 6
     text = " ".join(page.texts)
     assert "Spoken digits, 700-256-256-10" in text
+    for expected in ("0.190\N{NO-BREAK SPACE}mJ", "×\N{NO-BREAK SPACE}20", "Modelled figures are estimates"):
+        assert expected in text, expected
     for expected in ("92.0\N{NO-BREAK SPACE}%", "14 of 600 differ", "305.5\N{NO-BREAK SPACE}KiB", "312,832"):
         assert expected in text, expected
     assert "−2.2 points against float" in text

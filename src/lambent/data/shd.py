@@ -6,7 +6,7 @@ import gzip
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -62,25 +62,46 @@ def read(path: Path, duration: float | None, n_units: int | None, crop: bool) ->
     )
 
 
-def write_shd(path: str | Path, dataset: SpikeDataset) -> None:
+def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[str] | None = None) -> None:
     """Write a data set in the Heidelberg layout; gzipped if the name ends in ``.gz``.
 
     Times are stored in the shortest of float16, float32 and float64 [s] from which `SpikeDataset.from_shd`
     gets back exactly the same milliseconds. Duration and number of units are noted as attributes of the file.
     The file appears under its name only once it is complete.
+
+    Args:
+        path: the file.
+        dataset: what to write.
+        speaker_names: the name of each speaker, kept as ``extra/speaker_names``; optional.
+
+    Raises:
+        OSError: the file cannot be written, for one because the disk is full.
+        ValueError: a speaker of the data set has no name among `speaker_names`.
     """
     path = Path(path)
+    if speaker_names is not None and (
+        dataset.speakers is None or dataset.speakers.max(initial=-1) >= len(speaker_names)
+    ):
+        raise ValueError(f"{len(speaker_names)} speaker names do not cover the speakers of the data set")
     time_type = _time_type(dataset.times)
-    with ExitStack() as stack:
-        part = stack.enter_context(replacing(path))
-        plain = stack.enter_context(tempfile.TemporaryFile()) if path.suffix == ".gz" else None
-        with h5py.File(part if plain is None else plain, "w") as f:
+    with replacing(path) as part, open(part, "w+b") as file, ExitStack() as stack:
+        packed = path.suffix == ".gz"
+        # HDF5 writes through Python's file, which, unlike its own, reports a full disk as such.
+        plain = stack.enter_context(tempfile.TemporaryFile()) if packed else file
+        with h5py.File(plain, "w") as f:
             _fill(f, dataset, time_type)
-        if plain is not None:
+            if speaker_names is not None:
+                f["extra/speaker_names"] = np.array([n.encode() for n in speaker_names], dtype=bytes)
+        if packed:
             plain.seek(0)
             # No name and no time in the header: the same data give the same file.
-            with open(part, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-                shutil.copyfileobj(plain, packed, 1 << 20)
+            with gzip.GzipFile("", "wb", 6, file, mtime=0) as out:
+                shutil.copyfileobj(plain, out, 1 << 20)
+
+
+def as_stored(times: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Times [ms] as they come back from seconds in float32, for which `write_shd` needs four bytes each."""
+    return _milliseconds(_seconds(times, np.float32))
 
 
 # -- reading ------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ lif(events, neuron, inputs, recurrent, dt) -> Events
     every parameter; the counts of what comes out are differentiable too.
 voltages(events, weight, tau_mem, tau_syn, dt) -> Tensor (batch, steps, out)
     The voltages of leaky integrators after each step.
+
+Continuous time has no steps: `exact` has `lif`, and in place of voltages the times of their `peaks`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from types import ModuleType
 
 import torch
 
-from lambent.engines import grid_cpu
+from lambent.engines import exact, grid_cpu
 
 
 def engine_for(device: torch.device, dt: float | None) -> ModuleType:
@@ -24,12 +26,12 @@ def engine_for(device: torch.device, dt: float | None) -> ModuleType:
         NotImplementedError: there is no engine for this device yet.
         ImportError: CUDA tensors, and Triton is not installed.
     """
-    if device.type == "cpu" and dt is not None:
-        return grid_cpu
+    if device.type == "cpu":
+        return exact if dt is None else grid_cpu
     if device.type == "cuda" and dt is not None:
         try:
             from lambent.engines import grid_gpu
         except ImportError as e:
             raise ImportError("CUDA tensors need Triton: pip install 'lambent[gpu]', or use CPU tensors") from e
         return grid_gpu
-    raise NotImplementedError(f"no engine runs on {device.type} with dt={dt} yet; use CPU or CUDA tensors and a step")
+    raise NotImplementedError(f"no engine runs on {device.type} with dt={dt} yet; use CPU tensors")

@@ -14,7 +14,7 @@ import triton
 from torch import Tensor
 
 from lambent.engines import grid_gpu_backward, grid_gpu_forward, grid_gpu_readout, operations
-from lambent.neurons.lif import check_positive
+from lambent.neurons.lif import check_values
 
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch needs more
 _PROGRAMS = 1024  # at most, of a backward pass: more than run at once on any device
@@ -55,7 +55,8 @@ def lif_forward(
         own_offsets = lengths.cumsum(0)
         total, longest, valid = torch.stack([own_offsets[-1], lengths.max(), positive]).tolist()  # the host waits here
         if not valid:
-            check_positive(tau_mem=tau_mem, tau_syn=tau_syn, threshold=threshold)
+            for name, x in (("tau_mem", tau_mem), ("tau_syn", tau_syn), ("threshold", threshold)):
+                check_values(name, x.detach())
         if longest <= capacity:
             break
         capacity = _needed[size, n_steps] = min(longest * 5 // 4, n_steps * size)

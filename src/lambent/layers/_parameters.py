@@ -7,21 +7,21 @@ import math
 import torch
 from torch import Tensor
 
-from lambent.neurons.lif import check_positive
+from lambent.neurons.lif import check_values
 
 
-def per_unit(name: str, value: float | Tensor, size: int) -> Tensor:
-    """A (size,) float tensor of positive values from a number or a tensor of one per unit.
+def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True) -> Tensor:
+    """A (size,) float tensor of finite, `positive` values from a number or a tensor of one per unit.
 
     Raises:
-        ValueError: wrong shape, or a value that is not positive and finite; names the unit.
+        ValueError: wrong shape, or a value that is not finite or not positive; names the unit.
     """
     x = torch.as_tensor(value, dtype=torch.get_default_dtype()).detach().clone()
     if x.ndim == 0:
         x = x.repeat(size)
     if x.shape != (size,):
         raise ValueError(f"{name} must be a number or have shape ({size},), got {tuple(x.shape)}")
-    check_positive(**{name: x})
+    check_values(name, x, positive)
     return x
 
 
@@ -32,10 +32,18 @@ def check_sizes(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, got {size}")
 
 
-def check_dt(dt: float | None) -> float:
+def check_dt(dt: float | None) -> float | None:
+    """`dt`, if it is a positive step [ms] or None; ValueError otherwise."""
+    return None if dt is None else check_step(dt)
+
+
+def check_step(dt: float) -> float:
     """`dt`, if it is a positive step [ms]; ValueError otherwise."""
-    if dt is None:
-        raise NotImplementedError("dt=None (the exact engine) is not available yet; give a step such as dt=1.0")
     if not (math.isfinite(dt) and dt > 0):
         raise ValueError(f"dt must be a positive number of milliseconds, got {dt}")
     return dt
+
+
+def smallest_tau(dt: float | None) -> float:
+    """What trained time constants are kept above [ms]: the step, or in continuous time 0.1."""
+    return 0.1 if dt is None else dt

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from lambent.engines import engine_for
 from lambent.events import Events
-from lambent.layers._parameters import check_dt, check_sizes, per_unit
-from lambent.neurons.lif import LIFNeuron, Synapses, check_positive
+from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest_tau
+from lambent.neurons.lif import LIFNeuron, Synapses, check_values
 
 
 class LIF(nn.Module):
     """Leaky integrate-and-fire units with exponential synapses; `Events` in, `Events` out.
 
-        tau_mem dV/dt = -V + I      tau_syn dI/dt = -I      an event on synapse w: I += w
+        tau_mem dV/dt = -V + I + bias      tau_syn dI/dt = -I      an event on synapse w: I += w
         V reaches threshold: emit a spike, then V := 0 ("zero") or V - threshold ("subtract")
 
     Gradients are those of EventProp (Wunderlich & Pehle 2021, extended by delays, time constants and
@@ -27,25 +27,30 @@ class LIF(nn.Module):
         recurrent: connect the units among themselves.
         tau_mem, tau_syn: time constants [ms], a number or (out_features,).
         threshold: a number or (out_features,).
-        reset: "zero" or "subtract".
+        reset: "zero" or "subtract"; in continuous time, where V is the threshold when it spikes, they are the same.
+        bias: None, a number or (out_features,): a constant current.
         delay, recurrent_delay: None, a number or one delay per connection [ms]. On a grid they are rounded
             to whole steps forward; their gradient is that of the continuous delay.
-        max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps.
-        dt: time step [ms].
+        max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
+        dt: time step [ms], or None for continuous time: spike times are solved for in float64 and gradients are
+            exact, recurrent spikes without delay act at once, and more than a million spikes of a layer in one sample
+            are a RuntimeError. Best for few, sparse spikes; a grid suits long trains.
         min_slope: a spike that only grazes the threshold has dV/dt near 0, and the adjoint divides by it.
-            Slopes below ``min_slope * threshold / tau_mem`` are taken to be that.
+            Slopes below ``min_slope * threshold / tau_mem`` are taken to be that. The default is 0.1 on a grid, and
+            in continuous time 1e-6, so that gradients are exact there.
 
     Attributes:
         weight (in, out), recurrent_weight (out, out) [from, to] or None, tau_mem, tau_syn, threshold (out,),
-        delay (in, out) and recurrent_delay (out, out) or None. All are parameters; the weights and the
-        delays are trained, the others after ``requires_grad_()``. Call `constrain_` after an optimiser step
-        when anything but weights is trained.
+        bias (out,) or None, delay (in, out) and recurrent_delay (out, out) or None. All are parameters; weights,
+        bias and delays are trained, the others after ``requires_grad_()``. Call `constrain_` after an optimiser
+        step when time constants, thresholds or delays are trained.
 
     Raises:
         ValueError: an argument is out of range or has the wrong shape.
     """
 
     recurrent_weight: nn.Parameter | None
+    bias: nn.Parameter | None
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
 
@@ -59,26 +64,30 @@ class LIF(nn.Module):
         tau_syn: float | Tensor = 5.0,
         threshold: float | Tensor = 1.0,
         reset: str = "zero",
+        bias: float | Tensor | None = None,
         delay: float | Tensor | None = None,
         recurrent_delay: float | Tensor | None = None,
         max_delay: float | None = None,
         dt: float | None = 1.0,
-        min_slope: float = 0.1,
+        min_slope: float | None = None,
     ) -> None:
         super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
         if reset not in ("zero", "subtract"):
             raise ValueError(f'reset must be "zero" or "subtract", got {reset!r}')
+        if min_slope is None:
+            min_slope = 1e-6 if dt is None else 0.1
         if not min_slope > 0:
             raise ValueError(f"min_slope must be positive, got {min_slope}")
         if recurrent_delay is not None and not recurrent:
             raise ValueError("recurrent_delay needs recurrent=True")
         self.in_features, self.out_features = in_features, out_features
         self.reset, self.dt, self.min_slope = reset, check_dt(dt), min_slope
-        self.max_delay = 62 * self.dt if max_delay is None else max_delay
+        self.max_delay = 62 * (dt or 1.0) if max_delay is None else max_delay
         self.tau_mem = _fixed(per_unit("tau_mem", tau_mem, out_features))
         self.tau_syn = _fixed(per_unit("tau_syn", tau_syn, out_features))
         self.threshold = _fixed(per_unit("threshold", threshold, out_features))
+        self.bias = None if bias is None else nn.Parameter(per_unit("bias", bias, out_features, positive=False))
         self.weight = nn.Parameter(torch.empty(in_features, out_features))
         self.recurrent_weight = nn.Parameter(torch.empty(out_features, out_features)) if recurrent else None
         self.delay = self._delays("delay", delay, in_features)
@@ -110,9 +119,12 @@ class LIF(nn.Module):
 
     @torch.no_grad()
     def constrain_(self) -> None:
-        """Put trained values back where they mean something: tau >= dt, threshold > 0, 0 <= delay <= max_delay."""
+        """Put trained values back where they mean something.
+
+        tau >= dt (0.1 ms in continuous time), threshold > 0, 0 <= delay <= max_delay.
+        """
         for tau in (self.tau_mem, self.tau_syn):
-            tau.clamp_(min=self.dt)
+            tau.clamp_(min=smallest_tau(self.dt))
         self.threshold.clamp_(min=1e-3)
         for delay in (self.delay, self.recurrent_delay):
             if delay is not None:
@@ -123,14 +135,17 @@ class LIF(nn.Module):
 
         Raises:
             TypeError: `events` is no `Events`.
-            ValueError: its number of units is not `in_features`, it is on another device, or a time constant or
-                threshold is not positive.
+            ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
+                range.
             ImportError: it is on a CUDA device, and Triton is not installed.
         """
         check_input(events, self.weight)
-        neuron = LIFNeuron(self.tau_mem, self.tau_syn, self.threshold, self.reset, self.min_slope)
+        neuron = LIFNeuron(self.tau_mem, self.tau_syn, self.threshold, self.reset, self.min_slope, self.bias)
         if events.device.type == "cpu":  # elsewhere the engine looks, when it waits for the device anyway
-            check_positive(tau_mem=self.tau_mem, tau_syn=self.tau_syn, threshold=self.threshold)
+            for name in ("tau_mem", "tau_syn", "threshold"):
+                check_values(name, getattr(neuron, name).detach())
+        if self.bias is not None:
+            check_values("bias", self.bias.detach(), positive=False)
         recurrent = None
         if self.recurrent_weight is not None:
             recurrent = Synapses(self.recurrent_weight, self.recurrent_delay)

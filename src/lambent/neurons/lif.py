@@ -1,6 +1,6 @@
 """The leaky integrate-and-fire neuron with exponential synapses: what every engine shares.
 
-    tau_mem dV/dt = -V + I        tau_syn dI/dt = -I        an event on synapse w: I += w
+    tau_mem dV/dt = -V + I + bias        tau_syn dI/dt = -I        an event on synapse w: I += w
 
 On a grid of `dt` this becomes, exactly (DESIGN 4.2),
 
@@ -24,6 +24,7 @@ class LIFNeuron(NamedTuple):
         threshold: (size,) voltage at which a unit spikes.
         reset: "zero" (V := 0) or "subtract" (V := V - threshold).
         min_slope: least dV/dt just before a spike that the adjoint assumes, in units of threshold / tau_mem.
+        bias: (size,) constant current, or None for none.
     """
 
     tau_mem: Tensor
@@ -31,6 +32,7 @@ class LIFNeuron(NamedTuple):
     threshold: Tensor
     reset: str
     min_slope: float
+    bias: Tensor | None = None
 
 
 class Synapses(NamedTuple):
@@ -40,18 +42,23 @@ class Synapses(NamedTuple):
     delay: Tensor | None = None
 
 
-def check_positive(**values: Tensor) -> None:
-    """Raise ValueError naming the first unit of the first (size,) tensor that is not positive and finite there.
+class SparseSynapses(NamedTuple):
+    """Connections of each source to few units: `weight`, `target` and `delay` [ms] or None, each (from, fan_out)."""
 
-    A device is waited for once.
-    """
-    good = {name: torch.isfinite(x.detach()) & (x.detach() > 0) for name, x in values.items()}
-    if torch.stack([g.all() for g in good.values()]).all():
-        return
-    for name, x in values.items():
-        if not good[name].all():
-            unit = int((~good[name]).nonzero()[0])
-            raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be positive and finite")
+    weight: Tensor
+    target: Tensor
+    delay: Tensor | None = None
+
+
+def check_values(name: str, x: Tensor, positive: bool = True) -> None:
+    """Raise ValueError naming the first unit whose value is not finite, or not `positive`."""
+    bad = ~torch.isfinite(x)
+    if positive:
+        bad |= x <= 0
+    if bad.any():
+        unit = int(bad.nonzero()[0])
+        wanted = "positive and finite" if positive else "finite"
+        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
 
 
 def _one_minus_exp_over(x: Tensor) -> Tensor:
@@ -70,6 +77,16 @@ def membrane_response(t: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
     """
     rate = 1 / tau_syn - 1 / tau_mem
     return torch.exp(-t / tau_mem) * (t / tau_mem) * _one_minus_exp_over(t * rate)
+
+
+def response_integral(t: Tensor, tau_mem: Tensor, tau_syn: Tensor, fading: float = 0.0) -> Tensor:
+    """Integral of exp(-fading s) `membrane_response`(s) over s from 0 to t [ms]; `fading` in 1 / ms."""
+    # multiply tau_mem dV/ds = -V + exp(-s / tau_syn) by exp(-fading s) and integrate by parts
+    rate = fading + 1 / tau_syn
+    current = t * _one_minus_exp_over(t * rate)
+    return (current - tau_mem * torch.exp(-fading * t) * membrane_response(t, tau_mem, tau_syn)) / (
+        1 + fading * tau_mem
+    )
 
 
 def grid_constants(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lambent.report import _checks as check
+from lambent.report.costs import CostFigure
 
 ACCURACY_KINDS = ("float", "quantised", "chip")
 HISTORY_KEYS = (
@@ -71,7 +72,7 @@ class SampleTrace:
     Args:
         layers: the input and every hidden layer, in order.
         duration: length of the sample [ms]; every spike lies in ``[0, duration]``.
-        label: the true class.
+        label: the true class, None where it isn't known.
         predicted_float, predicted_chip: the class each network answers with. Given, not taken from the
             voltages, because only the model knows how it reduces them.
         readout_float, readout_chip: (steps, n_classes) voltages, each in its own unit, or None.
@@ -83,7 +84,7 @@ class SampleTrace:
 
     layers: Sequence[RasterLayer]
     duration: float
-    label: int
+    label: int | None
     predicted_float: int
     predicted_chip: int | None = None
     readout_float: np.ndarray | None = None
@@ -195,6 +196,7 @@ class ReportData:
             shares in 0..1. A missing, None or non-finite value leaves a gap in the curve.
         sample: one sample through all layers.
         rates, weights, sizes: one entry per layer or connection.
+        costs: what a sample costs, the network on the chip first, others to compare it with after.
 
     Raises:
         TypeError, ValueError: naming the field at fault, or two fields that contradict each other.
@@ -216,6 +218,7 @@ class ReportData:
     rates: Sequence[LayerRates] = ()
     weights: Sequence[WeightMatrix] = ()
     sizes: Sequence[LayerSize] = ()
+    costs: Sequence[CostFigure] = ()
 
     def __post_init__(self) -> None:
         check.text("title", self.title)
@@ -229,6 +232,7 @@ class ReportData:
         check.instances("rates", self.rates, LayerRates)
         check.instances("weights", self.weights, WeightMatrix)
         check.instances("sizes", self.sizes, LayerSize)
+        check.instances("costs", self.costs, CostFigure)
         self._check_history()
         self._check_answers()
         if self.sample is not None:

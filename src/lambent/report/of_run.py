@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from torch import nn
 
 from lambent.engines import engine_for
 from lambent.events import Events
-from lambent.hardware.loihi2 import Loihi2Network
+from lambent.hardware import HostCost
+from lambent.hardware.loihi2 import Cost, Loihi2Network
+from lambent.hardware.loihi2.cost import published
 from lambent.layers import LIF, LIReadout
+from lambent.report.costs import CostFigure
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
 from lambent.training.evaluate import KINDS, Evaluation
 from lambent.training.loop import forward
@@ -20,7 +24,11 @@ from lambent.training.run import Run
 
 
 def report_data(
-    run: Run, evaluation: Evaluation, quantised: nn.Sequential | None, network: Loihi2Network | None
+    run: Run,
+    evaluation: Evaluation,
+    quantised: nn.Sequential | None,
+    network: Loihi2Network | None,
+    costs: Sequence[CostFigure] = (),
 ) -> ReportData:
     """Gather the values of a report.
 
@@ -28,6 +36,7 @@ def report_data(
         run: a trained run.
         evaluation: its evaluation.
         quantised, network: the quantised model and the chip's network, if the chip was evaluated.
+        costs: see `cost_figures`.
     """
     model, facts, config = run.model(), run.facts(), run.config()
     history = run.metrics()
@@ -56,11 +65,25 @@ def report_data(
         },
         versions=facts["versions"],
         history=history,
-        sample=_sample_trace(model, network, evaluation),
+        sample=sample_trace(model, network, evaluation.sample, evaluation.sample_label),
         rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
         weights=_weights(model, quantised),
         sizes=_layer_sizes(model, network),
+        costs=costs,
     )
+
+
+def cost_figures(name: str, modelled: Cost, measured: Sequence[HostCost]) -> list[CostFigure]:
+    """The cost of the network `name`, what was measured for it on a machine, and the published figures."""
+    costs = [CostFigure(f"{name}, Loihi 2", "modelled", modelled.latency, modelled.energy)]
+    for host in measured:
+        energy = host.energy if host.energy is not None and host.energy > 0 else None
+        costs.append(CostFigure(f"{name}, {host.device}", "measured", host.latency, energy, host.batch))
+    for key, system in (("loihi2", "Loihi 2"), ("jetson_orin_nano", "Jetson Orin Nano")):
+        for x in published()["published"][key]:
+            title = f"700-{x['hidden']}-20, {system}"
+            costs.append(CostFigure(title, "published", x["latency"], x["energy"], x.get("batch", 1)))
+    return costs
 
 
 def _sizes(model: nn.Sequential) -> list[int]:
@@ -69,11 +92,21 @@ def _sizes(model: nn.Sequential) -> list[int]:
 
 
 @torch.no_grad()
-def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluation: Evaluation) -> SampleTrace:
-    events = evaluation.sample
+def sample_trace(
+    model: nn.Sequential, network: Loihi2Network | None, events: Events, label: int | None = None
+) -> SampleTrace:
+    """One sample's spikes in every layer and the readout's voltages.
+
+    Args:
+        model: the trained network.
+        network: its chip version, if that is to be shown too.
+        events: a batch of one.
+        label: its class, if known.
+    """
     out, hidden = forward(model, events)
     readout = model[-1]
     assert isinstance(readout, LIReadout)
+    assert readout.dt is not None  # `lambent train` works on a grid
     layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
     run = predicted_chip = readout_chip = None
     if network is not None and network.readout is not None:
@@ -89,7 +122,7 @@ def _sample_trace(model: nn.Sequential, network: Loihi2Network | None, evaluatio
     return SampleTrace(
         layers,
         duration=events.duration,
-        label=evaluation.sample_label,
+        label=label,
         predicted_float=int(out.argmax()),
         predicted_chip=predicted_chip,
         readout_float=_voltages(readout, hidden[-1]),

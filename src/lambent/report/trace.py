@@ -22,8 +22,8 @@ _COLOURS = {"float": svg.FLOAT, "chip": svg.CHIP}
 
 
 @svg.style()
-def draw(sample: SampleTrace, class_names: Sequence[str]) -> str:
-    """All layers over one time axis [ms], the readout beneath, as an SVG element."""
+def draw(sample: SampleTrace, class_names: Sequence[str], key: str = "trace") -> str:
+    """All layers over one time axis [ms], the readout beneath, as an SVG element; `key` is unique on the page."""
     rasters = [
         (layer, side)
         for layer in sample.layers
@@ -41,8 +41,8 @@ def draw(sample: SampleTrace, class_names: Sequence[str]) -> str:
         _readout(axes, sample, side, class_names)
     panels[-1].set_xlabel("time [ms]")
     panels[-1].set_xlim(0, sample.duration)
-    name = class_names[sample.label]
-    return svg.inline(figure, "trace", f"Spikes of one sample of class {name} in {len(sample.layers)} layers")
+    of_class = "" if sample.label is None else f" of class {class_names[sample.label]}"
+    return svg.inline(figure, key, f"Spikes of one sample{of_class} in {len(sample.layers)} layers")
 
 
 def _raster(axes: Axes, layer: RasterLayer, side: str) -> None:
@@ -77,20 +77,24 @@ def _readout(axes: Axes, sample: SampleTrace, side: str, names: Sequence[str]) -
     order = [c for c in range(len(names)) if c not in (sample.label, winner)]
     for c in order:
         axes.plot(time, volts[::stride, c], color=svg.MUTED, linewidth=0.6, alpha=0.55)
-    if winner != sample.label:
+    if sample.label not in (winner, None):
         axes.plot(time, volts[::stride, sample.label], color=svg.INK, linewidth=1.4, linestyle=(0, (4, 2)))
     if winner is not None:
         axes.plot(time, volts[::stride, winner], color=colour, linewidth=1.8)
     axes.set_yticks([])
     axes.grid(axis="x")
     _label(axes, "readout voltage", side, colour)
+    answer = "" if winner is None else svg.shorten(names[winner], 18)
+    if sample.label is None:
+        _note(axes, answer, "")
+        return
     true = svg.shorten(names[sample.label], 18)
     if winner is None:
         _note(axes, "dashed, true class:", true)
     elif winner == sample.label:
         _note(axes, f"right: {true}", "")
     else:
-        _note(axes, f"wrong: {svg.shorten(names[winner], 18)}", f"dashed: {true}")
+        _note(axes, f"wrong: {answer}", f"dashed: {true}")
 
 
 def _label(axes: Axes, name: str, side: str, colour: str) -> None:

@@ -20,6 +20,18 @@ def points(difference: float) -> str:
     return f"{'+' if value > 0 else '−'}{abs(value):.1f}"
 
 
+def significant(value: float) -> str:
+    """Three significant digits: "0.190", "82.3", "1,370"."""
+    digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"{float(f'{value:.3g}'):,.{digits}f}"
+
+
+def ratio(value: float) -> str:
+    """A factor in two significant digits, or whole from 10 on: "× 0.83", "× 1.0", "× 433"."""
+    digits = 0 if value >= 9.95 else max(1, 1 - math.floor(math.log10(value)))
+    return f"×{NBSP}{value:,.{digits}f}"
+
+
 def integer(n: int) -> str:
     """``12000`` as "12,000"."""
     return f"{n:,}"

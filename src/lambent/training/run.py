@@ -67,7 +67,8 @@ class Run:
 
     def outdate(self, *, export: bool = True) -> None:
         """Remove what was made from an older model: evaluation and report and, with `export`, the network."""
-        made = ["evaluation.npz", "report.html"] + (["export.json", self.netx.name] if export else [])
+        made = ["evaluation.npz", "report.html", "cost.json", "host.json"]
+        made += ["export.json", self.netx.name, self.netx.with_suffix(".nir").name] if export else []
         for name in made:
             self.path(name).unlink(missing_ok=True)
 

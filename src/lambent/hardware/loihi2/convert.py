@@ -20,6 +20,7 @@ from lambent.hardware.loihi2.network import MAX_DELAY, THRESHOLD_LIMIT, Loihi2La
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import round_weights
 from lambent.layers import LIF, LIReadout
+from lambent.layers.chain import check_chain
 from lambent.neurons.lif import grid_constants
 
 _ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
@@ -105,38 +106,20 @@ def convert(
 
 def check_model(model: nn.Module) -> list[LIF | LIReadout]:
     """The layers of `model`, if the chip can run them; raises as `convert`."""
-    if not isinstance(model, nn.Sequential):
-        raise TypeError(f"the model must be a torch.nn.Sequential, got {type(model).__name__}")
-    if not len(model):
-        raise ValueError("the model has no layers")
-    layers: list[LIF | LIReadout] = []
-    for i, module in enumerate(model):
+    layers, dt = check_chain(model)
+    for i, module in enumerate(layers):
         where = f"layer {i} ({type(module).__name__})"
-        if not isinstance(module, (LIF, LIReadout)):
-            raise TypeError(f"{where}: only LIF and a final LIReadout can be converted")
-        if isinstance(module, LIReadout) and i != len(model) - 1:
-            raise ValueError(f"{where}: a readout must be the last layer")
-        if module.dt is None:
-            raise ValueError(f"{where}: dt=None has no steps; give all layers a dt such as 1.0 ms")
-        if layers and module.dt != layers[0].dt:
-            raise ValueError(f"{where}: dt is {module.dt} ms, that of layer 0 is {layers[0].dt} ms")
-        for name, parameter in module.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise ValueError(f"{where}: {name} holds NaN or infinity")
-            if name in ("tau_mem", "tau_syn", "threshold") and not (parameter > 0).all():
-                raise ValueError(f"{where}: {name} must be positive")
         if isinstance(module, LIF):
             if module.reset != "zero":
                 raise ValueError(f'{where}: the chip resets to 0; train with reset="zero"')
-            if _steps(module.recurrent_delay, module.dt).any():
+            if _steps(module.recurrent_delay, dt).any():
                 raise ValueError(f"{where}: NetX has no delays of recurrent synapses; train with recurrent_delay=None")
-            delay = _steps(module.delay, module.dt)
+            delay = _steps(module.delay, dt)
             if (delay < 0).any() or (delay > MAX_DELAY).any():
                 raise ValueError(
-                    f"{where}: delays must be 0 to {MAX_DELAY} steps of {module.dt} ms, "
-                    f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * module.dt:g}"
+                    f"{where}: delays must be 0 to {MAX_DELAY} steps of {dt} ms, "
+                    f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * dt:g}"
                 )
-        layers.append(module)
     return layers
 
 

@@ -30,15 +30,19 @@ class Run:
         spikes: int8, 1 where a unit spiked.
         current, voltage: int32, in the chip's units; column t is the state after time step t + 1, voltages
             after the reset.
+        inputs: for every sample the spikes that went in, (offsets, units): those of step t are
+            `units[offsets[t]:offsets[t + 1]]`.
     """
 
     spikes: tuple[np.ndarray, ...] = ()
     current: tuple[np.ndarray, ...] = ()
     voltage: tuple[np.ndarray, ...] = ()
+    inputs: tuple[SpikeLists, ...] = ()
 
 
 _NO_MATRIX = np.zeros((0, 0), np.int32)
 _NO_SPIKES = np.zeros((0, 0), np.int8)
+_NO_INPUT = (np.zeros(1, np.int64), np.zeros(0, np.int32))
 
 
 def layer_constants(layer: Loihi2Layer) -> kernels.LayerConstants:
@@ -90,8 +94,10 @@ def run(
             return arrays[name][i][b]
         return _NO_SPIKES if name == "spikes" else _NO_MATRIX
 
+    inputs: list[SpikeLists] = [_NO_INPUT] * batch
+
     def one_sample(b: int) -> None:
-        lists = sample(b)
+        inputs[b] = lists = sample(b)
         for i, layer in enumerate(layers):
             traces = (trace("spikes", i, b), trace("current", i, b), trace("voltage", i, b))
             lists = kernels.run_layer(*lists, layer.constants, *traces)
@@ -99,7 +105,8 @@ def run(
     for layer in layers:
         _ = layer.constants  # built once, before threads could do so twice
     in_threads(one_sample, range(batch))
-    return Run(**{name: tuple(a.transpose(0, 2, 1) for a in traces) for name, traces in arrays.items()})
+    recorded = {name: tuple(a.transpose(0, 2, 1) for a in traces) for name, traces in arrays.items()}
+    return Run(**recorded, inputs=tuple(inputs))
 
 
 def _inputs(spikes: Events | Tensor | np.ndarray, n_in: int, dt: float) -> tuple[int, int, Callable[[int], SpikeLists]]:

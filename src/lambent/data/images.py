@@ -1,0 +1,119 @@
+"""Images as spike latencies: IDX files (MNIST and its relatives) and folders of PNG files."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from lambent.data.dataset import SpikeDataset
+
+
+def from_idx(
+    images: str | Path, labels: str | Path, t_late: float = 30.0, t_early: float = 0.0, duration: float = 60.0
+) -> SpikeDataset:
+    """Images and labels of two IDX files, plain or gzipped, such as MNIST's `train-images-idx3-ubyte.gz`.
+
+    Each pixel is a unit, row by row. It spikes once, the earlier the brighter it is: at `t_early` [ms] if it is white
+    (255), linearly towards `t_late` for black; black pixels (0) don't spike (Wunderlich & Pehle 2021, Methods).
+
+    Args:
+        images: file of unsigned bytes (images, rows, columns).
+        labels: file of unsigned bytes (images,).
+        t_late, t_early: times of black and white [ms].
+        duration: length of every sample [ms].
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: a file is no such IDX file or is damaged, the numbers of images and labels differ, or not
+            ``0 <= t_early < t_late < duration``.
+    """
+    pixels, classes = _read_idx(Path(images), 3), _read_idx(Path(labels), 1)
+    if len(pixels) != len(classes):
+        raise ValueError(f"{images} holds {len(pixels)} images, {labels} {len(classes)} labels")
+    return _latencies(pixels, classes, None, t_late, t_early, duration)
+
+
+def from_image_folder(
+    folder: str | Path, t_late: float = 30.0, t_early: float = 0.0, duration: float = 60.0
+) -> SpikeDataset:
+    """PNG files in one folder per class, all of one size; colours become grey. Latencies as in `from_idx`.
+
+    Classes are the folders' names in alphabetical order (numbers in numerical order), images go by name in each.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: there are no images, one can't be read or has another size than the first (named), or times
+            are not ``0 <= t_early < t_late < duration``.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder")
+    classes = sorted((x for x in folder.iterdir() if x.is_dir()), key=lambda x: _natural(x.name))
+    files = [(file, label) for label, c in enumerate(classes) for file in sorted(c.glob("*.png"), key=_by_name)]
+    if not files:
+        raise ValueError(f"{folder} holds no PNG files in folders, one per class")
+    first = _read_png(files[0][0])
+    pixels = np.empty((len(files), *first.shape), np.uint8)
+    for n, (file, _) in enumerate(files):
+        image = _read_png(file)
+        if image.shape != first.shape:
+            raise ValueError(f"{file} has size {image.shape}, {files[0][0]} {first.shape}; all must be alike")
+        pixels[n] = image
+    labels = np.array([label for _, label in files])
+    return _latencies(pixels, labels, [c.name for c in classes], t_late, t_early, duration)
+
+
+def _natural(name: str) -> tuple[bool, int, str]:
+    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
+
+
+def _by_name(file: Path) -> tuple[bool, int, str]:
+    return _natural(file.stem)
+
+
+def _read_png(file: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("L"))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as e:
+        raise ValueError(f"{file} is no readable PNG image: {e}") from None
+
+
+def _read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
+    """The unsigned bytes of an IDX file (magic number, big-endian sizes, values)."""
+    content = file.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as e:
+            raise ValueError(f"{file} is damaged: {e}") from None
+    header = 4 + 4 * dimensions
+    if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
+        raise ValueError(f"{file} is no IDX file of unsigned bytes with {dimensions} dimension(s)")
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    if len(content) - header != math.prod(shape):
+        raise ValueError(f"{file} should hold {shape} values, but {len(content) - header} bytes follow its header")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _latencies(
+    pixels: NDArray[np.uint8], labels: NDArray[np.integer], class_names: list[str] | None,
+    t_late: float, t_early: float, duration: float,
+) -> SpikeDataset:  # fmt: skip
+    if not 0 <= t_early < t_late < duration < math.inf:
+        given = f"t_early={t_early}, t_late={t_late}, duration={duration}"
+        raise ValueError(f"need 0 <= t_early < t_late < duration, got {given}")
+    flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
+    sample, unit = flat.nonzero()
+    darkness = 255 - flat[sample, unit]
+    order = np.argsort(sample * 256 + darkness, kind="stable")  # by time in each sample
+    times = t_early + darkness[order].astype(np.float64) / 255 * (t_late - t_early)
+    offsets = np.concatenate([[0], np.cumsum((flat > 0).sum(1))])
+    return SpikeDataset(times, unit[order], offsets, labels, flat.shape[1], duration, class_names)

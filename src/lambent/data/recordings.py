@@ -1,0 +1,163 @@
+"""Lists of labelled recordings: from folders, from a table, and how they are divided into splits."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+_AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"}
+_COLUMNS = ("path", "label", "speaker", "split")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound file and what is known of it.
+
+    Attributes:
+        path: the file.
+        label: its class.
+        speaker: who spoke, None where unknown.
+        split: the split it belongs to, "" for the training data.
+    """
+
+    path: Path
+    label: str
+    speaker: str | None = None
+    split: str = ""
+
+
+def list_recordings(source: str | Path) -> list[Recording]:
+    """The recordings of a folder or of a table, in a fixed order.
+
+    A folder holds one folder per class. All files in it that are not hidden are taken for recordings. The
+    speaker is the folder between class and file, or what comes before ``_nohash_`` in the name, as in the
+    Speech Commands (Warden 2018); otherwise unknown.
+
+    A table is a CSV file of path, label and, optionally, speaker and split, with or without that heading.
+    Paths are relative to the table. Training data may be called "train" or nothing.
+
+    Raises:
+        FileNotFoundError: there is no such folder or table.
+        ValueError: no recordings, one that comes twice or lies in no class, or a broken table; names it.
+    """
+    source = Path(source)
+    recordings = _from_folder(source) if source.is_dir() else _from_table(source)
+    if not recordings:
+        raise ValueError(f"{source}: no recordings; a folder needs one folder of sound files per class")
+    return recordings
+
+
+def _from_folder(folder: Path) -> list[Recording]:
+    recordings = []
+    names: dict[Path, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_dir() or any(part.startswith(".") for part in inside.parts):
+            continue
+        if len(inside.parts) == 1:
+            if path.suffix.lower() in _AUDIO:
+                raise ValueError(f"{path}: lies in no class; put it into a folder named after its class")
+            continue  # a licence, a list
+        if (other := names.setdefault(path.with_suffix(""), path)) != path:
+            raise ValueError(f"{path} and {other.name}: two files of one name; remove one")
+        recordings.append(Recording(path, inside.parts[0], _speaker(inside)))
+    return recordings
+
+
+def _speaker(inside: Path) -> str | None:
+    if len(inside.parts) > 2:
+        return inside.parts[1]
+    name, found, _ = inside.stem.partition("_nohash_")
+    return name if found else None
+
+
+def _from_table(table: Path) -> list[Recording]:
+    recordings: list[Recording] = []
+    lines: dict[Path, int] = {}
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for row in reader:
+                cells = [cell.strip() for cell in row]
+                if not any(cells) or (reader.line_num == 1 and cells == list(_COLUMNS[: len(cells)])):
+                    continue
+                where = f"{table}, line {reader.line_num}"
+                if not 2 <= len(cells) <= 4 or not all(cells[:2]):
+                    raise ValueError(f"{where}: expected path,label[,speaker[,split]], got {row}")
+                path, label, speaker, split = cells + [""] * (4 - len(cells))
+                here = table.parent / path
+                if (first := lines.setdefault(here, reader.line_num)) != reader.line_num:
+                    raise ValueError(f"{where}: {path} was listed in line {first} already")
+                recordings.append(Recording(here, label, speaker or None, "" if split == "train" else split))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{table}: no table of comma-separated values ({error})") from error
+    return recordings
+
+
+def divide(recordings: Sequence[Recording], shares: Mapping[str, float], by: str, seed: int = 0) -> list[Recording]:
+    """Put a share of the recordings into each named split, at random; what is left is training data.
+
+    Args:
+        recordings: without splits yet.
+        shares: split to share of the recordings, each in (0, 1), in all below 1.
+        by: "class" takes the share of every class; "speaker" takes whole speakers, so that a split holds
+            none that another one has.
+        seed: of the draw.
+
+    Raises:
+        ValueError: bad shares, recordings that have splits already, unknown speakers, or too few speakers or
+            recordings of a class for a share.
+    """
+    if by not in ("class", "speaker"):
+        raise ValueError(f"splits are made by class or speaker, not by {by!r}")
+    for name, share in shares.items():
+        if not name or name == "train" or not 0 < share < 1:
+            raise ValueError(f"a split is a name other than train and a share between 0 and 1, not {name}={share:g}")
+    if sum(shares.values()) >= 1:
+        raise ValueError(f"the splits take {sum(shares.values()):g} of the recordings; nothing is left to train on")
+    if done := next((r for r in recordings if r.split), None):
+        raise ValueError(f"{done.path} is in the split {done.split!r} already")
+    groups = [r.label if by == "class" else r.speaker for r in recordings]
+    if None in groups:
+        raise ValueError(
+            f"the speaker of {recordings[groups.index(None)].path} is unknown; put the files of each speaker into "
+            "a folder CLASS/SPEAKER, or list path,label,speaker in a CSV file"
+        )
+    rng = np.random.default_rng(seed)
+    splits = _by_class(groups, shares, rng) if by == "class" else _by_speaker(groups, shares, rng)
+    return [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
+
+
+def _by_class(labels: Sequence[str | None], shares: Mapping[str, float], rng: np.random.Generator) -> list[str]:
+    splits = [""] * len(labels)
+    for label in sorted(set(labels), key=str):
+        members = rng.permutation([i for i, x in enumerate(labels) if x == label])
+        ends = np.round(np.cumsum([0, *shares.values()]) * len(members)).astype(int)
+        if (np.diff(ends) == 0).any() or ends[-1] == len(members):
+            raise ValueError(f"class {label!r}: {len(members)} recordings are too few to give every split some")
+        for name, first, end in zip(shares, ends, ends[1:], strict=False):
+            for i in members[first:end]:
+                splits[i] = name
+    return splits
+
+
+def _by_speaker(speakers: Sequence[str | None], shares: Mapping[str, float], rng: np.random.Generator) -> list[str]:
+    sizes = Counter(speakers)
+    if len(sizes) <= len(shares):
+        raise ValueError(f"{len(sizes)} speakers are too few for {len(shares)} splits and training data")
+    left = [str(x) for x in rng.permutation(sorted(map(str, sizes)))]
+    chosen: dict[str, str] = {}
+    for n, (name, share) in enumerate(shares.items()):
+        wanted = share * len(speakers)
+        taken = 0
+        spare = len(left) - (len(shares) - n)  # later splits and the training data get a speaker each
+        while spare > 0 and (taken == 0 or taken + sizes[left[0]] / 2 <= wanted):
+            taken += sizes[left[0]]
+            chosen[left.pop(0)] = name
+            spare -= 1
+    return [chosen.get(str(speaker), "") for speaker in speakers]

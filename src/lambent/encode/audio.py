@@ -1,0 +1,92 @@
+"""Sound as arrays: reading files, mixing down, and what a recording must be to be encoded."""
+
+from __future__ import annotations
+
+from math import gcd
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import resample_poly
+
+_LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000  # [Hz]; beyond lies no sound but a damaged file
+_MOST_CHANNELS = 32  # of a recording; more means that the axes were swapped
+
+
+def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
+    """Read a sound file: wav, flac, ogg and whatever else libsndfile reads.
+
+    Returns:
+        The sound, mixed down to one channel, (samples,) in [-1, 1], and its sampling rate [Hz].
+
+    Raises:
+        FileNotFoundError, PermissionError: there is no such file, or it must not be read.
+        ImportError: the package soundfile is missing.
+        ValueError: no audio, or damaged; or nothing to encode, see `mono` and `check_rate`.
+    """
+    try:
+        import soundfile
+    except ImportError as error:
+        raise ImportError("reading audio files needs soundfile: pip install 'lambent[audio]'") from error
+    with open(path, "rb") as raw:
+        try:
+            with soundfile.SoundFile(raw) as file:
+                samples, rate, expected = file.read(dtype="float64"), file.samplerate, file.frames
+        except soundfile.LibsndfileError as error:
+            raise ValueError(f"{path}: no audio that can be read ({error.error_string})") from error
+    if len(samples) < expected:
+        raise ValueError(f"{path}: cut off or damaged after {len(samples)} of {expected} samples")
+    try:
+        return mono(samples), check_rate(rate)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def mono(audio: ArrayLike) -> NDArray[np.float64]:
+    """A recording as one channel of finite numbers, (samples,).
+
+    Args:
+        audio: (samples,) or (samples, channels); floats or integers, unsigned ones centred on half their range.
+
+    Raises:
+        TypeError: no array of numbers.
+        ValueError: empty, silent, NaN or infinite samples, or a shape that is no recording's.
+    """
+    x = audio.detach().cpu().numpy() if isinstance(audio, torch.Tensor) else np.asarray(audio)
+    if x.dtype.kind not in "fiu":
+        raise TypeError(f"audio must be an array of numbers, got {x.dtype}")
+    if x.ndim not in (1, 2) or (x.ndim == 2 and not 1 <= x.shape[1] <= _MOST_CHANNELS):
+        raise ValueError(f"audio must be (samples,) or (samples, channels), got shape {x.shape}")
+    if len(x) == 0:
+        raise ValueError("empty: no samples")
+    if x.dtype.kind == "u":
+        x = x - (np.iinfo(x.dtype).max + 1) / 2
+    x = x.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise ValueError(f"sample {int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(1)))} is NaN or infinite")
+    if x.ndim == 2:
+        x = x.mean(1)
+    if (x == x[0]).all():
+        raise ValueError("silent: all samples are equal" if len(x) > 1 else "only one sample")
+    return x
+
+
+def check_rate(rate: int) -> int:
+    """`rate`, if recordings have such rates: from 1 kHz to 1 MHz.
+
+    Raises:
+        TypeError: no integer.
+        ValueError: outside of that.
+    """
+    if not isinstance(rate, (int, np.integer)):
+        raise TypeError(f"sampling_rate must be an integer [Hz], got {rate!r}")
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+        raise ValueError(f"sampling_rate must be from {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, got {rate}")
+    return int(rate)
+
+
+def resample(audio: NDArray[np.float64], rate: int, target: int) -> NDArray[np.float64]:
+    """`audio` (samples,) at another sampling rate [Hz]."""
+    common = gcd(rate, target)
+    return resample_poly(audio, target // common, rate // common)

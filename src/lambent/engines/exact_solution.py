@@ -1,0 +1,143 @@
+"""A LIF unit between two events, in closed form (DESIGN 4.1): propagation, its derivatives, threshold crossings.
+
+After a time s without events, with the bias b,
+
+    I(s) = I exp(-s / tau_s)        V(s) = b + (V - b) exp(-s / tau_m) + I r(s)
+    r(s) = (exp(-s / tau_m) - exp(-s / tau_s)) tau_s / (tau_m - tau_s)
+
+V has at most one extremum in s > 0: a sum of two exponentials and a constant is stationary only where their slopes
+balance. So V rises on one known interval at most, in which it passes threshold once or never. All is written in
+x = s (1 / tau_s - 1 / tau_m) so that tau_m = tau_s is nothing special.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+_jit = njit(nogil=True, cache=True, error_model="numpy")
+
+
+@_jit
+def propagator(s, tau_m, tau_s):
+    """exp(-s / tau_m), exp(-s / tau_s) and r(s)."""
+    rate = 1.0 / tau_s - 1.0 / tau_m
+    decay_m = math.exp(-s / tau_m)
+    if rate == 0.0:
+        return decay_m, decay_m, decay_m * s / tau_m
+    if rate * s > -30.0:
+        fall = math.expm1(-rate * s)
+        return decay_m, decay_m * (1.0 + fall), -decay_m * fall / (tau_m * rate)
+    decay_s = math.exp(-s / tau_s)  # tau_s >> tau_m: decay_m may have underflowed, its product with fall may not
+    return decay_m, decay_s, (decay_m - decay_s) / (tau_m * rate)
+
+
+@_jit
+def response_derivatives(s, tau_m, tau_s):
+    """dr / dtau_m and dr / dtau_s at s."""
+    # r = s / tau_m exp(-s / tau_m) phi(x) with phi(x) = (1 - exp(-x)) / x
+    x = s * (1.0 / tau_s - 1.0 / tau_m)
+    if abs(x) < 0.5:
+        phi, slope, term = 1.0, 0.0, 1.0  # term: (-x)^n / (n + 1)!
+        for n in range(1, 16):
+            slope -= n * term / (n + 1)
+            term *= -x / (n + 1)
+            phi += term
+    else:
+        decay = math.exp(-x)
+        phi = (1.0 - decay) / x
+        slope = (decay * (1.0 + x) - 1.0) / (x * x)
+    front = s / tau_m * math.exp(-s / tau_m)
+    to_m = front * ((s / tau_m - 1.0) * phi + s / tau_m * slope) / tau_m
+    return to_m, -front * slope * s / (tau_s * tau_s)
+
+
+@_jit
+def stationary(v, i, tau_m, tau_s, bias):
+    """The s > 0 at which dV/ds = 0, or infinity if there is none."""
+    rate = 1.0 / tau_s - 1.0 / tau_m
+    z = tau_s * (i + bias - v)
+    below = i * tau_s / tau_m + rate * tau_s * (v - bias)
+    if below == 0.0:
+        return math.inf
+    z /= below
+    if z <= 0.0 or rate * z <= -1.0:
+        return math.inf
+    return z if rate == 0.0 else math.log1p(rate * z) / rate
+
+
+@_jit
+def voltage(s, v, i, tau_m, tau_s, bias):
+    """V(s)."""
+    decay_m, _, r = propagator(s, tau_m, tau_s)
+    return bias + (v - bias) * decay_m + i * r
+
+
+@_jit
+def earliest_crossing(v, i, tau_m, bias, threshold, height):
+    """A time before which V(s) can't reach threshold, infinity for never, without solving; `height` is the largest r.
+
+    V(s) <= max(v, b) + i r(s), and while V(s) >= v its slope is at most (i + b - v) / tau_m (i as 0 if negative).
+    """
+    i = max(i, 0.0)
+    if max(v, bias) + i * height < threshold:
+        return math.inf
+    drive = i + bias - v
+    return max((threshold - v) * tau_m / drive, 0.0) if drive > 0.0 else math.inf
+
+
+@_jit
+def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
+    """The first s in [0, longest] at which V(s) reaches threshold from below, or infinity.
+
+    Closed form for tau_m = 2 tau_s. Otherwise Halley's method (Newton's with the second derivative, which costs nothing
+    more here), kept inside the interval on which V rises and halving it where a step would leave it. For tau_m = tau_s,
+    too: Lambert's W would itself be evaluated so.
+    """
+    if v >= threshold:  # by rounding, if an event came just when V was about to cross
+        return 0.0
+    low, high = 0.0, longest
+    turn = stationary(v, i, tau_m, tau_s, bias)
+    if turn < longest:
+        if i + bias - v > 0.0:
+            high = turn
+        else:
+            low = turn
+    elif i + bias - v <= 0.0:
+        return math.inf
+    if voltage(high, v, i, tau_m, tau_s, bias) < threshold:
+        return math.inf
+    if tau_m == 2.0 * tau_s:
+        # with y = exp(-s / tau_m):  i y^2 - a y + c = 0, and V rises with falling y
+        a, c = v - bias + i, threshold - bias
+        root = math.sqrt(max(a * a - 4.0 * i * c, 0.0))
+        y = 2.0 * c / (a - root) if a < 0.0 else (a + root) / (2.0 * i)
+        if 0.0 < y <= 1.0:
+            s = -tau_m * math.log(y)
+            if low <= s <= high:
+                return s
+    s = low
+    for _ in range(200):
+        decay_m, decay_s, r = propagator(s, tau_m, tau_s)
+        rest, current = (v - bias) * decay_m + i * r, i * decay_s
+        miss = bias + rest - threshold
+        if miss < 0.0:
+            low = s
+        else:
+            high = s
+        slope = (current - rest) / tau_m
+        bend = -(current / tau_s + slope) / tau_m
+        below = slope * slope - 0.5 * miss * bend
+        step = -miss * slope / below if slope > 0.0 and below > 0.0 else math.inf
+        if low <= s + step <= high:
+            s += step
+            # the error that remains is of third order in the step
+            twist = (current / (tau_s * tau_s) - bend) / tau_m
+            if (bend * bend + abs(slope * twist)) * abs(step) ** 3 <= 1e-15 * slope * slope:
+                return s
+        else:
+            s = 0.5 * (low + high)
+        if high - low <= 1e-14 * (1.0 + high):
+            return s
+    return s

@@ -1,0 +1,87 @@
+"""The synapses of a Loihi 2 network as sparse matrices, and how many bits each takes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array, hstack
+
+from lambent.hardware.loihi2.network import Loihi2Network
+
+DELAY_BITS = 6
+"""Delays of 0 to 62 steps."""
+_SHARED = ("conv", "pool")
+
+
+class Block(NamedTuple):
+    """The units of one layer and what they listen to.
+
+    Sources are numbered through the network: its inputs first, then the units layer by layer.
+
+    Attributes:
+        name: of the layer.
+        first: the number of its first unit among all units of the network.
+        synapses: (units, sources) bool, where there is a weight.
+        weight_bits: bits of a weight; two numbers for complex weights.
+        delay_bits: bits of a synapse's delay, 0 if the layer has none.
+        kernel: number of weights that units share (convolutions), or 0.
+    """
+
+    name: str
+    first: int
+    synapses: csr_array
+    weight_bits: int
+    delay_bits: int
+    kernel: int
+
+
+def blocks_of(network: Loihi2Network) -> list[Block]:
+    """Every layer of `network` as a `Block`."""
+    n_sources = network.n_in + sum(layer.n_out for layer in network.layers)
+    blocks: list[Block] = []
+    before, own = 0, network.n_in
+    for layer in network.layers:
+        matrices = [(before, _feedforward(layer, own - before))]
+        recurrent = getattr(layer, "weight_rec", None)
+        if recurrent is not None:
+            matrices.append((own, csr_array(recurrent != 0)))
+        blocks.append(
+            Block(
+                name=layer.name,
+                first=own - network.n_in,
+                synapses=_spread(matrices, layer.n_out, n_sources),
+                weight_bits=weight_bits(layer),
+                delay_bits=DELAY_BITS if np.any(getattr(layer, "delay", 0)) else 0,
+                kernel=int(np.count_nonzero(layer.weight)) if layer.kind in _SHARED else 0,
+            )
+        )
+        before, own = own, own + layer.n_out
+    return blocks
+
+
+def weight_bits(layer: Any) -> int:
+    """Bits of the layer's weights without the low bits that are 0 in all of them: 1 to 8, complex ones twice that."""
+    parts = [getattr(layer, name, None) for name in ("weight", "weight_rec", "weight_imag")]
+    weights = np.concatenate([[0], *(np.ravel(part) for part in parts if part is not None)]).astype(np.int64)
+    used = int(np.bitwise_or.reduce(np.abs(weights), initial=0))
+    lowest = (used & -used).bit_length() - 1 if used else 0
+    signs = bool((weights < 0).any() and (weights > 0).any())
+    bits = min(max((int(np.abs(weights).max()) >> lowest).bit_length() + signs, 1), 8)
+    return bits * (1 if parts[2] is None else 2)
+
+
+def _feedforward(layer: Any, n_in: int) -> csr_array:
+    """(n_out, n_in) bool; empty for units that are driven from outside."""
+    if getattr(layer, "weight", None) is None:
+        return csr_array((layer.n_out, n_in), dtype=bool)
+    return layer.synapses() != 0 if layer.kind in _SHARED else csr_array(layer.weight != 0)
+
+
+def _spread(matrices: list[tuple[int, csr_array]], n_units: int, n_sources: int) -> csr_array:
+    """Matrices side by side, each from its first source on, in a matrix of all sources."""
+    parts, at = [], 0
+    for first, matrix in matrices:
+        parts += [csr_array((n_units, first - at), dtype=bool), matrix]
+        at = first + matrix.shape[1]
+    return csr_array(hstack([*parts, csr_array((n_units, n_sources - at), dtype=bool)], format="csr"))

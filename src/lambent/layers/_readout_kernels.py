@@ -1,0 +1,75 @@
+"""What one spike of weight 1 adds to a reduced voltage of `LIReadout`, in closed form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lambent.engines import exact
+from lambent.events import Events, n_steps
+from lambent.neurons.lif import membrane_response, response_integral
+
+
+def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
+    """(spikes, outputs); one column if all outputs have the same, untrained time constants."""
+    value, slope = _kernels(reduce, n_steps(events.duration, dt), tau_mem, tau_syn, dt)
+    step = events.steps(dt).long()
+    times = events.times.unsqueeze(1)
+    # the kernel's value, with its slope as the derivative with respect to the time
+    return value[step] + (times - times.detach()) * slope[step]
+
+
+def in_continuous_time(reduce: str, events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
+    """(spikes, outputs) float64."""
+    duration, times = events.duration, events.times.double().unsqueeze(1)
+    tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
+    if reduce == "max":
+        top, spike = exact.peaks(events, weight, tau_mem, tau_syn)
+        if len(times):  # a peak at the arrival of a spike moves with it; elsewhere dV/dt = 0
+            top = torch.where(spike < 0, top, times[spike.clamp(min=0), 0])
+        return membrane_response((top[events.samples()] - times).clamp(min=0.0), tau_mem, tau_syn)
+    left = duration - times
+    if reduce == "last":
+        return membrane_response(left, tau_mem, tau_syn)
+    if reduce == "mean":
+        return response_integral(left, tau_mem, tau_syn) / duration
+    before = torch.exp(left / duration - 1) / duration  # the factor at the spike's own time
+    return before * response_integral(left, tau_mem, tau_syn, fading=1 / duration)
+
+
+def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor]:
+    """What a spike of weight 1 in each step adds to the reduced voltage, and d/dt of that [1/ms].
+
+    Both (steps, outputs); one column if all outputs have the same, untrained time constants.
+    """
+    dtype = tau_mem.dtype
+    tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
+    same = not (tau_mem.requires_grad or tau_syn.requires_grad)
+    if same and bool(((tau_mem == tau_mem[0]) & (tau_syn == tau_syn[0])).all()):
+        tau_mem, tau_syn = tau_mem[:1], tau_syn[:1]
+    # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
+    lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device).unsqueeze(1)
+    response = membrane_response(lag * dt, tau_mem, tau_syn)  # of V to an event
+    # of V itself, from the step of arrival on
+    decay = torch.exp(-(lag - 1) * dt / tau_mem) * (lag > 0)
+    if reduce == "last":
+        value, voltage = response, decay
+    else:
+        fading = torch.exp(-lag / steps) if reduce == "exp_mean" else torch.ones_like(lag)
+        before = fading.flip(0) / steps  # the factor of the spike's own step
+        value = _cumsum(fading * response) * before
+        voltage = _cumsum(fading * decay) * before
+    value, voltage = value.flip(0), voltage.flip(0)
+    slope = value / tau_syn - voltage / tau_mem
+    return value.to(dtype), slope.detach().to(dtype)
+
+
+def _cumsum(x: Tensor) -> Tensor:
+    """Cumulative sum over rows; in deterministic mode by doubling, for torch then refuses its own on CUDA."""
+    if not torch.are_deterministic_algorithms_enabled():
+        return x.cumsum(0)
+    shift = 1
+    while shift < len(x):
+        x = x + torch.nn.functional.pad(x[:-shift], (0, 0, shift, 0))
+        shift *= 2
+    return x

@@ -1,0 +1,177 @@
+"""`import_nir`: a NIR file as a model."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lambent.layers import LIF, LIReadout
+from lambent.layers._parameters import check_step
+from lambent.neurons.lif import grid_constants
+from lambent.nir.graph import Graph, Synapses
+from lambent.nir.package import PREFIX, nir_package
+
+_INSTANT = 1 / 50  # tau_syn / dt of units without a synapse: exp(-50) of a current is left after a step
+
+
+def import_nir(path: str | os.PathLike[str], dt: float | None = None) -> nn.Sequential:
+    """Read a NIR file as a `torch.nn.Sequential` of `LIF` and, where the last units do not spike, `LIReadout`.
+
+    What `export_nir` wrote comes back exactly (float32 parameters). Of other graphs lambent runs chains of
+    units, each behind one `Linear` or `Affine` (bias 0) node, itself between any `Delay`, `Scale` and
+    `Flatten` nodes, with or without synapses from the units back to themselves:
+
+    * `CubaLIF`, `CubaLI`: r, w_in and pulses of one step go into the weights; v_leak is where V = 0 lies.
+    * `LIF`, `LI` have no synaptic current: `tau_syn` becomes dt / 50, so that an event acts in one step. Raise it
+      before training the layer with `constrain_`, which keeps time constants at dt or above.
+
+    Spikes take one step from layer to layer here, and decays are exp(-dt / tau) as the equations have it, where
+    other frameworks may pass spikes on at once and decay by 1 - dt / tau. A final layer of leaky integrators gives
+    its voltages, `reduce="none"`, unless the file says otherwise.
+
+    Args:
+        path: the file.
+        dt: time step [ms] of the layers. Files of `export_nir` say it themselves; for those of other
+            frameworks give the step that they were made for, since it is also how long their spikes last.
+
+    Raises:
+        ImportError: the package nir is missing; `pip install 'lambent[nir]'`.
+        OSError: the file cannot be read.
+        ValueError: it is no NIR file, or holds something that lambent cannot run; names the node.
+    """
+    nir = nir_package()
+    try:
+        root = nir.read(path, type_check=False)
+    except OSError:
+        raise
+    except Exception as error:  # the reader lets pass whatever a malformed file leads to
+        raise ValueError(f"{path}: is no NIR file: {type(error).__name__}: {error}") from error
+    try:
+        return _model(Graph(root), root, dt)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _model(graph: Graph, root: Any, dt: float | None) -> nn.Sequential:
+    own = _metadata(root, "dt")
+    if own is None and dt is None:
+        raise ValueError("the file does not say its time step; give dt [ms]")
+    step = check_step(1000 * _number("dt", own) if dt is None else dt)
+    pulse = step if own is None else check_step(1000 * _number("dt", own))
+    layers: list[LIF | LIReadout] = []
+    for name, inputs, recurrent in graph.chain():
+        try:
+            if layers and isinstance(layers[-1], LIReadout):
+                raise ValueError("gets its input from units that do not spike")
+            layers.append(_layer(graph.nodes[name], inputs, recurrent, pulse, step))
+        except ValueError as error:
+            raise ValueError(f"node {name!r}: {error}") from error
+    return nn.Sequential(*layers)
+
+
+def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, pulse: float, dt: float) -> LIF | LIReadout:
+    """The layer of one node of units; `pulse` is how long a spike lasts [ms]."""
+    n_out = inputs.weight.shape[1]
+    values = _Values(node, n_out)
+    kind = type(node).__name__
+    if kind.startswith("Cuba"):
+        tau_mem, tau_syn = 1000 * values.positive("tau_mem"), 1000 * values.positive("tau_syn")
+        gain = values("r") * values("w_in") * pulse / tau_syn
+        gain = np.where(np.abs(gain - 1) < 1e-12, 1.0, gain)  # rounded on the way through seconds
+    else:
+        tau_mem, tau_syn = 1000 * values.positive("tau"), np.full(n_out, _INSTANT * dt)
+        per_event = grid_constants(torch.from_numpy(tau_mem), torch.from_numpy(tau_syn), dt)[2].numpy()
+        gain = values("r") * pulse / tau_mem / per_event
+    build = _lif if kind.endswith("LIF") else _readout
+    layer = build(node, values, inputs, recurrent, tau_mem=_tensor(tau_mem), tau_syn=_tensor(tau_syn), dt=dt)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(inputs.weight * gain))
+        if isinstance(layer, LIF) and layer.recurrent_weight is not None and recurrent is not None:
+            layer.recurrent_weight.copy_(torch.from_numpy(recurrent.weight * gain))
+    for name, parameter in layer.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+    return layer
+
+
+def _lif(node: Any, values: _Values, inputs: Synapses, recurrent: Synapses | None, dt: float, **taus: Any) -> LIF:
+    leak = values("v_leak")
+    if (values("v_reset") != leak).any():
+        raise ValueError("v_reset differs from v_leak; lambent's units are reset to rest")
+    options: dict[str, Any] = {
+        "delay": _delay(node, "delay", inputs, dt),
+        "recurrent_delay": None if recurrent is None else _delay(node, "recurrent_delay", recurrent, dt),
+    }
+    options["max_delay"] = max([62 * dt, *(float(x.max()) for x in options.values() if x is not None)])
+    for key in ("max_delay", "min_slope"):
+        if (kept := _metadata(node, key)) is not None:
+            options[key] = _number(key, kept)
+    if (reset := _metadata(node, "reset")) is not None:
+        options["reset"] = reset
+    options |= {"recurrent": recurrent is not None, "threshold": _tensor(values("v_threshold") - leak), "dt": dt}
+    n_in, n_out = inputs.weight.shape
+    return LIF(n_in, n_out, **options, **taus)
+
+
+def _readout(node: Any, values: _Values, inputs: Synapses, recurrent: Synapses | None, **taus: Any) -> LIReadout:
+    if recurrent is not None:
+        raise ValueError("units that do not spike cannot be recurrent")
+    if values("v_leak").any():
+        raise ValueError("v_leak must be 0 for units that do not spike")
+    n_in, n_out = inputs.weight.shape
+    return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", **taus)
+
+
+def _delay(node: Any, key: str, synapses: Synapses, dt: float) -> torch.Tensor | None:
+    """Delays [ms] (in, out): those kept as metadata where they round to those of the graph, else the graph's."""
+    if (kept := _metadata(node, key)) is not None:
+        kept = _numbers(key, kept)
+        steps, kept_steps = np.rint(synapses.delay / dt), np.rint(kept / dt)
+        if kept.shape == steps.shape and not (synapses.weight != 0)[steps != kept_steps].any():
+            return _tensor(kept)
+    return _tensor(synapses.delay) if synapses.delay.any() else None
+
+
+class _Values:
+    """The parameters of a node as float64 arrays of one value per unit."""
+
+    def __init__(self, node: Any, size: int) -> None:
+        self.node, self.size = node, size
+
+    def __call__(self, key: str) -> np.ndarray:
+        array = _numbers(key, getattr(self.node, key)).reshape(-1)
+        if len(array) not in (1, self.size):
+            raise ValueError(f"{key} has {len(array)} values for {self.size} units")
+        return np.broadcast_to(array, self.size)
+
+    def positive(self, key: str) -> np.ndarray:
+        array = self(key)
+        if not (np.isfinite(array) & (array > 0)).all():
+            raise ValueError(f"{key} must be positive and finite")
+        return array
+
+
+def _numbers(key: str, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{key} must be numbers, got {array.dtype}")
+    return array.astype(np.float64)
+
+
+def _number(key: str, value: Any) -> float:
+    array = _numbers(key, value).reshape(-1)
+    if len(array) != 1:
+        raise ValueError(f"{key} must be one number, got {len(array)}")
+    return float(array[0])
+
+
+def _metadata(node: Any, key: str) -> Any:
+    return (node.metadata or {}).get(PREFIX + key)
+
+
+def _tensor(x: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x)).to(torch.get_default_dtype())

@@ -1,0 +1,356 @@
+"""NIR files: round trips, what the nir package's own reader sees, and graphs of other frameworks."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lambent as lb
+
+nir = pytest.importorskip("nir")
+
+
+def spikes(n_units, seed=0, n=60, duration=40.0):
+    rng = np.random.default_rng(seed)
+    times = [np.sort(rng.uniform(0, duration, n)) for _ in range(3)]
+    return lb.Events.from_lists(times, [rng.integers(0, n_units, n) for _ in times], n_units, duration)
+
+
+def same(a, b):
+    """Whether two outputs, events or tensors, are equal."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    return torch.equal(a.times, b.times) and torch.equal(a.units, b.units) and torch.equal(a.offsets, b.offsets)
+
+
+@st.composite
+def models(draw):
+    """Models with anything a model may have."""
+    torch.manual_seed(draw(st.integers(0, 2**31)))
+    dt = draw(st.sampled_from([0.5, 1.0, 2.0, 0.3]))
+    sizes = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4))
+    layers = []
+    for n, m in itertools.pairwise(sizes):
+        recurrent = draw(st.booleans())
+        layers.append(
+            lb.LIF(
+                n,
+                m,
+                recurrent=recurrent,
+                tau_mem=2 * dt + 20 * torch.rand(m),
+                tau_syn=dt + 5 * torch.rand(m),
+                threshold=0.2 + torch.rand(m),
+                reset=draw(st.sampled_from(["zero", "subtract"])),
+                delay=draw(st.sampled_from([None, 0.0, 7 * dt, 9 * dt * torch.rand(n, m)])),
+                recurrent_delay=5 * torch.rand(m, m) if recurrent and draw(st.booleans()) else None,
+                min_slope=draw(st.sampled_from([0.1, 0.25])),
+                dt=dt,
+            )
+        )
+    if draw(st.booleans()):
+        reduce = draw(st.sampled_from(["mean", "exp_mean", "max", "last", "none"]))
+        layers.append(lb.LIReadout(sizes[-1], 3, reduce=reduce, tau_mem=dt + 9 * torch.rand(3), dt=dt))
+    return torch.nn.Sequential(*layers)
+
+
+@settings(max_examples=30, deadline=None)
+@given(models())
+def test_round_trip_is_exact(tmp_path_factory, model):
+    path = tmp_path_factory.mktemp("nir") / "model.nir"
+    lb.export_nir(model, path)
+    again = lb.import_nir(path)
+    assert repr(again) == repr(model)
+    before, after = model.state_dict(), again.state_dict()
+    assert before.keys() == after.keys()
+    for key in before:
+        assert torch.equal(before[key], after[key]), key
+    for a, b in zip(model, again, strict=True):
+        for key in ("dt", "reset", "min_slope", "max_delay", "reduce"):
+            assert getattr(a, key, None) == getattr(b, key, None), key
+    events = spikes(model[0].in_features)
+    assert same(model(events), again(events))
+
+
+def test_what_the_package_reads(tmp_path):
+    """The graph that other frameworks get: seconds, subgraph with w_rec, unit resistance."""
+    model = torch.nn.Sequential(lb.LIF(3, 4, recurrent=True, tau_mem=10.0, dt=0.5), lb.LIReadout(4, 2, dt=0.5))
+    lb.export_nir(model, tmp_path / "a.nir")
+    graph = nir.read(tmp_path / "a.nir")
+    assert set(graph.nodes) == {"input", "linear_0", "lif_0", "linear_1", "li_1", "output"}
+    assert set(graph.edges) == {
+        ("input", "linear_0"),
+        ("linear_0", "lif_0"),
+        ("lif_0", "linear_1"),
+        ("linear_1", "li_1"),
+        ("li_1", "output"),
+    }
+    np.testing.assert_array_equal(graph.nodes["linear_0"].weight, model[0].weight.detach().T)
+    inner = graph.nodes["lif_0"]
+    assert set(inner.nodes) == {"input", "lif", "w_rec", "output"}
+    np.testing.assert_array_equal(inner.nodes["w_rec"].weight, model[0].recurrent_weight.detach().T)
+    unit = inner.nodes["lif"]
+    assert isinstance(unit, nir.CubaLIF)
+    np.testing.assert_allclose(unit.tau_mem, 0.010)
+    np.testing.assert_allclose(unit.tau_syn, 0.005)
+    np.testing.assert_allclose(unit.w_in * 0.0005 / unit.tau_syn, 1)
+    np.testing.assert_array_equal(unit.r, 1)
+    np.testing.assert_array_equal(unit.v_threshold, 1)
+    assert isinstance(graph.nodes["li_1"], nir.CubaLI)
+    assert graph.metadata["lambent_dt"] == 0.0005
+
+
+def test_delays_are_nodes(tmp_path):
+    """Every synapse has the delay of the one path on which its weight is not zero."""
+    delay = torch.tensor([[0.0, 3.0], [2.4, 2.4], [1.0, 0.0]])
+    model = torch.nn.Sequential(lb.LIF(3, 2, delay=delay))
+    lb.export_nir(model, tmp_path / "a.nir")
+    graph = nir.read(tmp_path / "a.nir")
+    found, total = np.zeros((2, 3)), np.zeros((2, 3), np.float32)
+    for name in (n for n in graph.nodes if n.startswith("linear")):
+        weight = graph.nodes[name].weight
+        waiting = graph.nodes[name.replace("linear", "delay")].delay
+        found += np.where(weight != 0, waiting, 0)
+        total += weight
+    np.testing.assert_allclose(found * 1000, np.rint(delay.T.numpy()))
+    np.testing.assert_array_equal(total, model[0].weight.detach().T)
+
+
+def test_edited_weights_win_over_kept_delays(tmp_path):
+    """Metadata that no longer fits the graph is not believed."""
+    model = torch.nn.Sequential(lb.LIF(2, 2, delay=3.0))
+    lb.export_nir(model, tmp_path / "a.nir")
+    graph = nir.read(tmp_path / "a.nir")
+    graph.nodes["delay_0"].delay = np.array([0.001, 0.002])
+    nir.write(tmp_path / "b.nir", graph)
+    assert lb.import_nir(tmp_path / "b.nir")[0].delay.tolist() == [[1.0, 1.0], [2.0, 2.0]]
+
+
+# -- graphs of other frameworks ---------------------------------------------------------------------------
+
+
+def cuba(n, **changes):
+    values = {
+        "tau_syn": 0.004,
+        "tau_mem": 0.01,
+        "r": 1.0,
+        "v_leak": 0.0,
+        "v_threshold": 0.5,
+        "v_reset": 0.0,
+        "w_in": 2.0,
+    }
+    return nir.CubaLIF(**{key: np.full(n, value) for key, value in (values | changes).items()})
+
+
+def lif(n, **changes):
+    values = {"tau": 0.01, "r": 10.0, "v_leak": 0.0, "v_threshold": 0.5, "v_reset": 0.0}
+    return nir.LIF(**{key: np.full(n, value) for key, value in (values | changes).items()})
+
+
+def write(path, nodes, edges):
+    nir.write(path, nir.NIRGraph(nodes, edges, type_check=False))
+    return path
+
+
+def chain(path, *nodes, n_in=3, n_out=2):
+    """A file of nodes in a row."""
+    named = {"input": nir.Input(np.array([n_in])), **{f"n{i}": node for i, node in enumerate(nodes)}}
+    named["output"] = nir.Output(np.array([n_out]))
+    return write(path, named, list(zip(list(named)[:-1], list(named)[1:], strict=True)))
+
+
+WEIGHT = np.array([[0.5, -0.25, 1.0], [0.75, 0.5, 0.25]], np.float32)
+
+
+def test_units_and_gains(tmp_path):
+    """A spike is an impulse of one step: I jumps by w w_in dt / tau_syn; r scales it; v_leak is rest."""
+    unit = cuba(2, r=3.0, v_leak=-0.25, v_reset=-0.25)
+    layer = lb.import_nir(chain(tmp_path / "a.nir", nir.Linear(WEIGHT), unit), dt=1.0)[0]
+    torch.testing.assert_close(layer.weight.detach(), torch.from_numpy(WEIGHT.T * 3 * 2 * 0.001 / 0.004))
+    torch.testing.assert_close(layer.tau_mem.detach(), torch.full((2,), 10.0))
+    torch.testing.assert_close(layer.tau_syn.detach(), torch.full((2,), 4.0))
+    torch.testing.assert_close(layer.threshold.detach(), torch.full((2,), 0.75))
+
+
+def test_lif_without_current(tmp_path):
+    """NIR's LIF takes events into the voltage at once; compared with its own recurrence."""
+    path = chain(tmp_path / "a.nir", nir.Affine(WEIGHT, np.zeros(2)), lif(2, v_threshold=0.47))
+    model = lb.import_nir(path, dt=1.0)
+    events = spikes(3, n=120)
+    arriving = events.to_dense(1.0).double().numpy() @ WEIGHT.T
+    v, expected = np.zeros((3, 2)), []
+    for n in range(40):
+        v = v * np.exp(-1 / 10) + (10.0 * 0.001 / 0.01 * arriving[:, n - 1] if n else 0)
+        fired = v >= 0.47
+        expected.append(fired)
+        v = np.where(fired, 0, v)
+    found = model(events).to_dense(1.0)
+    assert found.sum() > 10
+    np.testing.assert_array_equal(found.detach().numpy(), np.stack(expected, 1))
+
+
+def test_flat_recurrence_flatten_scale_and_delay(tmp_path):
+    """Recurrence without a subgraph; a shaped input; scales and delays on both sides of the weights."""
+    nodes = {
+        "input": nir.Input(np.array([1, 1, 3])),
+        "flat": nir.Flatten({"input": np.array([1, 1, 3])}, start_dim=0),
+        "wait": nir.Delay(np.array([0.0, 0.002, 0.003])),
+        "w": nir.Linear(WEIGHT),
+        "twice": nir.Scale(np.array([2.0, 4.0])),
+        "late": nir.Delay(np.array([0.001, 0.0])),
+        "lif": cuba(2, w_in=4.0),
+        "back": nir.Linear(np.array([[0.0, 1.0], [2.0, 0.0]])),
+        "output": nir.Output(np.array([2])),
+    }
+    line = ["input", "flat", "wait", "w", "twice", "late", "lif", "output"]
+    edges = [*itertools.pairwise(line), ("lif", "back"), ("back", "lif")]
+    layer = lb.import_nir(write(tmp_path / "a.nir", nodes, edges), dt=1.0)[0]
+    torch.testing.assert_close(layer.weight.detach(), torch.from_numpy(WEIGHT.T) * torch.tensor([2.0, 4.0]))
+    assert layer.delay.tolist() == [[1.0, 0.0], [3.0, 2.0], [4.0, 3.0]]
+    assert layer.recurrent_weight.tolist() == [[0.0, 2.0], [1.0, 0.0]]
+
+
+def test_readouts_give_voltages(tmp_path):
+    li = nir.LI(tau=np.full(2, 0.02), r=np.ones(2), v_leak=np.zeros(2))
+    path = chain(tmp_path / "a.nir", nir.Linear(WEIGHT), cuba(2), nir.Linear(np.eye(2)), li)
+    assert lb.import_nir(path, dt=1.0)(spikes(3)).shape == (3, 40, 2)
+
+
+def test_dt_changes_the_step_not_the_strength_of_spikes(tmp_path):
+    model = torch.nn.Sequential(lb.LIF(3, 4, dt=1.0))
+    lb.export_nir(model, tmp_path / "a.nir")
+    finer = lb.import_nir(tmp_path / "a.nir", dt=0.5)[0]
+    assert finer.dt == 0.5
+    assert torch.equal(finer.weight, model[0].weight)
+
+
+def graph_file(path, **nodes):
+    """Three inputs into two units `lif`, and whatever else is given, with edges from lif to it and to the output."""
+    extra = [(a, b) for name in nodes for a, b in (("lif", name), (name, "output"))]
+    named = {"input": nir.Input(np.array([3])), "w": nir.Linear(WEIGHT), "lif": cuba(2), **nodes}
+    named["output"] = nir.Output(np.array([2]))
+    return write(path, named, [("input", "w"), ("w", "lif"), ("lif", "output"), *extra])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda p: chain(p, nir.Affine(WEIGHT, np.ones(2)), cuba(2)), "'n0': has a bias"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, v_reset=0.1)), "'n1': v_reset differs"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, v_threshold=-1.0)), "'n1': threshold of unit 0"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, tau_syn=0.0)), "'n1': tau_syn must be positive"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, tau_mem=np.nan)), "'n1': tau_mem must be positive"),
+        (lambda p: chain(p, nir.Linear(np.full((2, 3), np.inf)), cuba(2)), "'n1': weight holds NaN or infinity"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), cuba(3)), "'n1': tau_mem has 3 values for 2 units"),
+        (lambda p: chain(p, nir.Linear(WEIGHT.T), cuba(3)), "'n0': takes 2 inputs, but gets 3"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), nir.Linear(np.eye(2)), cuba(2)), "'n1': follows other weights"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), nir.Delay(np.zeros(5)), cuba(2)), "'n1': has 5 values for 2 units"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), nir.IF(np.ones(2), np.ones(2))), "'n1': lambent cannot run IF"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), nir.Threshold(np.ones(2))), "'n1': lambent cannot run Threshold"),
+        (lambda p: chain(p, nir.Linear(WEIGHT)), "holds no units"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2), nir.Linear(np.eye(2))), "'output': must get what node 'n1'"),
+        (
+            lambda p: graph_file(p, a=nir.Linear(np.ones((2, 2)))),
+            "'output': must get what node 'lif'",
+        ),
+        (lambda p: graph_file(p, other=cuba(2)), "'output': must get what node 'other'"),
+        (lambda p: graph_file(p, a=cuba(2), b=cuba(2)), "'lif': feeds 'a', 'b'"),
+        (
+            lambda p: chain(p, nir.LI(np.ones(3), np.ones(3), np.zeros(3)), nir.Linear(WEIGHT), cuba(2)),
+            "'n2': gets its input from units that do not spike",
+        ),
+        (lambda p: chain(p, nir.Linear(WEIGHT), nir.LI(np.ones(2), np.ones(2), np.ones(2))), "'n1': v_leak must be 0"),
+    ],
+)
+def test_what_lambent_cannot_run(tmp_path, build, message):
+    path = build(tmp_path / "a.nir")
+    with pytest.raises(ValueError, match="a.nir: .*" + message.replace("(", "\\(")):
+        lb.import_nir(path, dt=1.0)
+
+
+def test_step_is_needed(tmp_path):
+    path = chain(tmp_path / "a.nir", nir.Linear(WEIGHT), cuba(2))
+    with pytest.raises(ValueError, match="does not say its time step; give dt"):
+        lb.import_nir(path)
+    with pytest.raises(ValueError, match="dt must be a positive"):
+        lb.import_nir(path, dt=-1.0)
+
+
+def test_no_nir_file(tmp_path):
+    with pytest.raises(OSError, match=r"no\.nir"):
+        lb.import_nir(tmp_path / "no.nir")
+    (tmp_path / "text.nir").write_text("no HDF5")
+    with pytest.raises(OSError, match="signature"):
+        lb.import_nir(tmp_path / "text.nir")
+    nir.write(tmp_path / "one.nir", cuba(2))
+    with pytest.raises(ValueError, match="is no NIR file"):
+        lb.import_nir(tmp_path / "one.nir", dt=1.0)
+    import h5py
+
+    with h5py.File(tmp_path / "other.nir", "w") as h5:
+        h5["x"] = 1
+    with pytest.raises(ValueError, match="is no NIR file"):
+        lb.import_nir(tmp_path / "other.nir")
+
+
+def test_absurd_graphs(tmp_path):
+    """Neither circles nor endless or countless paths hang."""
+    linear = {f"s{i}": nir.Scale(np.ones(3)) for i in range(150)}
+    start, end = nir.Input(np.array([3])), nir.Output(np.array([3]))
+    nodes = {"input": start, **linear, "lif": cuba(3), "output": end}
+    line = list(itertools.pairwise(nodes))
+    ladder = [(a, b) for i in range(0, 28, 2) for a in (f"s{i}", f"s{i + 1}") for b in (f"s{i + 2}", f"s{i + 3}")]
+    ladder += [("input", "s0"), ("input", "s1"), ("s28", "lif"), ("s29", "lif"), ("lif", "output")]
+    few = {k: v for k, v in nodes.items() if not k.startswith("s") or int(k[1:]) < 30}
+    circle = {"input": start, "s0": nir.Scale(np.ones(3)), "lif": cuba(3), "output": end}
+    circling = [("input", "s0"), ("s0", "s0"), ("s0", "lif"), ("lif", "output")]
+    for file, message in [
+        (write(tmp_path / "a.nir", nodes, line), "more than 100 nodes"),
+        (write(tmp_path / "b.nir", few, ladder), "more than 10000 ways"),
+        (write(tmp_path / "c.nir", circle, circling), "circle without units"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            lb.import_nir(file, dt=1.0)
+    huge = chain(tmp_path / "d.nir", cuba(2), n_in=10**9)
+    with pytest.raises(ValueError, match="1,000,000,000 units without weights"):
+        lb.import_nir(huge, dt=1.0)
+
+
+def test_damaged_files(tmp_path):
+    """Damage is an error or, where it hits what does not matter, a model."""
+    lb.export_nir(torch.nn.Sequential(lb.LIF(3, 4, recurrent=True, delay=2.0), lb.LIReadout(4, 2)), tmp_path / "a.nir")
+    whole = (tmp_path / "a.nir").read_bytes()
+    rng = np.random.default_rng(0)
+    for i in range(200):
+        damaged = bytearray(whole)
+        for at in rng.integers(0, len(whole), 5):
+            damaged[at] = rng.integers(0, 256)
+        (tmp_path / "b.nir").write_bytes(damaged if i % 4 else whole[: rng.integers(1, len(whole))])
+        with contextlib.suppress(ValueError, OSError):
+            assert isinstance(lb.import_nir(tmp_path / "b.nir"), torch.nn.Sequential)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (lb.LIF(2, 2), TypeError, "must be a torch.nn.Sequential"),
+        (torch.nn.Sequential(torch.nn.Linear(2, 2)), TypeError, "layer 0 \\(Linear\\)"),
+        (torch.nn.Sequential(lb.LIF(2, 3), lb.LIF(2, 3)), ValueError, "layer 1 \\(LIF\\): takes 2 inputs, but gets 3"),
+        (torch.nn.Sequential(lb.LIF(2, 3), lb.LIF(3, 3, dt=2.0)), ValueError, "layer 1 \\(LIF\\): dt"),
+    ],
+)
+def test_export_refuses(tmp_path, model, error, message):
+    with pytest.raises(error, match=message):
+        lb.export_nir(model, tmp_path / "a.nir")
+    assert not list(tmp_path.iterdir())
+
+
+def test_import_without_the_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "nir", None)
+    with pytest.raises(ImportError, match=r"lambent\[nir\]"):
+        lb.export_nir(torch.nn.Sequential(lb.LIF(2, 3)), tmp_path / "a.nir")
