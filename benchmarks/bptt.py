@@ -75,5 +75,5 @@ class BPTT(nn.Module):
             out, state = self.block(drive[:, start : start + size], state)
             parts.append(out)
         v = torch.cat(parts, 1)
-        fading = torch.exp(-torch.arange(steps) / steps)
+        fading = torch.exp(-torch.arange(steps, device=x.device) / steps)
         return (v * fading[:, None]).mean(1), state[-1]

@@ -206,11 +206,19 @@ class Events:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"sample {index} of a batch of {len(self)}")
             index = [int(index) % len(self)]
-        chosen = torch.arange(len(self), device=self.device)[index].reshape(-1)
+        return self.take(torch.arange(len(self), device=self.device)[index].reshape(-1))
+
+    def take(self, chosen: Tensor, n_spikes: int | None = None) -> Events:
+        """The samples `chosen`, int64 (n,), in that order.
+
+        Args:
+            n_spikes: how many spikes they have together; where known, nothing waits for a device.
+        """
         starts, sizes = self.offsets[:-1][chosen], self.offsets.diff()[chosen]
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-        entry = torch.arange(int(offsets[-1]), device=self.device)
-        entry = entry + (starts - offsets[:-1]).repeat_interleave(sizes)
+        total = int(offsets[-1]) if n_spikes is None else n_spikes
+        entry = torch.arange(total, device=self.device)
+        entry = entry + (starts - offsets[:-1]).repeat_interleave(sizes, output_size=total)
         return Events(
             self.times[entry],
             self.units[entry],

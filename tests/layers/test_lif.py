@@ -122,6 +122,8 @@ def test_bad_input():
         layer(torch.zeros(3))
     with pytest.raises(ValueError, match="2 inputs"):
         layer(events(units=6))
+    with pytest.raises(ValueError, match="the layer is on meta, the events are on cpu"):
+        lb.LIF(2, 3).to("meta")(events(units=2))
     layer.tau_mem.data[1] = 0.0
     with pytest.raises(ValueError, match="tau_mem of unit 1"):
         layer(events(units=2))

@@ -71,6 +71,19 @@ def test_kernel_and_time_loop_agree_on_times(how):
     assert torch.allclose(*grads, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("how", ["mean", "exp_mean"])
+@pytest.mark.parametrize("steps", [1, 2, 37])
+def test_deterministic_mode_changes_nothing(how, steps):
+    x = lb.Events.from_dense((torch.rand(3, steps, 4) < 0.5).int(), 1.0, torch.float64)
+    layer = lb.LIReadout(4, 2, reduce=how).double()
+    expected = layer(x)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.allclose(layer(x), expected, rtol=1e-12, atol=1e-14)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_no_samples():
     for how in REDUCTIONS:
         assert len(lb.LIReadout(4, 3, reduce=how)(lb.Events.from_lists([], [], 4, 10.0))) == 0

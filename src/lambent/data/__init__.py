@@ -2,6 +2,7 @@
 
 from lambent.data import augment
 from lambent.data.dataset import SpikeDataset, collate
+from lambent.data.device import DeviceDataset
 from lambent.data.encoding import encode_recordings
 from lambent.data.images import from_idx, from_image_folder
 from lambent.data.keywords import keywords
@@ -10,6 +11,7 @@ from lambent.data.shd import write_shd
 from lambent.data.yin_yang import yin_yang
 
 __all__ = [
+    "DeviceDataset",
     "SpikeDataset",
     "augment",
     "collate",

@@ -2,10 +2,11 @@
 
 Each is a small object with one method, ``aug(events, labels, generator) -> Events``:
 
-* `events`: a batch on the CPU, as `SpikeDataset` hands it out; it is left as it was.
+* `events`: a batch as `SpikeDataset`, or on a device `DeviceDataset`, hands it out; it is left as it was.
 * `labels`: int64 (batch,), the class of each sample. Only `Blend` looks at it; no augmentation changes it.
 * `generator`: the `torch.Generator` all random numbers are drawn from, so that the same generator state and
-  the same batch give the same result.
+  the same batch give the same result. For events on a device it may be one of that device, or one of the CPU:
+  then the numbers are those that events on the CPU would get, and travel.
 
 The result has the same batch size, units and duration. Spikes that would leave the units or the duration are
 dropped, except where a class says otherwise.
@@ -16,15 +17,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from lambent.data import device, host
 from lambent.data.dataset import SpikeDataset
-from lambent.data.kernels import centres, move_spikes, sort_samples
-from lambent.data.packing import Packed, as_events, gather
 from lambent.events import Events
 
 __all__ = [
@@ -79,8 +80,9 @@ class ShiftChannels:
 
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one shift a sample."""
-        shift = torch.randint(-self.max_shift, self.max_shift + 1, (len(events),), generator=generator)
-        return _move(events, unit_shift=shift)
+        bounds = (-self.max_shift, self.max_shift + 1)
+        shift = torch.randint(*bounds, (len(events),), generator=generator, device=generator.device)
+        return operations_for(events).move(events, unit_shift=shift)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class ShiftTime:
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one shift a sample."""
         shift = (2 * _uniform(len(events), generator) - 1) * self.max_ms
-        return _move(events, time_shift=shift)
+        return operations_for(events).move(events, time_shift=shift)
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,12 @@ class JitterTimes:
 
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one normal number a spike."""
-        noise = torch.randn(len(events.times), generator=generator, dtype=events.times.dtype)
-        times = noise.mul_(self.std_ms).add_(events.times)
+        dtype, place = events.times.dtype, generator.device
+        noise = torch.randn(len(events.times), generator=generator, device=place, dtype=dtype)
+        times = noise.to(events.device).mul_(self.std_ms).add_(events.times)
         last = float(np.nextafter(np.float32(events.duration), np.float32(0)))
         moved = (times.clamp_(0.0, last), events.units, events.offsets)
-        return _sorted(Events(*moved, events.n_units, events.duration, check=False))
+        return operations_for(events).sort(Events(*moved, events.n_units, events.duration, check=False))
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class Dilate:
         """Draws one factor a sample."""
         span = math.log(self.high / self.low)
         factor = self.low * torch.exp(_uniform(len(events), generator) * span)
-        return _move(events, factor=factor)
+        return operations_for(events).move(events, factor=factor)
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,7 @@ class Drop:
 
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one number a spike."""
-        keep = torch.rand(len(events.times), generator=generator) >= self.p
-        return _move(events, keep=keep)
+        return operations_for(events).move(events, keep=~_coins(events, self.p, generator))
 
 
 class Blend:
@@ -175,7 +177,8 @@ class Blend:
     either is kept with probability 0.5.
 
     Args:
-        dataset: where partners come from, normally the training set; its arrays are not copied.
+        dataset: where partners come from, normally the training set; its arrays are not copied. For events on
+            a device, a `DeviceDataset` on that device.
         p: probability that a sample is blended.
 
     Raises:
@@ -183,31 +186,34 @@ class Blend:
             or a label has no sample in `dataset`.
     """
 
-    def __init__(self, dataset: SpikeDataset, p: float = 0.5) -> None:
+    def __init__(self, dataset: SpikeDataset | device.DeviceDataset, p: float = 0.5) -> None:
         _check_probability(p)
         self.dataset = dataset
         self.p = p
-        self._by_class = torch.from_numpy(np.argsort(dataset.labels, kind="stable"))
-        self._sizes = torch.from_numpy(np.bincount(dataset.labels, minlength=dataset.n_classes))
+        labels = torch.as_tensor(dataset.labels)
+        self._by_class = labels.argsort(stable=True)
+        self._sizes = labels.bincount(minlength=dataset.n_classes)
         self._starts = self._sizes.cumsum(0) - self._sizes
 
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one number a sample, one a blended sample and one a spike of the blended pairs."""
         self._check_fit(events, labels)
-        blended = torch.rand(len(events), generator=generator) < self.p
-        if not blended.any():
+        draws = torch.rand(len(events), generator=generator, device=generator.device)
+        blended = (draws < self.p).nonzero()[:, 0].to(events.device)
+        if not len(blended):
             return events
-        drawn = _uniform(int(blended.sum()), generator)
+        on = operations_for(events)
+        drawn = _uniform(len(blended), generator).to(events.device)
         sizes, starts = self._sizes[labels[blended]], self._starts[labels[blended]]
-        partners = self._by_class[starts + (drawn * sizes).long().clamp_(max=sizes - 1)]
-        own, other = _take(events, blended.nonzero()[:, 0]), self.dataset.batch(partners)[0]
+        partners = self._by_class[starts + torch.minimum((drawn * sizes).long(), sizes - 1)]
+        own, other = on.take(events, blended), self.dataset.batch(partners)[0]
         time_shift, unit_shift = _half_way(own, other)
-        own = _move(own, None, time_shift, unit_shift, _coins(own, generator))
-        other = _move(other, None, -time_shift, -unit_shift, _coins(other, generator))
+        own = on.move(own, None, time_shift, unit_shift, _coins(own, 0.5, generator))
+        other = on.move(other, None, -time_shift, -unit_shift, _coins(other, 0.5, generator))
         blends = _pair(own, other)
-        source = torch.arange(len(events))
-        source[blended] = len(events) + torch.arange(len(own))
-        return _take(Events.cat([events, blends]), source)
+        source = torch.arange(len(events), device=events.device)
+        source[blended] = len(events) + torch.arange(len(own), device=events.device)
+        return on.take(Events.cat([events, blends]), source)
 
     def _check_fit(self, events: Events, labels: Tensor) -> None:
         d = self.dataset
@@ -225,70 +231,38 @@ class Blend:
         return f"Blend({self.dataset!r}, p={self.p})"
 
 
+def operations_for(events: Events) -> ModuleType:
+    """The module whose `move`, `sort`, `take` and `centres` work where the events are."""
+    return host if events.device.type == "cpu" else device
+
+
 def _check_probability(p: float) -> None:
     if not 0 <= p <= 1:
         raise ValueError(f"p must be a probability in [0, 1], got {p}")
 
 
 def _uniform(n: int, generator: Generator) -> Tensor:
-    return torch.rand(n, generator=generator, dtype=torch.float64)
+    return torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
 
 
-def _coins(events: Events, generator: Generator) -> Tensor:
-    return torch.rand(len(events.times), generator=generator) < 0.5
-
-
-def _move(
-    events: Events,
-    factor: Tensor | None = None,
-    time_shift: Tensor | None = None,
-    unit_shift: Tensor | None = None,
-    keep: Tensor | None = None,
-) -> Events:
-    """`move_spikes` for `Events`; what is left out changes nothing."""
-    times, units, offsets = _arrays(events)
-    n = len(events)
-    packed = move_spikes(
-        times,
-        units,
-        offsets,
-        np.ones(n) if factor is None else factor.numpy(),
-        np.zeros(n) if time_shift is None else time_shift.numpy(),
-        np.zeros(n, dtype=np.int64) if unit_shift is None else unit_shift.numpy(),
-        np.ones(len(times), dtype=np.bool_) if keep is None else keep.numpy(),
-        events.n_units,
-        times.dtype.type(events.duration),
-    )
-    return as_events(packed, events.n_units, events.duration)
-
-
-def _sorted(events: Events) -> Events:
-    """The batch, sorted by time inside each sample."""
-    times, units, offsets = _arrays(events)
-    times, units = sort_samples(times, units, offsets, events.duration)
-    return as_events((times, units, offsets), events.n_units, events.duration)
-
-
-def _take(events: Events, chosen: Tensor) -> Events:
-    """The chosen samples; quicker than indexing, for there are no gradients to keep."""
-    return as_events(gather(*_arrays(events), chosen.numpy()), events.n_units, events.duration)
+def _coins(events: Events, p: float, generator: Generator) -> Tensor:
+    """For each spike, True with probability `p`."""
+    return torch.rand(len(events.times), generator=generator, device=generator.device) < p
 
 
 def _pair(first: Events, second: Events) -> Events:
     """Sample b of `first` and sample b of `second` together as one, for every b."""
-    n = len(first)
-    both = _take(Events.cat([first, second]), torch.arange(2 * n).reshape(2, n).T.flatten())
+    n, on = len(first), operations_for(first)
+    order = torch.arange(2 * n, device=first.device).reshape(2, n).T.flatten()
+    both = on.take(Events.cat([first, second]), order)
     both.offsets = both.offsets[::2].contiguous()
-    return _sorted(both)
+    return on.sort(both)
 
 
 def _half_way(own: Events, other: Events) -> tuple[Tensor, Tensor]:
     """Half of what lies between the centres of mass, time [ms] and whole units; 0 if one has no spikes."""
-    (own_time, own_unit), (other_time, other_unit) = centres(*_arrays(own)), centres(*_arrays(other))
-    time_shift = np.nan_to_num((other_time - own_time) / 2)
-    unit_shift = np.nan_to_num((other_unit - own_unit) / 2).round().astype(np.int64)
-    return torch.from_numpy(time_shift), torch.from_numpy(unit_shift)
-
-
-def _arrays(events: Events) -> Packed:
-    return events.times.numpy(), events.units.numpy(), events.offsets.numpy()
+    on = operations_for(own)
+    (own_time, own_unit), (other_time, other_unit) = on.centres(own), on.centres(other)
+    time_shift = torch.nan_to_num((other_time - own_time) / 2)
+    unit_shift = torch.nan_to_num((other_unit - own_unit) / 2).round().long()
+    return time_shift, unit_shift

@@ -141,7 +141,7 @@ class SpikeDataset(Dataset):
         Raises:
             IndexError: an index outside the set.
         """
-        chosen = self._positions(indices)
+        chosen = self.positions(indices)
         packed = gather(self.times, self.units, self.offsets, chosen)
         return as_events(packed, self.n_units, self.duration), torch.from_numpy(self.labels[chosen])
 
@@ -173,7 +173,7 @@ class SpikeDataset(Dataset):
         Raises:
             IndexError: an index outside the set, or a mask of another length.
         """
-        chosen = self._positions(indices)
+        chosen = self.positions(indices)
         times, units, offsets = gather(self.times, self.units, self.offsets, chosen)
         return SpikeDataset(
             times,
@@ -232,7 +232,7 @@ class SpikeDataset(Dataset):
             raise ValueError(f'by must be "label" or "speaker", got {by!r}')
         return self.subset(~chosen), self.subset(chosen)
 
-    def _positions(self, indices: Indices) -> NDArray[np.int64]:
+    def positions(self, indices: Indices) -> NDArray[np.int64]:
         """Indices or mask as non-negative positions, checked."""
         x = np.asarray(indices)
         if x.dtype == bool:

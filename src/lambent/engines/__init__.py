@@ -24,7 +24,14 @@ def engine_for(device: torch.device, dt: float | None) -> ModuleType:
 
     Raises:
         NotImplementedError: there is no engine for this device yet.
+        ImportError: CUDA tensors, and Triton is not installed.
     """
     if device.type == "cpu":
         return exact if dt is None else grid_cpu
+    if device.type == "cuda" and dt is not None:
+        try:
+            from lambent.engines import grid_gpu
+        except ImportError as e:
+            raise ImportError("CUDA tensors need Triton: pip install 'lambent[gpu]', or use CPU tensors") from e
+        return grid_gpu
     raise NotImplementedError(f"no engine runs on {device.type} with dt={dt} yet; use CPU tensors")

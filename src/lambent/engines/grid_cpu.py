@@ -7,7 +7,7 @@ groups that depend on the batch alone, so results don't depend on the number of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -16,35 +16,11 @@ import torch
 from torch import Tensor
 
 from lambent.engines import grid_kernels as kernels
+from lambent.engines import operations
 from lambent.engines.threads import in_threads
-from lambent.events import Events
-from lambent.events import n_steps as count_steps
-from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
 
 _GROUPS = 8  # at most; each holds its own sum of weight gradients
 _GROUP_SIZE = 2  # samples, at least
-
-
-def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
-    """Spikes of a layer of LIF units; see `lambent.engines`."""
-    own = recurrent or Synapses(None, None)  # type: ignore[arg-type]
-    slope = neuron.min_slope * neuron.threshold.detach() / neuron.tau_mem.detach()
-    times, counts, units, offsets, *_ = lif_forward(
-        events.times, events.steps(dt), events.units, events.offsets, *inputs, *own,
-        *grid_constants(neuron.tau_mem, neuron.tau_syn, dt), neuron.threshold,
-        neuron.tau_mem.detach(), neuron.tau_syn.detach(), slope,
-        count_steps(events.duration, dt), dt, neuron.reset == "subtract",
-    )  # fmt: skip
-    return Events(times, units, offsets, inputs.weight.shape[1], events.duration, counts=counts, check=False)
-
-
-def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
-    """Voltages (batch, steps, out) of leaky integrators; see `lambent.engines`."""
-    return li_forward(
-        events.times, events.steps(dt), events.units, events.offsets, weight,
-        *grid_constants(tau_mem, tau_syn, dt), tau_mem.detach(), tau_syn.detach(),
-        count_steps(events.duration, dt),
-    )  # fmt: skip
 
 
 def _groups(batch: int) -> list[tuple[int, int]]:
@@ -88,7 +64,6 @@ def _sum(parts: np.ndarray) -> Tensor:
     return torch.from_numpy(parts).sum(0) if len(parts) > 1 else torch.from_numpy(parts[0])
 
 
-@torch.library.custom_op("lambent::lif_grid_cpu", mutates_args=())
 def lif_forward(
     times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
@@ -118,21 +93,6 @@ def lif_forward(
     )  # fmt: skip
 
 
-@lif_forward.register_fake
-def _(
-    times, steps, units, offsets, weight, delay, recurrent, recurrent_delay,
-    alpha_mem, alpha_syn, gain, threshold, tau_mem, tau_syn, min_slope, n_steps, dt, subtract,
-):  # fmt: skip
-    batch, size = offsets.shape[0] - 1, weight.shape[1]
-    spikes = torch.library.get_ctx().new_dynamic_size()
-    return (
-        times.new_empty(spikes), weight.new_empty((batch, size)), units.new_empty(spikes),
-        torch.empty_like(offsets), units.new_empty(spikes), weight.new_empty(spikes),
-        units.new_empty((batch, size)),
-    )  # fmt: skip
-
-
-@torch.library.custom_op("lambent::lif_grid_cpu_backward", mutates_args=())
 def lif_backward(
     grad_times: Tensor, grad_counts: Tensor,
     times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
@@ -173,52 +133,6 @@ def lif_backward(
     return d_input, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold
 
 
-@lif_backward.register_fake
-def _(
-    grad_times, grad_counts, times, steps, units, offsets, weight, delay, recurrent, recurrent_delay,
-    alpha_mem, alpha_syn, gain, threshold, tau_mem, tau_syn, own_units, own_offsets, own_steps, slopes,
-    peak_step, n_steps, dt, subtract, wants_times, wants_delay, wants_recurrent_delay, wants_tau,
-):  # fmt: skip
-    absent = weight.new_empty((0, 0))
-    return (
-        torch.empty_like(times) if wants_times else times.new_empty(0), torch.empty_like(weight),
-        torch.empty_like(weight) if wants_delay else absent,
-        absent if recurrent is None else torch.empty_like(recurrent),
-        torch.empty_like(recurrent) if wants_recurrent_delay else absent.clone(),
-        weight.new_empty((3, weight.shape[1])), weight.new_empty(weight.shape[1]),
-    )  # fmt: skip
-
-
-def _save_lif(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
-    *tensors, _min_slope, ctx.n_steps, ctx.dt, ctx.subtract = inputs
-    ctx.save_for_backward(*tensors, *output[2:])
-
-
-def _lif_gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
-    needs = ctx.needs_input_grad
-    d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = lif_backward(
-        grad_times,
-        grad_counts,
-        *ctx.saved_tensors,
-        ctx.n_steps,
-        ctx.dt,
-        ctx.subtract,
-        needs[0],
-        needs[5],
-        needs[7],
-        any(needs[8:11]),
-    )
-    gradients = [
-        d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold,
-    ]  # fmt: skip
-    gradients = [g if wanted else None for g, wanted in zip(gradients, needs, strict=False)]
-    return (*gradients, None, None, None, None, None, None)
-
-
-torch.library.register_autograd("lambent::lif_grid_cpu", _lif_gradients, setup_context=_save_lif)
-
-
-@torch.library.custom_op("lambent::li_grid_cpu", mutates_args=())
 def li_forward(
     times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, tau_mem: Tensor, tau_syn: Tensor, n_steps: int,
@@ -234,12 +148,6 @@ def li_forward(
     return torch.from_numpy(voltages)
 
 
-@li_forward.register_fake
-def _(times, steps, units, offsets, weight, alpha_mem, alpha_syn, gain, tau_mem, tau_syn, n_steps):
-    return weight.new_empty((offsets.shape[0] - 1, n_steps, weight.shape[1]))
-
-
-@torch.library.custom_op("lambent::li_grid_cpu_backward", mutates_args=())
 def li_backward(
     grad: Tensor, times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, tau_mem: Tensor, tau_syn: Tensor, voltages: Tensor,
@@ -259,27 +167,4 @@ def li_backward(
     return torch.from_numpy(d_times).to(times.dtype), _sum(parts[0]), _sum(parts[1])
 
 
-@li_backward.register_fake
-def _(
-    grad, times, steps, units, offsets, weight, alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages,
-    wants_times, wants_tau,
-):  # fmt: skip
-    return (
-        torch.empty_like(times) if wants_times else times.new_empty(0),
-        torch.empty_like(weight),
-        weight.new_empty((3, weight.shape[1])),
-    )
-
-
-def _save_li(ctx: Any, inputs: Sequence[Any], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:-1], output)
-
-
-def _li_gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    needs = ctx.needs_input_grad
-    d_times, d_weight, d_decay = li_backward(grad, *ctx.saved_tensors, needs[0], any(needs[5:8]))
-    gradients = [d_times, None, None, None, d_weight, *d_decay]
-    return (*(g if wanted else None for g, wanted in zip(gradients, needs, strict=False)), None, None, None)
-
-
-torch.library.register_autograd("lambent::li_grid_cpu", _li_gradients, setup_context=_save_li)
+lif, voltages = operations.define("grid_cpu", lif_forward, lif_backward, li_forward, li_backward)

@@ -109,7 +109,7 @@ def _collect(
     margin = (raised.amax(0) - neuron.threshold) / neuron.threshold.detach()
     counts = counts + torch.where(counts == 0, margin - margin.detach(), 0.0)
     b, n, u = spikes.detach().transpose(0, 1).nonzero(as_tuple=True)
-    times = n * dt + shifts[n, b, u]
+    times = n.to(torch.float64) * dt + shifts[n, b, u]
     sizes = torch.bincount(b, minlength=len(counts))
     offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
     return Events(times.to(dtype), u, offsets, counts.shape[1], duration, counts=counts.to(dtype), check=False)

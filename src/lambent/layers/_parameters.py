@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from lambent.neurons.lif import check_values
+
 
 def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True) -> Tensor:
     """A (size,) float tensor of finite, `positive` values from a number or a tensor of one per unit.
@@ -21,17 +23,6 @@ def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True)
         raise ValueError(f"{name} must be a number or have shape ({size},), got {tuple(x.shape)}")
     check_values(name, x, positive)
     return x
-
-
-def check_values(name: str, x: Tensor, positive: bool = True) -> None:
-    """Raise ValueError naming the first unit whose value is not finite, or not `positive`."""
-    bad = ~torch.isfinite(x)
-    if positive:
-        bad |= x <= 0
-    if bad.any():
-        unit = int(bad.nonzero()[0])
-        wanted = "positive and finite" if positive else "finite"
-        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
 
 
 def check_sizes(**sizes: int) -> None:

@@ -48,7 +48,7 @@ def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: floa
     same = not (tau_mem.requires_grad or tau_syn.requires_grad)
     # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
     lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device)
-    if same and bool((tau_mem == tau_mem[0]).all() and (tau_syn == tau_syn[0]).all()):
+    if same and bool(((tau_mem == tau_mem[0]) & (tau_syn == tau_syn[0])).all()):
         tau_mem, tau_syn = tau_mem[0], tau_syn[0]
     else:
         lag = lag.unsqueeze(1)
@@ -60,8 +60,19 @@ def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: floa
     else:
         fading = torch.exp(-lag / steps) if reduce == "exp_mean" else torch.ones_like(lag)
         before = fading.flip(0) / steps  # the factor of the spike's own step
-        value = (fading * response).cumsum(0) * before
-        voltage = (fading * decay).cumsum(0) * before
+        value = _cumsum(fading * response) * before
+        voltage = _cumsum(fading * decay) * before
     value, voltage = value.flip(0), voltage.flip(0)
     slope = value / tau_syn - voltage / tau_mem
     return value.to(dtype), slope.detach().to(dtype)
+
+
+def _cumsum(x: Tensor) -> Tensor:
+    """Cumulative sum over rows; in deterministic mode by doubling, for torch then refuses its own on CUDA."""
+    if not torch.are_deterministic_algorithms_enabled():
+        return x.cumsum(0)
+    shift = 1
+    while shift < len(x):
+        x = x + torch.cat([torch.zeros_like(x[:shift]), x[:-shift]])
+        shift *= 2
+    return x

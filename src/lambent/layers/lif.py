@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from lambent.engines import engine_for
 from lambent.events import Events
-from lambent.layers._parameters import check_dt, check_sizes, check_values, per_unit, smallest_tau
-from lambent.neurons.lif import LIFNeuron, Synapses
+from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest_tau
+from lambent.neurons.lif import LIFNeuron, Synapses, check_values
 
 
 class LIF(nn.Module):
@@ -135,12 +135,15 @@ class LIF(nn.Module):
 
         Raises:
             TypeError: `events` is no `Events`.
-            ValueError: its number of units is not `in_features`, or a parameter is out of range.
+            ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
+                range.
+            ImportError: it is on a CUDA device, and Triton is not installed.
         """
-        check_input(events, self.in_features)
+        check_input(events, self.weight)
         neuron = LIFNeuron(self.tau_mem, self.tau_syn, self.threshold, self.reset, self.min_slope, self.bias)
-        for name in ("tau_mem", "tau_syn", "threshold"):
-            check_values(name, getattr(neuron, name).detach())
+        if events.device.type == "cpu":  # elsewhere the engine looks, when it waits for the device anyway
+            for name in ("tau_mem", "tau_syn", "threshold"):
+                check_values(name, getattr(neuron, name).detach())
         if self.bias is not None:
             check_values("bias", self.bias.detach(), positive=False)
         recurrent = None
@@ -157,12 +160,14 @@ class LIF(nn.Module):
         return ", ".join([*parts, f"reset={self.reset!r}", f"dt={self.dt}"])
 
 
-def check_input(events: Events, in_features: int) -> None:
-    """Raise unless `events` is an `Events` of `in_features` units."""
+def check_input(events: Events, weight: Tensor) -> None:
+    """Raise unless `events` is an `Events` of as many units as `weight` (in, out) has inputs, on its device."""
     if not isinstance(events, Events):
         raise TypeError(f"a layer takes lambent.Events, got {type(events).__name__}")
-    if events.n_units != in_features:
-        raise ValueError(f"the layer has {in_features} inputs, the events have {events.n_units} units")
+    if events.n_units != len(weight):
+        raise ValueError(f"the layer has {len(weight)} inputs, the events have {events.n_units} units")
+    if events.device != weight.device:
+        raise ValueError(f"the layer is on {weight.device}, the events are on {events.device}")
 
 
 def _fixed(x: Tensor) -> nn.Parameter:

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from lambent.engines import engine_for
 from lambent.events import Events
-from lambent.layers._parameters import check_dt, check_sizes, check_values, per_unit, smallest_tau
+from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest_tau
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
 from lambent.layers.lif import check_input
+from lambent.neurons.lif import check_values
 
 REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
 
@@ -77,9 +78,10 @@ class LIReadout(nn.Module):
 
         Raises:
             TypeError: `events` is no `Events`.
-            ValueError: its number of units is not `in_features`, or a time constant is not positive.
+            ValueError: its number of units is not `in_features`, it is on another device, or a time constant is
+                not positive.
         """
-        check_input(events, self.in_features)
+        check_input(events, self.weight)
         check_values("tau_mem", self.tau_mem.detach())
         check_values("tau_syn", self.tau_syn.detach())
         if self.dt is None:

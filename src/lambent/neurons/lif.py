@@ -50,6 +50,17 @@ class SparseSynapses(NamedTuple):
     delay: Tensor | None = None
 
 
+def check_values(name: str, x: Tensor, positive: bool = True) -> None:
+    """Raise ValueError naming the first unit whose value is not finite, or not `positive`."""
+    bad = ~torch.isfinite(x)
+    if positive:
+        bad |= x <= 0
+    if bad.any():
+        unit = int(bad.nonzero()[0])
+        wanted = "positive and finite" if positive else "finite"
+        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
+
+
 def _one_minus_exp_over(x: Tensor) -> Tensor:
     """(1 - exp(-x)) / x, smooth through x = 0, where the plain quotient is 0 / 0 in value and gradient."""
     small = x.abs() < 1e-3

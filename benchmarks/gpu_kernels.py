@@ -1,0 +1,108 @@
+"""Registers, spills and shared memory of every kernel of `grid_gpu`, compiled for sm_80 and sm_90; needs no GPU.
+
+python benchmarks/gpu_kernels.py [--sizes 256 1024 4096] [--show lif_forward]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from _common import show
+from lambent.engines import grid_gpu_backward, grid_gpu_forward, grid_gpu_readout
+from lambent.engines.grid_gpu import _shape
+
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+INTEGERS = {"n_steps", "rows", "capacity", "batch"}
+INDICES = {
+    "starts", "units", "delay", "recurrent_delay", "own_starts", "own_units", "own_steps", "lengths", "peak_steps",
+}  # fmt: skip
+DELAYS = ("delay", "recurrent_delay", "rings", "d_delay", "d_recurrent_delay")
+CONSTANTS = {"SUBTRACT": False, "COPIES": False, "sources": 700}
+KERNELS = {  # what is left out of each
+    "lif_forward": (grid_gpu_forward.lif_forward, DELAYS),
+    "lif_forward, delays": (grid_gpu_forward.lif_forward, ()),
+    "lif_backward": (grid_gpu_backward.lif_backward, (*DELAYS, "traces", "d_times", "d_decay")),
+    "lif_backward, all": (grid_gpu_backward.lif_backward, ()),
+    "li_forward": (grid_gpu_readout.li_forward, ()),
+    "li_backward": (grid_gpu_readout.li_backward, ()),
+}
+
+
+def compiled(kernel: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
+    """The kernel for float32 layers of `size` units, compiled for compute capability `arch`."""
+    shape = _shape(size, backward="backward" in kernel.__name__)
+    options = {k: shape.pop(k) for k in ("num_warps", "num_stages")}
+    constants = CONSTANTS | shape | {"size": size} | dict.fromkeys(absent)
+    signature, values, aligned = {}, {}, {}
+    for i, name in enumerate(kernel.arg_names):
+        if name in constants:
+            signature[name], values[(i,)] = "constexpr", constants[name]
+        elif name in INTEGERS:
+            signature[name] = "i32"
+        else:
+            signature[name], aligned[(i,)] = "*i32" if name in INDICES else "*fp32", [["tt.divisibility", 16]]
+    source = ASTSource(kernel, signature, values, aligned)
+    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
+
+
+def inspect(cubin: bytes, option: str) -> str:
+    """What cuobjdump says of a compiled kernel."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [TOOLS / "cuobjdump", option, file.name]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def facts(name: str, size: int, arch: int) -> dict[str, Any]:
+    """One row of the table.
+
+    `spill_loads` counts loads from a thread's own memory, `atomics` additions of up to 16 bytes. `in_order` says
+    whether a column of all atomic additions has the same thread, so that they keep their order without barriers.
+    """
+    kernel = compiled(*KERNELS[name], size, arch)
+    layouts = dict(re.findall(r"^(#\w+) = (.*)$", kernel.asm["ttgir"], re.MULTILINE))
+    added = {layouts[x] for x in re.findall(r"tt\.atomic_rmw.*, (#\w+)>", kernel.asm["ttgir"])}
+    usage = dict(re.findall(r"\b([A-Z]+):(\d+)", inspect(kernel.asm["cubin"], "-res-usage")))
+    code = inspect(kernel.asm["cubin"], "-sass")
+    one = r"threadsPerWarp = \[(1, )?32\], warpsPerCTA = \[(1, )?\d+\]"
+    return {
+        "kernel": name,
+        "arch": f"sm_{arch}",
+        "units": size,
+        "warps": kernel.metadata.num_warps,
+        "registers": int(usage["REG"]),
+        "stack_bytes": int(usage["STACK"]),
+        "spill_loads": len(re.findall(r"\bLDL\b", code)),
+        "shared_bytes": kernel.metadata.shared,
+        "barriers": len(re.findall(r"\bBAR\.", code)),
+        "loads_of_16_bytes": len(re.findall(r"\bLDG\.E\.128", code)),
+        "atomics": len(re.findall(r"\bREDG?\.E", code)),
+        "in_order": "yes" if all(re.search(one, x) for x in added) else "no",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 4096], help="units of the LIF layers")
+    parser.add_argument("--show", choices=KERNELS, help="print this kernel's machine code for sm_90 instead")
+    args = parser.parse_args()
+    if args.show:
+        print(inspect(compiled(*KERNELS[args.show], args.sizes[0], 90).asm["cubin"], "-sass"))
+        return
+    cases = [(name, 20 if name.startswith("li_") else size) for size in args.sizes for name in KERNELS]
+    rows = [facts(name, size, arch) for name, size in dict.fromkeys(cases) for arch in (80, 90)]
+    show("gpu_kernels", rows)
+
+
+if __name__ == "__main__":
+    main()

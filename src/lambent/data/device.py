@@ -1,0 +1,116 @@
+"""Batches on a device: a data set in its memory, and what `host` does to batches as torch operations there.
+
+No spike passes through the host and nothing loops over spikes; the host waits for the device wherever it must learn
+how many spikes are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from lambent.data.dataset import Batch, Indices, SpikeDataset
+from lambent.events import Events
+
+
+class DeviceDataset:
+    """A `SpikeDataset` in the memory of a device, 8 bytes a spike; batches are put together there.
+
+    Args:
+        dataset: the samples; the host keeps them too.
+        device: where they go, for instance "cuda".
+
+    Attributes:
+        events: all samples as one batch.
+        labels: int64 (samples,), on the device.
+    """
+
+    def __init__(self, dataset: SpikeDataset, device: torch.device | str) -> None:
+        self._dataset = dataset
+        self._sizes = torch.from_numpy(dataset.offsets).diff()
+        times, units, offsets = (torch.tensor(x) for x in (dataset.times, dataset.units, dataset.offsets))
+        self.events = Events(times, units, offsets, dataset.n_units, dataset.duration, check=False).to(device)
+        self.labels = torch.tensor(dataset.labels, device=device)
+        self.n_units, self.duration = dataset.n_units, dataset.duration
+        self.class_names, self.n_classes = dataset.class_names, dataset.n_classes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Indices) -> Batch:
+        """The chosen samples, in the order given: Events and labels, int64 (batch,), on the device.
+
+        For indices on the host nothing waits for the device.
+
+        Raises:
+            IndexError: an index on the host outside the set.
+        """
+        n_spikes = None
+        if not (isinstance(indices, Tensor) and indices.is_cuda):
+            indices = torch.from_numpy(self._dataset.positions(indices))
+            n_spikes = int(self._sizes[indices].sum())
+        chosen = indices.to(self.labels.device, non_blocking=True)
+        return self.events.take(chosen, n_spikes), self.labels[chosen]
+
+    def batches(self, batch_size: int, shuffle: bool = False, generator: Generator | None = None) -> Iterator[Batch]:
+        """Once through the set in batches, as `SpikeDataset.batches`; `generator` is one of the CPU.
+
+        Raises:
+            ValueError: `batch_size` below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        order = torch.randperm(len(self), generator=generator) if shuffle else torch.arange(len(self))
+        return (self.batch(some) for some in order.split(batch_size))
+
+    def __repr__(self) -> str:
+        return f"DeviceDataset({self._dataset!r}, {self.labels.device})"
+
+
+def move(
+    events: Events,
+    factor: Tensor | None = None,
+    time_shift: Tensor | None = None,
+    unit_shift: Tensor | None = None,
+    keep: Tensor | None = None,
+) -> Events:
+    """As `host.move`; the arguments may also lie on the CPU."""
+    times, units, sample = events.times.double(), events.units, events.samples()
+    if factor is not None:
+        times = factor.to(events.device)[sample] * times
+    if time_shift is not None:
+        times = times + time_shift.to(events.device)[sample]
+    if unit_shift is not None:
+        units = units + unit_shift.to(events.device)[sample]
+    times = times.to(events.times.dtype)  # what is judged is the number rounded to its type
+    last = times.new_tensor(events.duration)
+    inside = (times >= 0) & (times < last) & (units >= 0) & (units < events.n_units)
+    if keep is not None:
+        inside &= keep.to(events.device)
+    kept = inside.nonzero()[:, 0]
+    before = torch.cat([events.offsets.new_zeros(1), inside.cumsum(0)])
+    moved = times[kept], units[kept], before[events.offsets]
+    return Events(*moved, events.n_units, events.duration, check=False)
+
+
+def sort(events: Events) -> Events:
+    """As `host.sort`."""
+    order = events.times.argsort(stable=True)
+    order = order[events.samples()[order].argsort(stable=True)]
+    moved = events.times[order], events.units[order], events.offsets
+    return Events(*moved, events.n_units, events.duration, check=False)
+
+
+def take(events: Events, chosen: Tensor) -> Events:
+    """As `host.take`."""
+    return events.take(chosen)
+
+
+def centres(events: Events) -> tuple[Tensor, Tensor]:
+    """As `host.centres`."""
+    sizes = events.offsets.diff()
+    sums = torch.stack([events.times.double(), events.units.double()], 1)
+    mean = sums.new_zeros(len(events), 2).index_add_(0, events.samples(), sums) / sizes.unsqueeze(1)
+    return mean[:, 0], mean[:, 1]

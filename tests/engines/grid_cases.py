@@ -1,0 +1,84 @@
+"""Random layers and batches, and the comparison of two engines on them: outputs and every gradient."""
+
+from __future__ import annotations
+
+import torch
+
+import lambent as lb
+from lambent.neurons.lif import LIFNeuron, Synapses
+
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 3e-5}  # each jump of the adjoint can multiply rounding by 11
+NAMES = ("times", "weight", "delay", "recurrent", "recurrent_delay", "tau_mem", "tau_syn", "threshold")
+
+
+def random_events(g, batch, steps, units, rate, dt=1.0, dtype=torch.float64):
+    counts = (torch.rand(batch, steps, units, generator=g) < rate).int()
+    counts[0, 0] = counts[0, -1] = 1  # spikes in the first and the last step
+    counts[0, 0, 0] = 2  # two at once
+    if batch > 1:
+        counts[1] = 0  # an empty sample
+    return lb.Events.from_dense(counts, dt, dtype)
+
+
+def random_layer(g, n_in, size, dtype=torch.float64, drive=1.5):
+    def rand(*shape):
+        return torch.rand(*shape, generator=g, dtype=torch.float64).to(dtype)
+
+    def randn(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64).to(dtype)
+
+    p = {
+        "weight": randn(n_in, size) * drive + 0.3,
+        "delay": rand(n_in, size) * 9,
+        "recurrent": randn(size, size) * 0.4,
+        "recurrent_delay": rand(size, size) * 9,
+        "tau_mem": rand(size) * 20 + 5,
+        "tau_syn": rand(size) * 5 + 2,
+        "threshold": rand(size) * 0.5 + 0.7,
+    }
+    p["weight"][:, 0] = -1.0  # a unit that never fires
+    p["tau_mem"][-1] = p["tau_syn"][-1]
+    return p
+
+
+def run(engine, events, p, reset, delays, recurrent, dt=1.0, device="cpu"):
+    """Events of one layer and the gradients of everything for a loss on their times and counts.
+
+    `delays` is True, False, "inputs" or "recurrent": only those synapses have them.
+    """
+    leaves = {k: v.clone().requires_grad_() for k, v in p.items()}
+    times = events.times.clone().requires_grad_()
+    p = {k: v.to(device) for k, v in leaves.items()}
+    x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration).to(device)
+    own = Synapses(p["recurrent"], p["recurrent_delay"] if delays in (True, "recurrent") else None)
+    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], reset, 0.1)
+    inputs = Synapses(p["weight"], p["delay"] if delays in (True, "inputs") else None)
+    out = engine.lif(x, neuron, inputs, own if recurrent else None, dt).to("cpu")
+    weigh = torch.cos(torch.arange(out.counts().numel())).view_as(out.counts())
+    loss = (out.counts() * weigh).sum() + torch.sin(0.1 * out.times + out.units).sum()
+    loss.backward()
+    return out, {"times": times.grad} | {k: v.grad for k, v in leaves.items()}
+
+
+def same(a, b, dtype):
+    (ea, ga), (eb, gb) = a, b
+    assert torch.equal(ea.units, eb.units)
+    assert torch.equal(ea.offsets, eb.offsets)
+    assert torch.allclose(ea.times, eb.times)
+    assert torch.equal(ea.counts(), eb.counts())
+    for name in NAMES:
+        if ga[name] is None:  # autograd saw no way there
+            assert gb[name] is None or not gb[name].any(), name
+        else:
+            scale = ga[name].abs().max().clamp(min=1e-12)
+            assert (ga[name] - gb[name]).abs().max() <= TOLERANCE[dtype] * scale, name
+
+
+def run_voltages(engine, events, p, dt, device="cpu"):
+    """Voltages of leaky integrators, and the gradients of times, weight and both time constants."""
+    leaves = [x.clone().requires_grad_() for x in (events.times, p["weight"], p["tau_mem"], p["tau_syn"])]
+    times, *rest = leaves
+    x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration).to(device)
+    v = engine.voltages(x, *(r.to(device) for r in rest), dt).to("cpu")
+    (v * torch.sin(torch.arange(v.numel()).view_as(v))).sum().backward()
+    return v.detach(), *(x.grad for x in leaves)
