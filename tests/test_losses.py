@@ -101,3 +101,19 @@ def test_bad_arguments():
         losses.first_spike_cross_entropy(events, torch.tensor([0]), tau=0.0)
     with pytest.raises(ValueError, match="lower"):
         losses.rate_penalty(events, 3.0, 2.0)
+
+
+def test_first_spike_mse():
+    times = torch.tensor([5.0, 9.0, 12.0], requires_grad=True)
+    events = lb.Events(times, torch.tensor([0, 1, 0]), torch.tensor([0, 3]), 3, 50.0)
+    targets = torch.tensor([[4.0, float("nan"), 40.0]])
+    loss = lb.losses.first_spike_mse(events, targets)
+    assert loss.item() == pytest.approx((0.02**2 + 0.2**2) / 2)  # unit 2 is silent: 50 ms
+    loss.backward()
+    assert times.grad.tolist() == pytest.approx([0.02 / 50, 0.0, 0.0])
+    assert lb.losses.first_spike_mse(events, targets, scale=10.0).item() == pytest.approx((0.1**2 + 1) / 2)
+    for bad, message in ((targets[:, :2], "shape"), (targets * float("nan"), "all NaN")):
+        with pytest.raises(ValueError, match=message):
+            lb.losses.first_spike_mse(events, bad)
+    with pytest.raises(ValueError, match="scale"):
+        lb.losses.first_spike_mse(events, targets, scale=0.0)

@@ -76,6 +76,30 @@ def first_spike_cross_entropy(
     return loss
 
 
+def first_spike_mse(events: Events, targets: Tensor, scale: float | None = None) -> Tensor:
+    """Mean over batch and units of ((t - target) / scale)^2: each unit should first spike at its target time.
+
+    Silent units count as in `first_spike_times`.
+
+    Args:
+        events: the output layer's spikes.
+        targets: (batch, n_units) wanted times of the first spikes [ms]; NaN where any time will do.
+        scale: the error is relative to this time [ms]; the duration where left out.
+
+    Raises:
+        ValueError: targets of another shape, all of them NaN, or a scale that is not positive.
+    """
+    scale = events.duration if scale is None else scale
+    if not scale > 0:
+        raise ValueError(f"scale must be positive, got {scale}")
+    if targets.shape != (len(events), events.n_units):
+        raise ValueError(f"targets must have shape ({len(events)}, {events.n_units}), got {tuple(targets.shape)}")
+    wanted = ~torch.isnan(targets)
+    if not wanted.any():
+        raise ValueError("targets are all NaN")
+    return (((first_spike_times(events)[wanted] - targets[wanted]) / scale) ** 2).mean()
+
+
 def count_cross_entropy(events: Events, labels: Tensor, scale: float = 1.0) -> Tensor:
     """Cross-entropy with `scale` times the spike counts as logits: the right unit should spike most.
 

@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 
 import lambent as lb
 from lambent.engines import engine_for, grid_cpu, reference
+from lambent.engines.groups import sample_groups
 from lambent.neurons.lif import LIFNeuron, Synapses
 
 
@@ -158,9 +159,9 @@ def test_engine_for_says_what_is_missing():
 
 def test_groups_cover_every_batch():
     for batch in (*range(1, 70), 1000):
-        bounds = grid_cpu._groups(batch)
+        bounds = sample_groups(batch)
         assert bounds[0][0] == 0
         assert bounds[-1][1] == batch
         assert all(a[1] == b[0] for a, b in pairwise(bounds))
-        assert len(bounds) <= 16
+        assert len(bounds) <= 8
         assert np.all([b > a for a, b in bounds])

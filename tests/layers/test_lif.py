@@ -131,7 +131,9 @@ def test_bad_input():
 
 def test_bias_and_dt_are_checked():
     with pytest.raises(ValueError, match="bias of unit 1"):
-        lb.LIF(2, 3, bias=torch.tensor([0.0, float("nan"), 0.0]))
+        lb.LIF(2, 3, bias=torch.tensor([0.0, float("nan"), 0.0]), dt=None)
+    with pytest.raises(ValueError, match="continuous time"):
+        lb.LIF(2, 3, bias=0.1, dt=1.0)
     for dt in (0.0, -1.0, float("inf")):
         with pytest.raises(ValueError, match="dt must be"):
             lb.LIF(2, 3, dt=dt)

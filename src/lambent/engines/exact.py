@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lambent.engines import exact_kernels as kernels
-from lambent.engines.grid_cpu import _groups, _run, _sum
+from lambent.engines.groups import run_groups, sample_groups, total
 from lambent.events import Events
 from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses, membrane_response
 
@@ -67,7 +67,7 @@ def peaks(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> t
     tensors = (events.times, weight, tau_mem, tau_syn)
     times, *parameters = _arrays(*(x.double() for x in tensors))
     args = [times, *_arrays(events.units, events.offsets), *parameters, events.duration, top, spike]
-    _run(lambda g, first, last: kernels.li_peaks(first, last, *args), len(events))
+    run_groups(lambda g, first, last: kernels.li_peaks(first, last, *args), len(events))
     return torch.from_numpy(top), torch.from_numpy(spike)
 
 
@@ -109,7 +109,7 @@ def lif_forward(
         *_arrays(times, units, offsets), kernels.Connections(inputs, *_arrays(start, target, weight, delay)),
         _units(tau_mem, tau_syn, threshold, bias), duration, wants_tau, counts, peaks, SPIKE_LIMIT,
     )  # fmt: skip
-    parts = _run(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
+    parts = run_groups(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
     for *_, sample, unit, time in parts:
         if sample >= 0:
             raise RuntimeError(
@@ -153,15 +153,15 @@ def lif_backward(
     batch = len(offsets) - 1
     d_times = np.zeros(len(times))
     shapes = ((len(weight),), (len(weight) if wants_delay else 0,), (4, len(threshold)))
-    totals = [np.zeros((len(_groups(batch)), *shape)) for shape in shapes]
+    totals = [np.zeros((len(sample_groups(batch)), *shape)) for shape in shapes]
     peaks = kernels.Peaks(*_arrays(peak_times, peak_times, peak_change))  # the voltages don't matter any more
     args = (
         *_arrays(times, units, offsets), kernels.Connections(inputs, *_arrays(start, target, weight, delay)),
         _units(tau_mem, tau_syn, threshold, bias), min_slope, *_arrays(counts), peaks,
         *_arrays(own_times, own_units, own_offsets, slopes, change, grad_times, grad_counts), d_times,
     )  # fmt: skip
-    _run(lambda g, first, last: kernels.lif_backward(first, last, *args, *(x[g] for x in totals)), batch)
-    return (torch.from_numpy(d_times), *(_sum(x) for x in totals))  # type: ignore[return-value]
+    run_groups(lambda g, first, last: kernels.lif_backward(first, last, *args, *(x[g] for x in totals)), batch)
+    return (torch.from_numpy(d_times), *(total(x) for x in totals))  # type: ignore[return-value]
 
 
 @lif_backward.register_fake

@@ -7,33 +7,13 @@ groups that depend on the batch alone, so results don't depend on the number of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from lambent.engines import grid_kernels as kernels
 from lambent.engines import operations
-from lambent.engines.threads import in_threads
-
-_GROUPS = 8  # at most; each holds its own sum of weight gradients
-_GROUP_SIZE = 2  # samples, at least
-
-
-def _groups(batch: int) -> list[tuple[int, int]]:
-    """Sample ranges (first, last), the same on every machine."""
-    n = max(1, min(_GROUPS, batch // _GROUP_SIZE))
-    bounds = [batch * g // n for g in range(n + 1)]
-    return list(pairwise(bounds))
-
-
-def _run(work: Callable[[int, int, int], Any], batch: int) -> list[Any]:
-    """work(group, first, last) for every group, in threads; results in order."""
-    tasks = [(g, *bounds) for g, bounds in enumerate(_groups(batch))]
-    return in_threads(lambda task: work(*task), tasks)
+from lambent.engines.groups import run_groups, sample_groups, total
 
 
 def _array(x: Tensor | None, like: Tensor | None = None) -> np.ndarray:
@@ -59,11 +39,6 @@ def _rows(size: int, *reaches: np.ndarray) -> int:
     return 1 + max((int(r.max()) // size for r in reaches if r.size), default=0)
 
 
-def _sum(parts: np.ndarray) -> Tensor:
-    """Sum over groups, in their order."""
-    return torch.from_numpy(parts).sum(0) if len(parts) > 1 else torch.from_numpy(parts[0])
-
-
 def lif_forward(
     times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
@@ -82,7 +57,7 @@ def lif_forward(
         *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)),
         n_steps, subtract, counts, peak_step,
     )  # fmt: skip
-    parts = _run(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
+    parts = run_groups(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
     own_steps, own_units, slopes = (torch.from_numpy(np.concatenate(x)) for x in zip(*parts, strict=True))
     sizes = torch.from_numpy(counts.sum(1, dtype=np.float64)).to(torch.int64)
     own_offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
@@ -109,7 +84,7 @@ def lif_backward(
     batch, size = len(offsets) - 1, weight.shape[1]
     reach, own_reach = _reach(delay, len(weight), dt), _reach(recurrent_delay, size, dt)
     w, wr = _array(weight), _array(recurrent, weight)
-    groups = len(_groups(batch))
+    groups = len(sample_groups(batch))
     d_times = np.zeros(len(times) if wants_times else 0, w.dtype)
     no = (0, 0)
     shapes = (
@@ -123,8 +98,8 @@ def lif_backward(
         n_steps, subtract, _array(own_steps), _array(own_units), _array(own_offsets), _array(slopes),
         _array(peak_step), _array(grad_times, weight), _array(grad_counts, weight), wants_tau, d_times,
     )  # fmt: skip
-    _run(lambda g, first, last: kernels.lif_backward(first, last, *args, *(p[g] for p in parts)), batch)
-    d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = (_sum(p) for p in parts)
+    run_groups(lambda g, first, last: kernels.lif_backward(first, last, *args, *(p[g] for p in parts)), batch)
+    d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = (total(p) for p in parts)
     if wants_delay:
         d_delay *= weight
     if wants_recurrent_delay and recurrent is not None:
@@ -144,7 +119,7 @@ def li_forward(
         _array(steps), _array(units), _array(offsets), _array(weight),
         *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain)), voltages,
     )  # fmt: skip
-    _run(lambda g, first, last: kernels.li_forward(first, last, *args), batch)
+    run_groups(lambda g, first, last: kernels.li_forward(first, last, *args), batch)
     return torch.from_numpy(voltages)
 
 
@@ -157,14 +132,14 @@ def li_backward(
     batch, size = len(offsets) - 1, weight.shape[1]
     w = _array(weight)
     d_times = np.zeros(len(times) if wants_times else 0, w.dtype)
-    parts = [np.zeros((len(_groups(batch)), *shape), w.dtype) for shape in (w.shape, (3, size))]
+    parts = [np.zeros((len(sample_groups(batch)), *shape), w.dtype) for shape in (w.shape, (3, size))]
     args = (
         _array(steps), _array(units), _array(offsets), w,
         *(_array(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages, grad)),
         wants_tau, d_times,
     )  # fmt: skip
-    _run(lambda g, first, last: kernels.li_backward(first, last, *args, *(p[g] for p in parts)), batch)
-    return torch.from_numpy(d_times).to(times.dtype), _sum(parts[0]), _sum(parts[1])
+    run_groups(lambda g, first, last: kernels.li_backward(first, last, *args, *(p[g] for p in parts)), batch)
+    return torch.from_numpy(d_times).to(times.dtype), total(parts[0]), total(parts[1])
 
 
 lif, voltages = operations.define("grid_cpu", lif_forward, lif_backward, li_forward, li_backward)

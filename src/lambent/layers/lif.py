@@ -28,7 +28,7 @@ class LIF(nn.Module):
         tau_mem, tau_syn: time constants [ms], a number or (out_features,).
         threshold: a number or (out_features,).
         reset: "zero" or "subtract"; in continuous time, where V is the threshold when it spikes, they are the same.
-        bias: None, a number or (out_features,): a constant current.
+        bias: None, a number or (out_features,): a constant current; in continuous time only.
         delay, recurrent_delay: None, a number or one delay per connection [ms]. On a grid they are rounded
             to whole steps forward; their gradient is that of the continuous delay.
         max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
@@ -79,6 +79,8 @@ class LIF(nn.Module):
             min_slope = 1e-6 if dt is None else 0.1
         if not min_slope > 0:
             raise ValueError(f"min_slope must be positive, got {min_slope}")
+        if bias is not None and dt is not None:
+            raise ValueError("bias needs continuous time (dt=None); on a grid let an input unit spike in every step")
         if recurrent_delay is not None and not recurrent:
             raise ValueError("recurrent_delay needs recurrent=True")
         self.in_features, self.out_features = in_features, out_features
