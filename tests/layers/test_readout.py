@@ -7,7 +7,7 @@ import torch
 
 import lambent as lb
 from lambent.layers.readout import REDUCTIONS
-from lambent.neurons.lif import grid_constants
+from lambent.neurons.lif import grid_constants, membrane_response
 
 
 def dense(events, weight, tau_mem, tau_syn, dt):
@@ -110,3 +110,27 @@ def test_sizes_are_checked():
         lb.LIReadout(2, 0)
     with pytest.raises(TypeError, match="Events"):
         lb.LIReadout(2, 3)(torch.zeros(2))
+
+
+@pytest.mark.parametrize("reduce", ["mean", "exp_mean", "max", "last"])
+def test_continuous_time_equals_numerical_integration(reduce):
+    g = torch.Generator().manual_seed(3)
+    duration = 60.0
+    times = [torch.sort(torch.rand(n, generator=g, dtype=torch.float64) * duration).values for n in (9, 0, 4)]
+    units = [torch.randint(5, (len(t),), generator=g) for t in times]
+    events = lb.Events.from_lists(times, units, 5, duration, dtype=torch.float64)
+    tau_mem, tau_syn = torch.tensor([20.0, 5.0, 3.0]), torch.tensor([5.0, 5.0, 9.0])
+    readout = lb.LIReadout(5, 3, tau_mem=tau_mem, tau_syn=tau_syn, reduce=reduce, dt=None).double()
+    t = torch.linspace(0, duration, 600_001, dtype=torch.float64).view(-1, 1)
+    for b, (own, unit) in enumerate(zip(times, units, strict=True)):
+        v = torch.zeros(len(t), 3, dtype=torch.float64)
+        for time, weight in zip(own, readout.weight.detach()[unit], strict=True):
+            v += weight * membrane_response((t - time).clamp(min=0), tau_mem.double(), tau_syn.double())
+        fading = torch.exp(-t / duration) if reduce == "exp_mean" else 1.0
+        expected = {"max": v.amax(0), "last": v[-1]}.get(reduce, torch.trapezoid(fading * v, t, dim=0) / duration)
+        assert torch.allclose(readout(events)[b], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_continuous_time_has_no_steps():
+    with pytest.raises(ValueError, match="no steps"):
+        lb.LIReadout(2, 3, reduce="none", dt=None)
