@@ -104,7 +104,7 @@ def lif_forward(
     """Times, counts, units, offsets; for the adjoint slopes, changes of V, and both of the silent units' peaks."""
     batch, size = len(offsets) - 1, len(threshold)
     counts = np.zeros((batch, size))
-    peaks = kernels.Peaks(np.zeros((batch, size)), np.zeros((batch, size)), np.zeros((batch, size, 3)))
+    peaks = kernels.Peaks(np.zeros((batch, size)), np.zeros((batch, size)), np.zeros((batch, size, 2)))
     args = (
         *_arrays(times, units, offsets), kernels.Connections(inputs, *_arrays(start, target, weight, delay)),
         _units(tau_mem, tau_syn, threshold, bias), duration, wants_tau, counts, peaks, SPIKE_LIMIT,
@@ -137,7 +137,7 @@ def _(
     return (
         times.new_empty(spikes), times.new_empty(shape), torch.empty(spikes, dtype=torch.int32),
         torch.empty_like(offsets), times.new_empty((spikes, 2)), times.new_empty((spikes, 3)),
-        times.new_empty(shape), times.new_empty((*shape, 3)),
+        times.new_empty(shape), times.new_empty((*shape, 2)),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -22,7 +22,9 @@ from numba import njit
 from lambent.engines.exact_queue import clear, earliest, new_queue, set_due
 from lambent.engines.exact_solution import crossing, earliest_crossing, propagator, response_derivatives, stationary
 
-_jit = njit(nogil=True, cache=True, error_model="numpy")
+_options: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
+_jit = njit(**_options)
+_inline = njit(**_options, forceinline=True)  # a call would count a reference to every array it is given
 
 
 class Connections(NamedTuple):
@@ -74,7 +76,7 @@ class State(NamedTuple):
 class Peaks(NamedTuple):
     """Where V of the units that stayed silent was highest, each (batch, size); v is infinity for the others.
 
-    `change` (batch, size, 3): derivatives of V there with respect to tau_mem, tau_syn and bias.
+    `change` (batch, size, 2): derivatives of V there with respect to tau_mem and tau_syn.
     """
 
     time: np.ndarray
@@ -82,7 +84,7 @@ class Peaks(NamedTuple):
     change: np.ndarray
 
 
-@_jit
+@_inline
 def _decays(step, s, tau_m, tau_s, derivatives):
     """Fill `step` for a time s; units that share time constants and arrivals share the work."""
     if step[0] == s and step[1] == tau_m and step[2] == tau_s:
@@ -93,7 +95,7 @@ def _decays(step, s, tau_m, tau_s, derivatives):
         step[6], step[7] = response_derivatives(s, tau_m, tau_s)
 
 
-@_jit
+@_inline
 def _derivatives_after(k, s, decay_m, r, r_m, r_s, units, state):
     """dV/dtau_mem and dV/dtau_syn of unit k a time s after its last event."""
     tau_m = units.tau_mem[k]
@@ -101,14 +103,13 @@ def _derivatives_after(k, s, decay_m, r, r_m, r_s, units, state):
     return v_m, state.v_s[k] * decay_m + state.i_s[k] * r + state.i[k] * r_s
 
 
-@_jit
-def _note_peak(b, k, time, v, v_m, v_s, units, peaks):
+@_inline
+def _note_peak(b, k, time, v, v_m, v_s, peaks):
     peaks.time[b, k], peaks.v[b, k] = time, v
     peaks.change[b, k, 0], peaks.change[b, k, 1] = v_m, v_s
-    peaks.change[b, k, 2] = -math.expm1(-time / units.tau_mem[k])
 
 
-@_jit
+@_inline
 def _note_peak_within(b, k, units, state, peaks, derivatives):
     """Note the maximum that V of unit k went through after its last event."""
     v, i, bias, tau_m, tau_s = state.v[k], state.i[k], units.bias[k], units.tau_mem[k], units.tau_syn[k]
@@ -120,10 +121,10 @@ def _note_peak_within(b, k, units, state, peaks, derivatives):
         if derivatives:
             r_m, r_s = response_derivatives(s, tau_m, tau_s)
             v_m, v_s = _derivatives_after(k, s, decay_m, r, r_m, r_s, units, state)
-        _note_peak(b, k, state.last[k] + s, top, v_m, v_s, units, peaks)
+        _note_peak(b, k, state.last[k] + s, top, v_m, v_s, peaks)
 
 
-@_jit
+@_inline
 def _advance(b, k, t, units, state, peaks, derivatives):
     """Bring unit k to time t."""
     s = t - state.last[k]
@@ -141,10 +142,10 @@ def _advance(b, k, t, units, state, peaks, derivatives):
         state.i_s[k] = (state.i_s[k] + state.i[k] * s / (tau_s * tau_s)) * step[4]
     state.v[k], state.i[k], state.last[k] = v, i, t
     if silent and v > peaks.v[b, k]:
-        _note_peak(b, k, t, v, state.v_m[k], state.v_s[k], units, peaks)
+        _note_peak(b, k, t, v, state.v_m[k], state.v_s[k], peaks)
 
 
-@_jit
+@_inline
 def _await(k, units, state, queue, solved):
     """Put unit k into the queue with a time before which it can't spike, to be solved for when that has come."""
     s = earliest_crossing(
@@ -154,7 +155,7 @@ def _await(k, units, state, queue, solved):
     set_due(queue, k, state.last[k] + s)
 
 
-@_jit
+@_inline
 def _solve(k, units, state, queue, solved, duration):
     """Find out when unit k will spike if nothing more arrives."""
     now = state.last[k]
@@ -257,7 +258,7 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
     return out_time[:total], out_unit[:total], out_slope[:total], out_change[:total], total, -1, -1, 0.0
 
 
-@_jit
+@_inline
 def _retreat(k, t, units, a_v, a_i, last, step):
     """Bring the adjoint of unit k back to time t: (dL/dV, dL/dI)."""
     s = last[k] - t
@@ -290,8 +291,9 @@ def lif_backward(
             if not counts[b, k]:
                 last[k] = np.nextafter(peaks.time[b, k], -math.inf)  # what arrives at the peak comes after it
                 a_v[k] = grad_counts[b, k] / units.threshold[k]
-                for p in range(3):
+                for p in range(2):
                     d_units[p, k] += a_v[k] * peaks.change[b, k, p]
+                d_units[2, k] -= a_v[k] * math.expm1(-peaks.time[b, k] / units.tau_mem[k])
                 d_units[3, k] -= a_v[k]
         own = own_offsets[b + 1] - own_offsets[b]
         moved = grad_times[own_offsets[b] : own_offsets[b + 1]].copy()  # dL/dt of each spike of the layer

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-_jit = njit(nogil=True, cache=True)
+_options: Any = {"nogil": True, "cache": True}
+_jit = njit(**_options)
+_inline = njit(**_options, forceinline=True)
 
 
 class Queue(NamedTuple):
@@ -46,13 +48,13 @@ def clear(queue):
     queue.size[0] = 0
 
 
-@_jit
+@_inline
 def earliest(queue):
     """The time at which the next unit is due, or infinity."""
     return queue.time[queue.heap[0]] if queue.size[0] else math.inf
 
 
-@_jit
+@_inline
 def _settle(queue, unit, place):
     """Put `unit` into the heap at the hole `place`, moved up or down to where it belongs."""
     time, heap = queue.time, queue.heap
@@ -74,7 +76,7 @@ def _settle(queue, unit, place):
     queue.place[unit] = place
 
 
-@_jit
+@_inline
 def set_due(queue, unit, time):
     """Let `unit` be due at `time`; infinity takes it out of the queue."""
     place = queue.place[unit]
