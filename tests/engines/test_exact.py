@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 
 import lambent as lb
 from lambent.engines import exact, grid_cpu
-from lambent.engines.exact_solution import crossing, voltage
+from lambent.engines.exact_solution import crossing, earliest_crossing, propagator, voltage
 from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses
 
 DURATION = 80.0
@@ -174,23 +174,77 @@ def test_spike_times_equal_an_independent_integration(taus):
     assert np.abs(out.times.numpy() - [t for t, _ in expected]).max() < 1e-9
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     v=st.floats(-3, 0.999),
     i=st.floats(-20, 20),
     tau_m=st.floats(0.5, 50),
-    ratio=st.sampled_from([1.0, 2.0, 0.3, 0.999999, 1.0 + 1e-12, 5.0]),
+    ratio=st.sampled_from([1.0, 2.0, 0.3, 0.999999, 1.0 + 1e-12, 5.0, 200.0, 0.01]),
     bias=st.floats(-1, 3),
+    longest=st.sampled_from([100.0, 5000.0]),
 )
-def test_crossing_is_the_first_and_none_is_missed(v, i, tau_m, ratio, bias):
-    longest, tau_s = 100.0, tau_m / ratio
+def test_crossing_is_the_first_and_none_is_missed(v, i, tau_m, ratio, bias, longest):
+    tau_s = tau_m / ratio
     s = crossing(v, i, tau_m, tau_s, bias, 1.0, longest)
     end = min(s, longest)
-    grid = np.linspace(0, end, 2000, endpoint=False)[1:]
+    grid = np.concatenate([np.geomspace(1e-4, 1, 1000) * end, np.linspace(0, end, 2000)])
+    grid = grid[grid < end]
     course = np.array([voltage(x, v, i, tau_m, tau_s, bias) for x in grid])
     assert (course < 1.0 + 1e-9).all()
     if s < np.inf:
         assert voltage(s, v, i, tau_m, tau_s, bias) == pytest.approx(1.0, abs=1e-9)
+        x = np.linspace(0, 20 * max(tau_m, tau_s), 20_000)
+        height = max(propagator(t, tau_m, tau_s)[2] for t in x) * 1.01
+        assert earliest_crossing(v, i, tau_m, bias, 1.0, height) <= s
+
+
+def one_unit(times, weights, tau_mem, tau_syn, bias, duration):
+    """Spike times of a unit with an input per weight."""
+    layer = lb.LIF(len(weights), 1, tau_mem=tau_mem, tau_syn=tau_syn, bias=bias, dt=None).double()
+    with torch.no_grad():
+        layer.weight[:, 0] = torch.tensor(weights)
+    events = lb.Events.from_lists([times], [list(range(len(times)))], len(weights), duration, dtype=torch.float64)
+    return layer, layer(events)
+
+
+@pytest.mark.parametrize(("tau_mem", "tau_syn"), [(20.0, 0.1), (100.0, 0.3), (1.0, 1.0)])
+def test_inhibition_delays_what_a_bias_drives(tau_mem, tau_syn):
+    for weight in np.linspace(-20, -2, 37):
+        _, out = one_unit([0.0], [weight], tau_mem, tau_syn, 1.5, 10 * tau_mem)
+        assert np.log(3) * tau_mem < out.times[0] < np.log(3) * tau_mem + 10 * tau_syn + tau_mem
+
+
+def test_a_drive_of_zero_is_no_end():
+    _, out = one_unit([0.0], [-1.5], 20.0, 5.0, 1.5, 60.0)
+    _, near = one_unit([0.0], [-1.5 + 1e-9], 20.0, 5.0, 1.5, 60.0)
+    assert torch.allclose(out.times, near.times, atol=1e-6)
+
+
+def test_a_bias_at_threshold_never_fires():
+    assert len(one_unit([], [1.0], 10.0, 5.0, 1.0, 2000.0)[1].times) == 0
+
+
+def test_long_currents_have_finite_gradients():
+    layer, _ = one_unit([], [9.0, 9.0], 1.0, 20.0, None, 1000.0)
+    events = lb.Events.from_lists([[0.0, 900.0]], [[0, 1]], 2, 1000.0, dtype=torch.float64)
+    layer.tau_mem.requires_grad_()
+    layer.tau_syn.requires_grad_()
+    layer(events).times.sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in (layer.tau_mem, layer.tau_syn, layer.weight))
+    for reduce in ("mean", "exp_mean", "max", "last"):
+        assert torch.isfinite(lb.LIReadout(2, 1, tau_mem=1.0, tau_syn=20.0, reduce=reduce, dt=None)(events)).all()
+
+
+@pytest.mark.parametrize("dt", [None, 1.0])
+@pytest.mark.parametrize("name", ["weight", "recurrent_weight", "delay", "recurrent_delay"])
+def test_values_that_mean_nothing_are_named(dt, name):
+    layer = lb.LIF(2, 3, recurrent=True, delay=1.0, recurrent_delay=1.0, dt=dt)
+    events = lb.Events.from_lists([[0.0]], [[0]], 2, 10.0)
+    for value in (float("nan"), float("inf"), *([-1.0] if "delay" in name else [])):
+        with torch.no_grad():
+            getattr(layer, name)[1, 2] = value
+        with pytest.raises(ValueError, match=f"{name} from unit 1 to unit 2"):
+            layer(events)
 
 
 def test_delays_are_shifts_of_the_input():
@@ -282,7 +336,7 @@ def test_runaway_excitation_is_an_error(monkeypatch):
     p = random_layer(10)
     p["recurrent_weight"] = torch.full((4, 4), 50.0, dtype=torch.float64)
     events = random_events(torch.Generator().manual_seed(10))
-    with pytest.raises(RuntimeError, match=r"sample 0: the layer spiked 1000 times before .* ms, unit \d last"):
+    with pytest.raises(RuntimeError, match=r"sample 0: the layer spiked 4000 times before .* ms, unit \d last"):
         layer(p, events.times, events, delays=False)
 
 

@@ -56,7 +56,7 @@ def from_image_folder(
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder")
     classes = sorted((x for x in folder.iterdir() if x.is_dir()), key=lambda x: _natural(x.name))
-    files = [(file, label) for label, c in enumerate(classes) for file in sorted(c.glob("*.png"), key=_by_name)]
+    files = [(file, label) for label, c in enumerate(classes) for file in sorted(_png_files(c), key=_by_name)]
     if not files:
         raise ValueError(f"{folder} holds no PNG files in folders, one per class")
     first = _read_png(files[0][0])
@@ -70,6 +70,10 @@ def from_image_folder(
     return _latencies(pixels, labels, [c.name for c in classes], t_late, t_early, duration)
 
 
+def _png_files(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.suffix.lower() == ".png"]
+
+
 def _natural(name: str) -> tuple[bool, int, str]:
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
 
@@ -81,6 +85,8 @@ def _by_name(file: Path) -> tuple[bool, int, str]:
 def _read_png(file: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(file) as image:
+            if image.mode.startswith("I"):  # 16 bits: conversion would cut, not scale
+                return (np.asarray(image) >> 8).astype(np.uint8)
             return np.asarray(image.convert("L"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as e:
         raise ValueError(f"{file} is no readable PNG image: {e}") from None

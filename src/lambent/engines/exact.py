@@ -18,7 +18,7 @@ from lambent.engines.groups import run_groups, sample_groups, total
 from lambent.events import Events
 from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses, membrane_response
 
-SPIKE_LIMIT = 1_000_000  # of a layer in one sample
+SPIKE_LIMIT = 1_000_000  # of a layer in one sample, or a thousand times its units if that is more
 
 
 def lif(
@@ -28,10 +28,12 @@ def lif(
     recurrent: Synapses | SparseSynapses | None,
     dt: None = None,
 ) -> Events:
-    """Spikes of a layer of LIF units; see `lambent.engines`. Recurrent spikes without delay act at once.
+    """Spikes of a layer of LIF units; see `lambent.engines`.
+
+    Recurrent spikes without delay act at once. V is the threshold when a unit spikes, so both resets are one.
 
     Raises:
-        RuntimeError: a sample has more than `SPIKE_LIMIT` spikes, as when excitation feeds on itself.
+        RuntimeError: a sample has more spikes than `SPIKE_LIMIT`, as when excitation feeds on itself.
     """
     size = len(neuron.threshold)
     bias = torch.zeros_like(neuron.threshold) if neuron.bias is None else neuron.bias
@@ -103,17 +105,17 @@ def lif_forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Times, counts, units, offsets; for the adjoint slopes, changes of V, and both of the silent units' peaks."""
     batch, size = len(offsets) - 1, len(threshold)
-    counts = np.zeros((batch, size))
+    counts, limit = np.zeros((batch, size)), max(SPIKE_LIMIT, 1000 * size)
     peaks = kernels.Peaks(np.zeros((batch, size)), np.zeros((batch, size)), np.zeros((batch, size, 2)))
     args = (
         *_arrays(times, units, offsets), kernels.Connections(inputs, *_arrays(start, target, weight, delay)),
-        _units(tau_mem, tau_syn, threshold, bias), duration, wants_tau, counts, peaks, SPIKE_LIMIT,
+        _units(tau_mem, tau_syn, threshold, bias), duration, wants_tau, counts, peaks, limit,
     )  # fmt: skip
     parts = run_groups(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)
     for *_, sample, unit, time in parts:
         if sample >= 0:
             raise RuntimeError(
-                f"sample {sample}: the layer spiked {SPIKE_LIMIT} times before {time:g} ms, unit {unit} last; "
+                f"sample {sample}: the layer spiked {limit} times before {time:g} ms, unit {unit} last; "
                 "weaken its excitation or strengthen its inhibition"
             )
     own_times, own_units, slopes, change = (

@@ -197,9 +197,9 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
     for b in range(first, last):
         zero[:] = 0.0
         clear(queue)
-        peaks.v[b] = -math.inf
+        peaks.v[b] = 0.0  # at time 0
         for k in range(size):
-            if units.bias[k] >= units.threshold[k]:
+            if units.bias[k] > units.threshold[k]:
                 _await(k, units, state, queue, solved)
         under_way = [(math.inf, 0.0, 0, 0)]  # arrival, time of the spike, connection, end of the source's connections
         for n in range(offsets[b], offsets[b + 1]):

@@ -36,21 +36,21 @@ def propagator(s, tau_m, tau_s):
 @_jit
 def response_derivatives(s, tau_m, tau_s):
     """dr / dtau_m and dr / dtau_s at s."""
-    # r = s / tau_m exp(-s / tau_m) phi(x) with phi(x) = (1 - exp(-x)) / x
+    # r = s / tau_m exp(-s / tau_m) phi(x) with phi(x) = (1 - exp(-x)) / x; decay_m times phi and times its slope
     x = s * (1.0 / tau_s - 1.0 / tau_m)
+    decay_m, decay_s, _ = propagator(s, tau_m, tau_s)
     if abs(x) < 0.5:
         phi, slope, term = 1.0, 0.0, 1.0  # term: (-x)^n / (n + 1)!
         for n in range(1, 16):
             slope -= n * term / (n + 1)
             term *= -x / (n + 1)
             phi += term
+        phi, slope = decay_m * phi, decay_m * slope
     else:
-        decay = math.exp(-x)
-        phi = (1.0 - decay) / x
-        slope = (decay * (1.0 + x) - 1.0) / (x * x)
-    front = s / tau_m * math.exp(-s / tau_m)
-    to_m = front * ((s / tau_m - 1.0) * phi + s / tau_m * slope) / tau_m
-    return to_m, -front * slope * s / (tau_s * tau_s)
+        phi = (decay_m - decay_s) / x
+        slope = (decay_s * (1.0 + x) - decay_m) / (x * x)
+    front = s / tau_m
+    return front * ((front - 1.0) * phi + front * slope) / tau_m, -front * slope * s / (tau_s * tau_s)
 
 
 @_jit
@@ -97,6 +97,8 @@ def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
     """
     if v >= threshold:  # by rounding, if an event came just when V was about to cross
         return 0.0
+    if bias <= threshold and v <= bias and i <= 0.0:  # V approaches the bias at most, which rounding would not show
+        return math.inf
     low, high = 0.0, longest
     turn = stationary(v, i, tau_m, tau_s, bias)
     if turn < longest:
@@ -104,7 +106,7 @@ def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
             high = turn
         else:
             low = turn
-    elif i + bias - v <= 0.0:
+    elif i + bias < v or (i + bias == v and i >= 0.0):
         return math.inf
     if voltage(high, v, i, tau_m, tau_s, bias) < threshold:
         return math.inf
@@ -128,8 +130,10 @@ def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
             high = s
         slope = (current - rest) / tau_m
         bend = -(current / tau_s + slope) / tau_m
-        below = slope * slope - 0.5 * miss * bend
-        step = -miss * slope / below if slope > 0.0 and below > 0.0 else math.inf
+        # where V bends this much (at its minimum, say) the method would not converge, or stop where it must not
+        step = math.inf
+        if slope > 0.0 and abs(miss * bend) <= slope * slope:
+            step = -miss * slope / (slope * slope - 0.5 * miss * bend)
         if low <= s + step <= high:
             s += step
             # the error that remains is of third order in the step

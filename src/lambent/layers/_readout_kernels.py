@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lambent.engines import exact
+from lambent.engines import engine_for
 from lambent.events import Events, n_steps
 from lambent.neurons.lif import membrane_response, response_integral
 
@@ -25,7 +25,7 @@ def in_continuous_time(reduce: str, events: Events, weight: Tensor, tau_mem: Ten
     duration, times = events.duration, events.times.double().unsqueeze(1)
     tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
     if reduce == "max":
-        top, spike = exact.peaks(events, weight, tau_mem, tau_syn)
+        top, spike = engine_for(events.device, None).peaks(events, weight, tau_mem, tau_syn)
         if len(times):  # a peak at the arrival of a spike moves with it; elsewhere dV/dt = 0
             top = torch.where(spike < 0, top, times[spike.clamp(min=0), 0])
         return membrane_response((top[events.samples()] - times).clamp(min=0.0), tau_mem, tau_syn)
@@ -54,7 +54,7 @@ def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: floa
         lag = lag.unsqueeze(1)
     response = membrane_response(lag * dt, tau_mem, tau_syn)  # of V to an event
     # of V itself, from the step of arrival on
-    decay = torch.exp(-(lag - 1) * dt / tau_mem) * (lag > 0)
+    decay = torch.exp(-(lag - 1).clamp(min=0) * dt / tau_mem) * (lag > 0)
     if reduce == "last":
         value, voltage = response, decay
     else:

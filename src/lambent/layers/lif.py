@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lambent.engines import engine_for
 from lambent.events import Events
 from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest_tau
-from lambent.neurons.lif import LIFNeuron, Synapses, check_values
+from lambent.neurons.lif import LIFNeuron, Synapses, check_connections, check_values
 
 
 class LIF(nn.Module):
@@ -34,7 +34,8 @@ class LIF(nn.Module):
         max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
         dt: time step [ms], or None for continuous time: spike times are solved for in float64 and gradients are
             exact, recurrent spikes without delay act at once, and more than a million spikes of a layer in one sample
-            are a RuntimeError. Best for few, sparse spikes; a grid suits long trains.
+            (or a thousand a unit, if that is more) are a RuntimeError. Best for few, sparse spikes; a grid suits long
+            trains.
         min_slope: a spike that only grazes the threshold has dV/dt near 0, and the adjoint divides by it.
             Slopes below ``min_slope * threshold / tau_mem`` are taken to be that. The default is 0.1 on a grid, and
             in continuous time 1e-6, so that gradients are exact there.
@@ -140,12 +141,18 @@ class LIF(nn.Module):
             ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
                 range.
             ImportError: it is on a CUDA device, and Triton is not installed.
+            NotImplementedError: it is on a CUDA device, and dt is None.
+            RuntimeError: in continuous time a sample has too many spikes.
         """
         check_input(events, self.weight)
         neuron = LIFNeuron(self.tau_mem, self.tau_syn, self.threshold, self.reset, self.min_slope, self.bias)
         if events.device.type == "cpu":  # elsewhere the engine looks, when it waits for the device anyway
             for name in ("tau_mem", "tau_syn", "threshold"):
                 check_values(name, getattr(neuron, name).detach())
+            for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
+                for values in (name, f"recurrent_{name}"):
+                    if getattr(self, values) is not None:
+                        check_connections(values, getattr(self, values).detach(), lowest)
         if self.bias is not None:
             check_values("bias", self.bias.detach(), positive=False)
         recurrent = None

@@ -61,6 +61,17 @@ def check_values(name: str, x: Tensor, positive: bool = True) -> None:
         raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
 
 
+def check_connections(name: str, x: Tensor, lowest: float = -torch.inf) -> None:
+    """Raise ValueError naming the first connection of (from, to) whose value is not finite, or below `lowest`."""
+    good = torch.isfinite(x) & (x >= lowest)
+    if not good.all():
+        source, target = (~good).nonzero()[0].tolist()
+        wanted = "finite" if lowest == -torch.inf else f"finite and at least {lowest:g}"
+        raise ValueError(
+            f"{name} from unit {source} to unit {target} is {x[source, target].item()}; it must be {wanted}"
+        )
+
+
 def _one_minus_exp_over(x: Tensor) -> Tensor:
     """(1 - exp(-x)) / x, smooth through x = 0, where the plain quotient is 0 / 0 in value and gradient."""
     small = x.abs() < 1e-3
@@ -76,7 +87,9 @@ def membrane_response(t: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
     tau_mem = tau_syn, where it is t / tau_mem exp(-t / tau_mem), is nothing special.
     """
     rate = 1 / tau_syn - 1 / tau_mem
-    return torch.exp(-t / tau_mem) * (t / tau_mem) * _one_minus_exp_over(t * rate)
+    # with the slower decay in front nothing overflows; which of two equal ones makes no difference
+    slower = torch.where(rate < 0, tau_syn, tau_mem)
+    return torch.exp(-t / slower) * (t / tau_mem) * _one_minus_exp_over(t * torch.where(rate < 0, -rate, rate))
 
 
 def response_integral(t: Tensor, tau_mem: Tensor, tau_syn: Tensor, fading: float = 0.0) -> Tensor:
