@@ -3,9 +3,9 @@
 Recurrent layers of LIF units, a readout and cross-entropy; the gradient of all weights on a grid against the exact
 engine's, for several random networks: spikes, relative error and cosine, medians. "deep" is three layers with about 10
 spikes a unit; slopes before spikes are bounded alike everywhere (min_slope 0.1). "steep" is one layer with about 2, of
-which none grazes the threshold (dV/dt below 0.3 threshold / tau_mem; other networks are drawn again): it shows the order
-of convergence, which grazing spikes blur. "GeNN" is the same grid with the spike's jump of mlGeNN (Knight & Nowotny
-2023): slope from I and V at the end of the step, and the targets' adjoint one step after the arrival.
+which none grazes the threshold (dV/dt below 0.3 threshold / tau_mem; other networks are drawn again): it shows the
+order of convergence, which grazing spikes blur. "GeNN" is the same grid with the spike's jump of mlGeNN (Knight &
+Nowotny 2023): slope from I and V at the end of the step, and the targets' adjoint one step after the arrival.
 
     python benchmarks/convergence.py [--networks 9] [--figure convergence.svg]
 """

@@ -37,7 +37,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="networks trained at a time, one thread each")
     args = parser.parse_args()
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(run, range(args.seeds), [args.epochs] * args.seeds))
+        results = []
+        for seed, result in enumerate(pool.map(run, range(args.seeds), [args.epochs] * args.seeds)):
+            print(f"seed {seed}: test {100 * result['test']:.1f} %, {result['minutes']:.1f} min", flush=True)
+            results.append(result)
     rows = [{"seed": str(seed), **r} for seed, r in enumerate(results)]
     tests = [100 * r["test"] for r in results]
     spread = statistics.stdev(tests) if len(tests) > 1 else 0.0
