@@ -59,8 +59,9 @@ def test_every_section_is_in_the_dom(full_page: str, tmp_path: Path) -> None:
     result = browse(page, "--dump-dom")
     assert console(result) == []
     sections = re.findall(r'<section id="(\w+)"', result.stdout)
-    assert sections == ["result", "confusion", "learning", "sample", "rates", "weights", "sizes", "facts"]
-    assert result.stdout.count("<svg ") == 12
+    wanted = ["result", "confusion", "learning", "sample", "rates", "weights", "sizes", "cost", "facts"]
+    assert sections == wanted
+    assert result.stdout.count("<svg ") == 13
     assert result.stdout.rstrip().endswith("</html>")
 
 
