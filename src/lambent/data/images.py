@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lambent.data.dataset import SpikeDataset
+from lambent.encode._spikes import check_window
 
 
 def from_idx(
@@ -113,9 +114,7 @@ def _latencies(
     pixels: NDArray[np.uint8], labels: NDArray[np.integer], class_names: list[str] | None,
     t_late: float, t_early: float, duration: float,
 ) -> SpikeDataset:  # fmt: skip
-    if not 0 <= t_early < t_late < duration < math.inf:
-        given = f"t_early={t_early}, t_late={t_late}, duration={duration}"
-        raise ValueError(f"need 0 <= t_early < t_late < duration, got {given}")
+    check_window(t_early, t_late, duration)
     flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
     sample, unit = flat.nonzero()
     darkness = 255 - flat[sample, unit]

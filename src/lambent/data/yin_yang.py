@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lambent.data.dataset import SpikeDataset
+from lambent.encode._spikes import check_window
 
 _R_BIG, _R_SMALL = 0.5, 0.1  # radii of the sign and of its dots; the sign fills the unit square
 
@@ -45,9 +44,7 @@ def yin_yang(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    if not (0 <= t_early < t_late < duration < math.inf):
-        given = f"t_early={t_early}, t_late={t_late}, duration={duration}"
-        raise ValueError(f"need 0 <= t_early < t_late < duration, got {given}")
+    check_window(t_early, t_late, duration)
     if t_bias is None:
         t_bias = t_early + 0.4 * (t_late - t_early)
     if not 0 <= t_bias < duration:

@@ -156,11 +156,11 @@ def lif_backward(
     d_times = np.zeros(len(times))
     shapes = ((len(weight),), (len(weight) if wants_delay else 0,), (4, len(threshold)))
     totals = [np.zeros((len(sample_groups(batch)), *shape)) for shape in shapes]
-    peaks = kernels.Peaks(*_arrays(peak_times, peak_times, peak_change))  # the voltages don't matter any more
     args = (
         *_arrays(times, units, offsets), kernels.Connections(inputs, *_arrays(start, target, weight, delay)),
-        _units(tau_mem, tau_syn, threshold, bias), min_slope, *_arrays(counts), peaks,
-        *_arrays(own_times, own_units, own_offsets, slopes, change, grad_times, grad_counts), d_times,
+        _units(tau_mem, tau_syn, threshold, bias), min_slope,
+        *_arrays(counts, peak_times, peak_change, own_times, own_units, own_offsets, slopes, change),
+        *_arrays(grad_times, grad_counts), d_times,
     )  # fmt: skip
     run_groups(lambda g, first, last: kernels.lif_backward(first, last, *args, *(x[g] for x in totals)), batch)
     return (torch.from_numpy(d_times), *(total(x) for x in totals))  # type: ignore[return-value]

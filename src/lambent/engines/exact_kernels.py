@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from lambent.engines.buffers import grown
 from lambent.engines.exact_queue import clear, earliest, new_queue, set_due
 from lambent.engines.exact_solution import crossing, earliest_crossing, propagator, response_derivatives, stationary
 
@@ -167,14 +168,6 @@ def _solve(k, units, state, queue, solved, duration):
 
 
 @_jit
-def _grown(x):
-    """`x` with room for twice as many entries."""
-    more = np.empty((2 * x.shape[0], *x.shape[1:]), x.dtype)
-    more[: x.shape[0]] = x
-    return more
-
-
-@_jit
 def lif_forward(first, last, times, sources, offsets, connections, units, duration, derivatives, counts, peaks, limit):
     """Spikes of samples `first:last`.
 
@@ -224,8 +217,8 @@ def lif_forward(first, last, times, sources, offsets, connections, units, durati
                     peaks.v[b, k] = math.inf  # not silent: look no more
                 _advance(b, k, t, units, state, peaks, derivatives)
                 if total == out_time.shape[0]:
-                    out_time, out_unit = _grown(out_time), _grown(out_unit)
-                    out_slope, out_change = _grown(out_slope), _grown(out_change)
+                    out_time, out_unit = grown(out_time), grown(out_unit)
+                    out_slope, out_change = grown(out_slope), grown(out_change)
                 drive = state.i[k] + units.bias[k]
                 out_time[total], out_unit[total] = t, k
                 out_slope[total, 0] = (drive - units.threshold[k]) / units.tau_mem[k]
@@ -271,8 +264,9 @@ def _retreat(k, t, units, a_v, a_i, last, step):
 
 @_jit
 def lif_backward(
-    first, last_sample, times, sources, offsets, connections, units, min_slope, counts, peaks, own_times, own_units,
-    own_offsets, slopes, change, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,
+    first, last_sample, times, sources, offsets, connections, units, min_slope, counts,
+    peak_time, peak_change, own_times, own_units, own_offsets, slopes, change,
+    grad_times, grad_counts, d_times, d_weight, d_delay, d_units,
 ):  # fmt: skip
     """Gradients of samples `first:last_sample`, added to what begins with d_.
 
@@ -289,11 +283,11 @@ def lif_backward(
             a_v[k] = 0.0
             last[k] = -math.inf
             if not counts[b, k]:
-                last[k] = np.nextafter(peaks.time[b, k], -math.inf)  # what arrives at the peak comes after it
+                last[k] = np.nextafter(peak_time[b, k], -math.inf)  # what arrives at the peak comes after it
                 a_v[k] = grad_counts[b, k] / units.threshold[k]
                 for p in range(2):
-                    d_units[p, k] += a_v[k] * peaks.change[b, k, p]
-                d_units[2, k] -= a_v[k] * math.expm1(-peaks.time[b, k] / units.tau_mem[k])
+                    d_units[p, k] += a_v[k] * peak_change[b, k, p]
+                d_units[2, k] -= a_v[k] * math.expm1(-peak_time[b, k] / units.tau_mem[k])
                 d_units[3, k] -= a_v[k]
         own = own_offsets[b + 1] - own_offsets[b]
         moved = grad_times[own_offsets[b] : own_offsets[b + 1]].copy()  # dL/dt of each spike of the layer

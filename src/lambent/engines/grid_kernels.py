@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from lambent.engines.buffers import grown
+
 _options: Any = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 _jit = njit(**_options)
 _inline = njit(**_options, forceinline=True)
@@ -116,13 +118,6 @@ def _weigh(history, row, weight, reach, unit):
 
 
 @_jit
-def _grown(a):
-    out = np.empty(2 * a.shape[0], a.dtype)
-    out[: a.shape[0]] = a
-    return out
-
-
-@_jit
 def lif_forward(
     first, last, steps, units, offsets, weight, reach, recurrent, recurrent_reach, rows,
     alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope, n_steps, subtract, counts, peak_step,
@@ -176,7 +171,7 @@ def lif_forward(
                         found += above[j]
             if found > 0:
                 while total + found > out_steps.shape[0]:
-                    out_steps, out_units, slopes = _grown(out_steps), _grown(out_units), _grown(slopes)
+                    out_steps, out_units, slopes = grown(out_steps), grown(out_units), grown(slopes)
                 for f in range(found):
                     j = fired[f]
                     slopes[total] = max((current[j] - voltage[j]) / tau_mem[j], min_slope[j])
