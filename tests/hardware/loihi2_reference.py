@@ -210,9 +210,9 @@ def random_neuron(rng: np.random.Generator, kind: str, shapes: list[tuple[int, .
         decay = (0, 4096) if extreme else (50, 3000)
         return CUBA(values(*decay), values(*decay), values(-(2**17), 2**17) if extreme else values(-5, 500))
     if kind == "SigmaDelta":
-        return SigmaDelta(values(0, 2**18 - 1 if extreme else 2), int(rng.integers(1, 33)))
+        return SigmaDelta(values(0, 2**18 - 1 if extreme else 2), message_bits=int(rng.integers(1, 33)))
     if kind == "Sigma":
-        return Sigma(int(rng.integers(1, 33)))
+        return Sigma(message_bits=int(rng.integers(1, 33)))
     decay = (-4096, 4096) if extreme else (1000, 2800)
     threshold = values(-(2**17), 2**17) if extreme else values(1, 300)
     return ResonateAndFire(values(*decay), values(*decay), threshold, phase=kind == "RF_PHASE")

@@ -15,7 +15,7 @@ import numpy as np
 
 from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.neurons import CUBA, ResonateAndFire, Sigma, SigmaDelta
+from lambent.hardware.loihi2.neurons import CUBA, Graded, ResonateAndFire, SigmaDelta
 from lambent.hardware.loihi2.readout import Average
 
 
@@ -49,7 +49,7 @@ def _reasons(layer: Layer, unary_input: bool) -> list[str]:
         found.append("shape: Lava cannot flatten units in two dimensions")
     if isinstance(layer, InputLayer) and isinstance(neuron, CUBA) and np.any(np.asarray(neuron.i_decay) != 4096):
         found.append("neuron/iDecay: Lava adds an input to the voltage, as if iDecay were 4096")
-    if isinstance(neuron, (SigmaDelta, Sigma)) and neuron.message_bits != type(neuron)().message_bits:
+    if isinstance(neuron, Graded) and neuron.message_bits != type(neuron)().message_bits:
         found.append("neuron/messageBits: Lava cannot read it")
     if isinstance(neuron, SigmaDelta) and np.ndim(neuron.v_th_mant):
         found.append("neuron/vThMant: Lava has one threshold for all sigma-delta units")

@@ -9,7 +9,7 @@ import numpy as np
 
 from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma, SigmaDelta
+from lambent.hardware.loihi2.neurons import CUBA, Graded, Neuron, ResonateAndFire, Sigma
 from lambent.hardware.loihi2.readout import Average, Readout
 
 
@@ -85,7 +85,7 @@ def _write_neuron(group: h5py.Group, layer: Layer, neuron: Neuron) -> None:
         group["neuron/refDelay"] = np.int32(0)
     if isinstance(neuron, (CUBA, ResonateAndFire)):
         group["neuron/gradedSpike"] = False
-    if isinstance(neuron, (SigmaDelta, Sigma)):
+    if isinstance(neuron, Graded):
         group["neuron/activation"] = "relu"
         if neuron.message_bits != type(neuron)().message_bits:
             group["neuron/messageBits"] = np.int32(neuron.message_bits)

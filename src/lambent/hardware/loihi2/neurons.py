@@ -6,7 +6,7 @@ copied, made int32 and read-only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,8 +46,8 @@ class Neuron:
             TypeError, ValueError: a parameter is no integer, out of range or of another shape.
         """
         values: dict[str, Any] = dict(vars(self))
-        for field, (dataset, low, high) in self.ranges.items():
-            values[field] = integers(f"{name}/neuron/{dataset}", values[field], low, high, *shapes)
+        for key, (dataset, low, high) in self.ranges.items():
+            values[key] = integers(f"{name}/neuron/{dataset}", values[key], low, high, *shapes)
         return type(self)(**values)
 
 
@@ -84,8 +84,31 @@ class CUBA(Neuron):
 
 
 @dataclass(frozen=True, eq=False)
-class SigmaDelta(Neuron):
-    """Sigma-delta units with a rectifier ("SDNN"), which send the changes of their activation.
+class Graded(Neuron):
+    """Units whose spikes carry a value ("SDNN").
+
+    Attributes:
+        message_bits: bits of that value, 1 to 32; kept for writing, values are not cut to it.
+    """
+
+    message_bits: int = field(default=16, kw_only=True)
+
+    graded: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        bits = self.message_bits
+        if not isinstance(bits, int) or not 1 <= bits <= MAX_MESSAGE_BITS:
+            raise ValueError(f"message_bits must be a whole number from 1 to {MAX_MESSAGE_BITS}, got {bits!r}")
+
+    @property
+    def type(self) -> str:
+        """Name of the type in NetX files."""
+        return "SDNN"
+
+
+@dataclass(frozen=True, eq=False)
+class SigmaDelta(Graded):
+    """Sigma-delta units with a rectifier, which send the changes of their activation.
 
         sigma += a;   act = max(sigma + (bias << 12), 0);   delta = act - act_before + residue
         send delta >> 6 if |delta| >= (vThMant << 12), then residue = 0; else residue = delta
@@ -95,43 +118,16 @@ class SigmaDelta(Neuron):
 
     Attributes:
         v_th_mant: 0 to 2^18 - 1.
-        message_bits: bits of the value sent, 1 to 32; kept for writing, values are not cut to it.
     """
 
     v_th_mant: np.ndarray | int = 0
-    message_bits: int = 16
 
     ranges: ClassVar[dict[str, tuple[str, int, int]]] = {"v_th_mant": ("vThMant", 0, _MANTISSA_LIMIT)}
-    graded: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _check_bits(self.message_bits)
-
-    @property
-    def type(self) -> str:
-        """Name of the type in NetX files."""
-        return "SDNN"
 
 
 @dataclass(frozen=True, eq=False)
-class Sigma(Neuron):
-    """Output units of sigma-delta networks ("SDNN" with `sigma_output`): sigma += a, sent in every step.
-
-    Attributes:
-        message_bits: as for `SigmaDelta`.
-    """
-
-    message_bits: int = 16
-
-    graded: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _check_bits(self.message_bits)
-
-    @property
-    def type(self) -> str:
-        """Name of the type in NetX files."""
-        return "SDNN"
+class Sigma(Graded):
+    """Output units of sigma-delta networks (`sigma_output`): sigma += a, sent in every step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +161,3 @@ class ResonateAndFire(Neuron):
     def type(self) -> str:
         """Name of the type in NetX files."""
         return "RF_PHASE" if self.phase else "RF_IZHIKEVICH"
-
-
-def _check_bits(bits: int) -> None:
-    if not isinstance(bits, int) or not 1 <= bits <= MAX_MESSAGE_BITS:
-        raise ValueError(f"message_bits must be a whole number from 1 to {MAX_MESSAGE_BITS}, got {bits!r}")
