@@ -134,3 +134,43 @@ def test_continuous_time_equals_numerical_integration(reduce):
 def test_continuous_time_has_no_steps():
     with pytest.raises(ValueError, match="no steps"):
         lb.LIReadout(2, 3, reduce="none", dt=None)
+
+
+@pytest.mark.parametrize("dt", [1.0, None])
+@pytest.mark.parametrize("how", ["mean", "exp_mean", "last"])
+@pytest.mark.parametrize("tau_mem", [20.0, torch.tensor([5.0, 12.0, 30.0])])
+def test_count_gradient_is_what_a_spike_less_would_change(how, dt, tau_mem):
+    times, units = [[3.0, 5.0, 20.0, 30.0], [8.0]], [[1, 0, 1, 1], [2]]
+    counts = torch.tensor([[1.0, 3.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    layer = lb.LIReadout(3, 3, tau_mem=tau_mem, reduce=how, dt=dt, count_gradient=0.5).double()
+
+    def output(sample, spikes):
+        at, of = ([values[sample][i] for i in spikes] for values in (times, units))
+        return layer(lb.Events.from_lists([at], [of], 3, 40.0, torch.float64))[0].detach()
+
+    n = range(4)
+    with_all = output(0, n)
+    less = torch.stack([with_all - output(0, [j for j in n if j != i]) for i in n] + [output(1, [0])])
+    per_weight = less / layer.weight.detach()[[1, 0, 1, 1, 2]]  # (spikes, outputs)
+    weigh = torch.tensor([[0.3, -1.0, 0.7], [1.0, 0.2, -0.4]], dtype=torch.float64)
+
+    def one_more(kernel, unit, sample):
+        return 0.5 * (kernel * layer.weight.detach()[unit] * weigh[sample]).sum()
+
+    expected = torch.stack([torch.stack([one_more(per_weight.mean(0), k, b) for k in range(3)]) for b in range(2)])
+    expected[0, 0], expected[0, 1] = one_more(per_weight[1], 0, 0), one_more(per_weight[[0, 2, 3]].mean(0), 1, 0)
+    expected[1, 2] = one_more(per_weight[4], 2, 1)
+
+    plain = lb.Events.from_lists(times, units, 3, 40.0, torch.float64)
+    events = lb.Events(plain.times, plain.units, plain.offsets, 3, 40.0, counts=counts)
+    out = layer(events)
+    (got,) = torch.autograd.grad((out * weigh).sum(), counts)
+    assert torch.allclose(got, expected, rtol=1e-9, atol=1e-12)
+    assert torch.equal(out[0].detach(), with_all)
+
+
+def test_count_gradient_needs_a_linear_reduction():
+    with pytest.raises(ValueError, match="count_gradient needs a linear reduction"):
+        lb.LIReadout(3, 2, reduce="max", count_gradient=1.0)
+    with pytest.raises(ValueError, match="count_gradient must be a number from 0 on, got -1"):
+        lb.LIReadout(3, 2, count_gradient=-1.0)

@@ -29,11 +29,18 @@ class LIReadout(nn.Module):
     duration T: 1/T int V(t) dt, 1/T int exp(-t/T) V(t) dt, V(T) and the largest V(t), all exact; there are
     no steps then, and so no "none".
 
+    EventProp's gradient says what moving a spike would do, and is blind to spikes that would come or go. With
+    `count_gradient` c > 0 the counts of the input get one, too: c times what one more spike of a unit would add to the
+    outputs, as the mean over its spikes in the sample (of a unit without any, over all spikes of the batch). The layer
+    before takes it up as `lambent.LIF` says. Outputs don't change. Networks learn faster and better with 1 than with 0
+    (`benchmarks/spoken_digits.py`).
+
     Args:
         in_features, out_features: number of input units and of outputs.
         tau_mem, tau_syn: time constants [ms], a number or (out_features,).
         reduce: as above.
         dt: time step [ms], or None for continuous time.
+        count_gradient: as above; for the three linear reductions.
 
     Raises:
         ValueError: an argument is out of range or has the wrong shape.
@@ -48,6 +55,7 @@ class LIReadout(nn.Module):
         tau_syn: float | Tensor = 5.0,
         reduce: str = "exp_mean",
         dt: float | None = 1.0,
+        count_gradient: float = 0.0,
     ) -> None:
         super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
@@ -55,8 +63,12 @@ class LIReadout(nn.Module):
             raise ValueError(f"reduce must be one of {', '.join(REDUCTIONS)}; got {reduce!r}")
         if dt is None and reduce == "none":
             raise ValueError('reduce="none" gives one voltage per step; continuous time (dt=None) has no steps')
+        if not 0 <= count_gradient < float("inf"):
+            raise ValueError(f"count_gradient must be a number from 0 on, got {count_gradient}")
+        if count_gradient and reduce in ("max", "none"):
+            raise ValueError(f'count_gradient needs a linear reduction (mean, exp_mean or last), got "{reduce}"')
         self.in_features, self.out_features = in_features, out_features
-        self.reduce, self.dt = reduce, check_dt(dt)
+        self.reduce, self.dt, self.count_gradient = reduce, check_dt(dt), count_gradient
         self.tau_mem = nn.Parameter(per_unit("tau_mem", tau_mem, out_features), requires_grad=False)
         self.tau_syn = nn.Parameter(per_unit("tau_syn", tau_syn, out_features), requires_grad=False)
         self.weight = nn.Parameter(torch.empty(in_features, out_features))
@@ -95,6 +107,12 @@ class LIReadout(nn.Module):
         per_input = per_spike.new_zeros(len(events) * events.n_units, *per_spike.shape[1:])
         per_input = per_input.index_add(0, events.samples() * events.n_units + events.units, per_spike)
         per_input = per_input.view(len(events), events.n_units, *(per_spike.shape[1:] or (1,)))
+        if self.count_gradient:
+            counts = events.counts().unsqueeze(2)
+            n = counts.detach()
+            typical = per_input.sum((0, 1)) / n.sum().clamp(min=1)
+            one_more = torch.where(n > 0, per_input / n.clamp(min=1), typical).detach()
+            per_input = per_input + self.count_gradient * (counts - n) * one_more
         return (per_input * self.weight).sum(1).to(self.weight.dtype)
 
     def extra_repr(self) -> str:

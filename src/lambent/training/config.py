@@ -39,6 +39,9 @@ class Config:
     readout_tau_mem: float = _key(20.0, "membrane time constant of the readout [ms]")
     readout_tau_syn: float = _key(5.0, "synaptic time constant of the readout [ms]")
     reduce: str = _key("exp_mean", "how the readout's voltages become scores: mean, exp_mean, max or last")
+    count_gradient: float = _key(
+        1.0, "weight of the gradient for spikes that may come or go, beside that for their times; not with max"
+    )
     initial_spikes: float = _key(10.0, "spikes per unit and sample to which the initial weights are scaled")
     # optimisation
     epochs: int = _key(60, "passes over the training data")
@@ -81,9 +84,9 @@ class Config:
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
                      "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
-        for name in ("duration", "tau_spread", "delay", "lr_tau", "lr_delay", "warmup", "weight_decay",
-                     "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate", "patience",
-                     "seed", "threads"):  # fmt: skip
+        for name in ("duration", "tau_spread", "count_gradient", "delay", "lr_tau", "lr_delay", "warmup",
+                     "weight_decay", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
+                     "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
