@@ -41,7 +41,7 @@ class _Aware(nn.Module, Generic[_Layer]):
 
     def __init__(self, layer: _Layer, grid: Grid) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer: _Layer = layer
         for name, value in grid._asdict().items():
             self.register_buffer(name, torch.from_numpy(np.array(value)))
 
@@ -79,16 +79,14 @@ class AwareLIF(_Aware[LIF]):
         neuron = LIFNeuron(
             _straight_through(chip.tau_mem, layer.tau_mem),
             _straight_through(chip.tau_syn, layer.tau_syn),
-            _straight_through(64.0 * chip.layer.v_th_mant + 0.5, layer.threshold * scale),
+            _straight_through(np.multiply(chip.layer.v_th_mant, 64) + 0.5, layer.threshold * scale),
             layer.reset,
             layer.min_slope,
         )
         inputs = Synapses(_straight_through(chip.weight * chip.scale, layer.weight * scale), layer.delay)
         recurrent = None
         if layer.recurrent_weight is not None and chip.recurrent_weight is not None:
-            recurrent = Synapses(
-                _straight_through(chip.recurrent_weight * chip.scale, layer.recurrent_weight * scale)
-            )
+            recurrent = Synapses(_straight_through(chip.recurrent_weight * chip.scale, layer.recurrent_weight * scale))
         return engine.lif(events, neuron, inputs, recurrent, float(layer.dt or 0.0))
 
 

@@ -11,6 +11,8 @@ On the CPU, for reset "zero", without recurrent delays and without gradients of 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from numba import njit
@@ -52,7 +54,7 @@ def _layer(
 
 def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: int) -> list[Spikes]:
     at, unit, bounds = steps.numpy(), units.numpy(), offsets.tolist()
-    own = [slice(*b) for b in zip(bounds[:-1], bounds[1:], strict=True)]
+    own = [slice(*b) for b in pairwise(bounds)]
     return [Spikes(*pack_events(at[s], unit[s], n_in, n_steps)[:2], NO_VALUES) for s in own]
 
 
@@ -131,9 +133,7 @@ def li_forward(
     return torch.from_numpy(voltage).to(weight.dtype)
 
 
-_lif, _voltages = operations.define(
-    "loihi2", lif_forward, grid_cpu.lif_backward, li_forward, grid_cpu.li_backward
-)
+_lif, _voltages = operations.define("loihi2", lif_forward, grid_cpu.lif_backward, li_forward, grid_cpu.li_backward)
 
 
 def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:

@@ -30,7 +30,7 @@ def quantized_model(
         TypeError, ValueError: as `lambent.hardware.loihi2.export_netx`.
     """
     conversion = convert(model, weight_bits, calibration)
-    quantized = nn.Sequential(*copy.deepcopy(check_model(model)))
+    quantized = copy.deepcopy(check_model(model))
     with torch.no_grad():
         for module, converted in zip(quantized, conversion.layers, strict=True):
             _assign(module.weight, converted.weight)
@@ -39,7 +39,7 @@ def quantized_model(
             if isinstance(module, LIF):
                 _assign(module.recurrent_weight, converted.recurrent_weight)
                 _assign(module.delay, converted.layer.synapse_delays.T * module.dt)
-    return quantized
+    return nn.Sequential(*quantized)
 
 
 def _assign(parameter: Tensor | None, value: np.ndarray | None) -> None:
