@@ -23,6 +23,7 @@ from lambent.quantize import quantized_model
 from lambent.report import write
 from lambent.report.of_run import cost_figures, report_data
 from lambent.training import Config, Run, train
+from lambent.training.config import NETWORK
 from lambent.training.evaluate import Evaluation, evaluate, load_test_data, match_classes
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
 
@@ -74,10 +75,13 @@ def train_run(
     }
     model = None
     if start is not None:
-        other = start.facts()
+        other, settled = start.facts(), start.config()
         for key, what in (("n_units", "input units"), ("class_names", "classes")):
             if other[key] != facts[key]:
                 raise ValueError(f"{start.folder}: has other {what} than the data")
+        for key in NETWORK:
+            if getattr(config, key) != getattr(settled, key):
+                raise ValueError(f"{start.folder}: has {key} = {getattr(settled, key)}, which cannot be changed")
         model = start.model().state_dict()
         facts["from"] = str(start.folder)
     if resume:

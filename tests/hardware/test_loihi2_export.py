@@ -254,7 +254,15 @@ def test_refuses_what_the_chip_cannot_do(tmp_path: Path, build: object, error: t
     assert not (tmp_path / "a.net").exists()
 
 
-@pytest.mark.parametrize("bits", [1, 9, 4.0])
+def test_bits_for_each_layer(tmp_path: Path) -> None:
+    float_model, batch = model(), events()
+    report = export_netx(float_model, tmp_path / "a.net", (3, 8), calibration=batch)
+    assert [x.weight_bits for x in report.layers] == [3, 8]
+    for i, (layer, bits) in enumerate(zip(load_netx(tmp_path / "a.net").layers, (3, 8), strict=True)):
+        np.testing.assert_array_equal(layer.weight, convert(float_model, bits, batch).network.layers[i].weight)
+
+
+@pytest.mark.parametrize("bits", [1, 9, 4.0, (4, 9), "48", (4,), (4, 4, 4)])
 def test_refuses_other_weight_bits(bits: float) -> None:
     with pytest.raises(ValueError, match="weight_bits must be"):
         convert(model(), bits)

@@ -15,6 +15,13 @@ def _key(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
+NETWORK = (
+    "hidden", "layers", "recurrent", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay", "readout_tau_mem",
+    "readout_tau_syn", "reduce",
+)  # fmt: skip
+"""The keys that a trained network has settled."""
+
+
 def parse_bits(text: str) -> int | tuple[int, ...]:
     """Bits as `export_netx` takes them from "4", or "4,8" for one number for each layer.
 

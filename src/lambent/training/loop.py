@@ -134,16 +134,9 @@ class Trainer:
         )
 
     def start(self, model: Mapping[str, Tensor] | None = None) -> None:
-        """Take the weights of another model, given as its `state_dict`, or scale the initial ones to the data.
-
-        Raises:
-            ValueError: the other model is not the one of these settings.
-        """
+        """Take the values of another model, given as its `state_dict`, or scale the initial weights to the data."""
         if model is not None:
-            try:
-                self.model.load_state_dict(model)
-            except RuntimeError as error:
-                raise ValueError(f"the run to start from has another network than these settings: {error}") from error
+            self.model.load_state_dict(model)
             return
         chosen = torch.randperm(len(self.data), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
         calibrate(self.model, self.data.batch(chosen)[0], self.config.initial_spikes)
@@ -309,11 +302,11 @@ def train(
     Args:
         facts: what run.json should say of the data.
         resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
-        model: the `state_dict` of a float model to start from.
+        model: the `state_dict` of a float model, of the network that `config` describes, to start from.
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the data cannot be trained on, or `model` is not what `config` describes.
+        ValueError: the data cannot be trained on.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
