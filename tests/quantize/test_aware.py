@@ -65,7 +65,7 @@ def test_computes_what_the_chip_does(tmp_path, bits, hidden, reduce, dt):
     """Spikes and voltages equal those of the file, after some training too."""
     batch = events(dt)
     aware = quantization_aware(build(reduce, hidden, dt), bits, calibration=batch)
-    optimizer = torch.optim.Adam(aware.parameters(), lr=0.05)
+    optimizer = torch.optim.Adam(aware.parameters(), lr=0.01)
     for _ in range(3):
         report = export_netx(aware, tmp_path / "a.net")
         assert [x.weight_bits for x in report.layers] == list(bits if isinstance(bits, tuple) else (bits,) * len(aware))
