@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 import lambent as lb
 from lambent.hardware.loihi2 import export_netx, load_netx
-from lambent.hardware.loihi2.convert import convert
+from lambent.hardware.loihi2.convert import convert, convert_layer
+from lambent.neurons.lif import grid_constants
 from lambent.quantize import AwareLIF, AwareLIReadout, quantization_aware, quantized_model
 from lambent.quantize.aware import aware_of
 
@@ -244,3 +245,26 @@ def test_empty_batches():
     silence = lb.Events.from_lists([[], []], [[], []], 40, 50.0)
     assert aware[0](silence).counts().sum() == 0
     assert not aware(silence).any()
+
+
+def test_operations_are_registered_properly():
+    aware, batch = quantization_aware(build(), 8), events()
+    calls = []
+    for layer in aware:
+        chip = convert_layer(layer.layer, layer.grid)
+        weights = [chip.weight, *([] if chip.recurrent_weight is None else [chip.recurrent_weight])]
+        values = [torch.from_numpy(w * chip.scale).float().requires_grad_() for w in weights]
+        taus = [torch.from_numpy(tau).float() for tau in (chip.tau_mem, chip.tau_syn)]
+        decays = [x.requires_grad_() for x in grid_constants(*taus, 1.0)]
+        calls.append((values, decays, taus, torch.from_numpy(chip.scale).float()))
+    times = batch.times.clone().requires_grad_()
+    given = (times, batch.steps(1.0), batch.units, batch.offsets)
+    (weight, recurrent), decays, taus, scale = calls[0]
+    threshold = (aware[0].layer.threshold.detach() * scale).requires_grad_()
+    synapses = (weight, aware[0].layer.delay.detach().requires_grad_(), recurrent, None)
+    args = (*given, *synapses, *decays, threshold, *taus, threshold.detach() / 200, 150, 1.0, False)
+    torch.library.opcheck(torch.ops.lambent.lif_loihi2, args)
+    (weight,), decays, taus, _ = calls[1]
+    spikes = aware[0](events())
+    given = (spikes.times.detach().requires_grad_(), spikes.steps(1.0), spikes.units, spikes.offsets)
+    torch.library.opcheck(torch.ops.lambent.li_loihi2, (*given, weight, *decays, *taus, 150))
