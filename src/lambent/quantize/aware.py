@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lambent.events import Events
 from lambent.hardware.loihi2.convert import check_model, convert, convert_layer, largest_weights
+from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.hardware.loihi2.rounding import Grid
 from lambent.layers import LIF, LIReadout
 from lambent.layers.lif import check_input
@@ -27,28 +28,8 @@ from lambent.quantize import engine
 _Layer = TypeVar("_Layer", LIF, LIReadout)
 
 
-class _Aware(nn.Module, Generic[_Layer]):
-    """A layer and the grid of its weights.
-
-    Attributes:
-        layer: the float layer; its parameters are what an optimiser trains.
-    """
-
-    bits: Tensor
-    step: Tensor
-    resolution: Tensor
-    scale: Tensor
-
-    def __init__(self, layer: _Layer, grid: Grid) -> None:
-        super().__init__()
-        self.layer: _Layer = layer
-        for name, value in grid._asdict().items():
-            self.register_buffer(name, torch.from_numpy(np.array(value)))
-
-    @property
-    def grid(self) -> Grid:
-        """What the weights are rounded to."""
-        return Grid(int(self.bits), int(self.step), self.resolution.numpy(), self.scale.numpy())
+class _Aware(OnGrid[_Layer]):
+    """A layer on the chip; `layer` holds the parameters that an optimiser trains."""
 
     @torch.no_grad()
     def constrain_(self) -> None:
@@ -61,10 +42,6 @@ class _Aware(nn.Module, Generic[_Layer]):
         for weight in (self.layer.weight, getattr(self.layer, "recurrent_weight", None)):
             if weight is not None:
                 weight.clamp_(-bound, bound)
-
-    def extra_repr(self) -> str:
-        """Bits, for printing."""
-        return f"weight_bits={int(self.bits)}"
 
 
 class AwareLIF(_Aware[LIF]):

@@ -26,7 +26,7 @@ class Run:
     run.json         data files, classes, units, duration, versions
     metrics.jsonl    one line per epoch
     checkpoint.pt    the state to resume from
-    best.pt          the model of the best epoch so far
+    best.pt          the model of the best epoch so far; once weights are quantised, of these epochs
     calibration.pt   a few training samples, to measure activity on before quantising
     NAME.net         the exported network, named like the folder; export.json says with how many bits
     evaluation.npz   the last evaluation, for the report

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from lambent.events import Events
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.network import MAX_DELAY, THRESHOLD_LIMIT, Loihi2Layer, Loihi2Network
+from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Grid, choose_grid
 from lambent.layers import LIF, LIReadout
@@ -61,17 +61,6 @@ class Conversion:
 
     network: Loihi2Network
     layers: tuple[ConvertedLayer, ...]
-
-
-@runtime_checkable
-class OnGrid(Protocol):
-    """A layer that was trained on a grid, see `lambent.quantize.quantization_aware`."""
-
-    layer: LIF | LIReadout
-
-    @property
-    def grid(self) -> Grid:
-        """What its weights are rounded to."""
 
 
 @dataclass(frozen=True, eq=False)
