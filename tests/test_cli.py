@@ -121,6 +121,7 @@ def test_quantisation_aware(run, files, tmp_path):
     code, out, _ = run("evaluate", folder, test, "--chip", "--json")
     assert code == 0
     assert last_line(out)["accuracy_chip"] == result["accuracy_test"]
+    assert "trained with quantised weights" in out
     assert "accuracy_quantised" not in last_line(out)  # the float network has the rounded weights already
     code, out, _ = run("simulate", folder / "words4.net", test, "--json")
     assert last_line(out)["accuracy"] == pytest.approx(result["accuracy_test"])

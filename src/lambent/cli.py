@@ -304,6 +304,8 @@ def evaluate(
         evaluation = workflow.evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
     _show(summary)
+    if there.aware_model() is not None:
+        console.print("trained with quantised weights; the float network has the same, in floating point")
     if chip:
         cost = workflow.kept_chip_cost(there)
         console.print(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost), markup=False, soft_wrap=True)
