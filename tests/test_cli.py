@@ -61,6 +61,9 @@ def test_the_whole_way(run, files, tmp_path):
     assert code == 0
     assert (folder / "words.net").exists()
     assert [x["weight_bits"] for x in last_line(out)["layers"]] == [6, 6]
+    code, out, _ = run("export", folder, "--weight-bits", "6,8", "--json")
+    assert code == 0
+    assert [x["weight_bits"] for x in last_line(out)["layers"]] == [6, 8]
 
     code, out, _ = run("export", folder, "--format", "nir", "--json")
     assert code == 0
@@ -95,6 +98,40 @@ def test_the_whole_way(run, files, tmp_path):
         assert code == 0
         assert last_line(out)
     assert last_line(out)["cores"] == 2
+
+
+def test_quantisation_aware(run, files, tmp_path):
+    """From a float run to the chip: what is tested, exported and simulated is the same network."""
+    train, test = files
+    start, folder = tmp_path / "float", tmp_path / "words4"
+    run("train", train, "--out", start, *SMALL)
+    args = ("--out", folder, "--from", start, "--qat-bits", "4,6", "--qat-epochs", 2, "--test", test, "--json")
+    code, out, err = run("train", train, *args)
+    assert code == 0, err
+    assert out.count("quantised") == 2
+    assert "test accuracy (chip)" in out
+    result = last_line(out)
+    assert result["epochs"] == 2
+    kept = (folder / "config.toml").read_text()
+    for line in ("hidden = 20", "epochs = 0", 'qat_bits = "4,6"'):
+        assert line in kept
+    code, out, _ = run("export", folder, "--json")
+    assert code == 0
+    assert [x["weight_bits"] for x in last_line(out)["layers"]] == [4, 6]
+    code, out, _ = run("evaluate", folder, test, "--chip", "--json")
+    assert code == 0
+    assert last_line(out)["accuracy_chip"] == result["accuracy_test"]
+    assert "trained with quantised weights" in out
+    assert "accuracy_quantised" not in last_line(out)  # the float network has the rounded weights already
+    code, out, _ = run("simulate", folder / "words4.net", test, "--json")
+    assert last_line(out)["accuracy"] == pytest.approx(result["accuracy_test"])
+    assert run("report", folder)[0] == 0
+    assert "weights of 4,6 bits in the last 2 epochs" in (folder / "report.html").read_text()
+    code, out, _ = run("export", folder, "--weight-bits", 8, "--json")
+    assert [x["weight_bits"] for x in last_line(out)["layers"]] == [8, 8]
+    code, out, _ = run("evaluate", folder, test, "--chip", "--json")
+    assert "accuracy_quantised" in last_line(out)
+    assert run("report", folder)[0] == 0
 
 
 def test_a_network_that_fits_no_chip(run, files, tmp_path, monkeypatch):
@@ -182,6 +219,14 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
         (("train", train, "--out", tmp_path / "x", "--lr", "-1"), "lr must be positive"),
         (("train", train, "--out", tmp_path / "r", "--resume", "--lr", "1"), "--lr"),
         (("train", train, "--out", tmp_path / "nothing", "--resume"), "nothing"),
+        (("train", train, "--out", tmp_path / "r", "--resume", "--from", tmp_path / "r"), "--from"),
+        (("train", train, "--out", tmp_path / "r", "--overwrite", "--from", tmp_path / "r"), "another folder"),
+        (("train", train, "--out", tmp_path / "x", "--from", tmp_path / "no"), "config.toml"),
+        (("train", train, "--out", tmp_path / "x", "--from", tmp_path / "r", "--config", __file__), "--config"),
+        (("train", train, "--out", tmp_path / "x", "--from", tmp_path / "r", "--hidden", "9"), "hidden = 20"),
+        (("train", train, "--out", tmp_path / "x", "--qat-bits", "1"), "qat_bits"),
+        (("export", tmp_path / "r", "--weight-bits", 9), "weight_bits must be"),
+        (("export", tmp_path / "r", "--weight-bits", "4,x"), "such as 4,8"),
         (("export", tmp_path), "config.toml"),
         (("export", tmp_path / "r", "--format", "nir", "--weight-bits", 4), "--weight-bits"),
         (("evaluate", tmp_path / "r", tmp_path / "no.h5"), "no.h5"),
@@ -195,7 +240,7 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
         assert message in err.replace("\n", ""), err
         assert "Traceback" not in err
     assert not (tmp_path / "x").exists()
-    for args in (("train", train), ("export", tmp_path / "r", "--weight-bits", 9), ("nonsense",)):
+    for args in (("train", train), ("nonsense",)):
         assert run(*args)[0] == 2
 
 

@@ -169,6 +169,12 @@ def _train(
     out: Annotated[Path, typer.Option(help="Folder of the run, made if need be.")],
     test: Annotated[Path | None, typer.Option(help="Test words, evaluated at the end.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; options given here win.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Begin with the model and settings of this run; with --qat-bits, quantise it."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, bit for bit.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
@@ -182,21 +188,31 @@ def _train(
     run = Run(out)
     given = {k: v for k, v in settings.items() if v is not None}
     if resume:
-        if config is not None or given:
-            what = "--config" if config is not None else f"--{next(iter(given)).replace('_', '-')}"
+        given |= {k: v for k, v in (("config", config), ("from", start)) if v is not None}
+        if given:
+            what = f"--{next(iter(given)).replace('_', '-')}"
             raise ValueError(f"--resume takes the run's own settings ({run.path('config.toml')}); drop {what}")
         chosen = run.config()
     else:
         if run.exists() and not overwrite:
             raise ValueError(f"{out}: holds a run already; go on with --resume, replace it with --overwrite")
-        base = Config.from_toml(config) if config is not None else Config()
+        if config is not None and start is not None:
+            raise ValueError("--from takes the settings of that run; drop --config")
+        if start is not None and run.folder.resolve() == start.resolve():
+            raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
+        if start is not None and "qat_bits" in given:
+            given = {"epochs": 0} | given
+        base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
         chosen = Config(**(vars(base) | given))
     if resume and test is None and (known := run.facts()["data"]["test"]):
         test = Path(known)
     samples, held = workflow.load_training_data(data, test, chosen)
     console.print(f"{data}: {samples}", markup=False)
     source = {"train": str(data), "test": str(test) if test else None}
-    finished = workflow.train_run(run, chosen, samples, source, console, resume=resume, tensorboard=tensorboard)
+    finished = workflow.train_run(
+        run, chosen, samples, source, console,
+        resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
+    )  # fmt: skip
     history = run.metrics()
     result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
     if history:
@@ -205,8 +221,10 @@ def _train(
     if not finished:
         console.print(f"interrupted; go on with: lambent train {data} --out {out} --resume", markup=False)
     elif held is not None:
-        result["accuracy_test"] = workflow.evaluate_run(run, held, chip=False, source=str(test)).accuracy("float")
-        console.print(f"test accuracy {100 * result['accuracy_test']:.2f} % on {len(held)} samples")
+        kind = "chip" if chosen.qat_bits else "float"
+        evaluation = workflow.evaluate_run(run, held, chip=kind == "chip", source=str(test))
+        result["accuracy_test"] = evaluation.accuracy(kind)
+        console.print(f"test accuracy ({kind}) {100 * result['accuracy_test']:.2f} % on {len(held)} samples")
     _last_line(as_json, result)
     if not finished:
         raise typer.Exit(130)
@@ -229,7 +247,12 @@ class Format(StrEnum):
 def export(
     run: Folder,
     weight_bits: Annotated[
-        int | None, typer.Option(min=2, max=8, help="Bits of a weight in NetX, sign included; 8 where left out.")
+        str | None,
+        typer.Option(
+            metavar="BITS",
+            help="Bits of a weight in NetX, 2 to 8, sign included: one number, or one for each layer such as 4,8. "
+            "Left out: what the run was trained with (--qat-bits), else 8.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; RUN/NAME.net or .nir where left out.")] = None,
     format: Annotated[Format, typer.Option(help="NetX for Loihi 2, or NIR for other frameworks.")] = Format.netx,
@@ -244,6 +267,7 @@ def export(
     from lambent import workflow
     from lambent.nir import export_nir
     from lambent.training import Run
+    from lambent.training.config import parse_bits
 
     there = Run(run)
     if format is Format.nir:
@@ -254,7 +278,8 @@ def export(
         console.print(f"wrote {path}", markup=False)
         _last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
         return
-    report = workflow.export_run(there, 8 if weight_bits is None else weight_bits, out, lava_compatible)
+    bits = None if weight_bits is None else parse_bits(weight_bits)
+    report = workflow.export_run(there, bits, out, lava_compatible)
     console.print(str(report), markup=False, soft_wrap=True)
     _last_line(as_json, asdict(report))
 
@@ -279,6 +304,8 @@ def evaluate(
         evaluation = workflow.evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
     _show(summary)
+    if there.aware_model() is not None:
+        console.print("trained with quantised weights; the float network has the same, in floating point")
     if chip:
         cost = workflow.kept_chip_cost(there)
         console.print(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost), markup=False, soft_wrap=True)

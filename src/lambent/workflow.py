@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.hardware import HostCost, measure_host
 from lambent.hardware.loihi2 import Cost, Loihi2Network, NetxReport, estimate_cost, export_netx, load_netx, map_to_cores
+from lambent.hardware.loihi2.convert import layer_bits
 from lambent.hardware.loihi2.cost import mean_cost
 from lambent.quantize import quantized_model
 from lambent.report import write
 from lambent.report.of_run import cost_figures, report_data
 from lambent.training import Config, Run, train
+from lambent.training.config import NETWORK
 from lambent.training.evaluate import Evaluation, evaluate, load_test_data, match_classes
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
 
@@ -54,11 +56,13 @@ def train_run(
     *,
     resume: bool = False,
     tensorboard: bool = False,
+    start: Run | None = None,
 ) -> bool:
     """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
 
     Args:
         source: names of the data, kept in run.json: "train" and "test".
+        start: a trained run whose model to start from.
     """
     facts = {
         "data": source,
@@ -69,6 +73,17 @@ def train_run(
         "threads": config.threads or torch.get_num_threads(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+    model = None
+    if start is not None:
+        other, settled = start.facts(), start.config()
+        for key, what in (("n_units", "input units"), ("class_names", "classes")):
+            if other[key] != facts[key]:
+                raise ValueError(f"{start.folder}: has other {what} than the data")
+        for key in NETWORK:
+            if getattr(config, key) != getattr(settled, key):
+                raise ValueError(f"{start.folder}: has {key} = {getattr(settled, key)}, which cannot be changed")
+        model = start.model().state_dict()
+        facts["from"] = str(start.folder)
     if resume:
         known = run.facts()
         if any(known[k] != facts[k] for k in ("n_units", "class_names", "duration", "samples")):
@@ -76,10 +91,10 @@ def train_run(
                 f"{run.folder}: was trained on other data ({known['data']['train']}); resume with the same"
             )
     with ExitStack() as stack:
-        watcher: Any = stack.enter_context(RichWatcher(console, config.epochs, len(run.metrics()) if resume else 0))
+        watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
         if tensorboard:
             watcher = TensorBoardWatcher(watcher, run.folder / "tensorboard")
-        return train(run, config, data, watcher, facts=facts, resume=resume)
+        return train(run, config, data, watcher, facts=facts, resume=resume, model=model)
 
 
 def calibration_events(run: Run) -> Events:
@@ -88,10 +103,15 @@ def calibration_events(run: Run) -> Events:
     return Events(saved["times"], saved["units"], saved["offsets"], facts["n_units"], facts["duration"])
 
 
-def export_run(run: Run, weight_bits: int = 8, path: Path | None = None, lava_compatible: bool = False) -> NetxReport:
+def export_run(
+    run: Run,
+    weight_bits: int | Sequence[int] | None = None,
+    path: Path | None = None,
+    lava_compatible: bool = False,
+) -> NetxReport:
     """Quantise the run's model and write it as NetX, to RUN/NAME.net unless told otherwise; see `export_netx`."""
     report = export_netx(
-        run.model(),
+        run.aware_model() or run.model(),
         path or run.netx,
         weight_bits,
         calibration=calibration_events(run),
@@ -99,7 +119,7 @@ def export_run(run: Run, weight_bits: int = 8, path: Path | None = None, lava_co
         lava_compatible=lava_compatible,
     )
     if path is None:
-        run.write_json("export.json", {"weight_bits": weight_bits})
+        run.write_json("export.json", {"weight_bits": [layer.weight_bits for layer in report.layers]})
         run.outdate(export=False)
     return report
 
@@ -116,7 +136,7 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate the run's model, and with `chip` its exported network, on test data; kept for the report.
 
-    A run that was not exported yet is exported, at 8 bits.
+    A run that was not exported yet is exported, with the bits it was trained for, else 8.
 
     Args:
         data: samples, or a file of them.
@@ -134,7 +154,7 @@ def evaluate_run(
         if not run.netx.exists():
             export_run(run)
         network = load_netx(run.netx)
-        quantised = quantized_model(model, exported_bits(run), calibration=calibration_events(run))
+        quantised = quantised_like_export(run)
     evaluation = evaluate(model, samples, source, quantised, network, progress)
     evaluation.save(run.path("evaluation.npz"))
     for name in ("cost.json", "host.json"):  # of the last evaluation
@@ -188,9 +208,13 @@ def host_costs(model: nn.Sequential, samples: SpikeDataset) -> list[HostCost]:
     return costs
 
 
-def exported_bits(run: Run) -> int:
-    """Bits of the weights of the run's exported network."""
-    return int(run.read_json("export.json")["weight_bits"])
+def quantised_like_export(run: Run) -> nn.Sequential | None:
+    """The float model with the values of the run's exported network; None if it was trained with just these."""
+    bits, trained = run.read_json("export.json")["weight_bits"], run.config().weight_bits()
+    model = run.aware_model()
+    if model is not None and trained is not None and tuple(bits) == layer_bits(trained, len(model)):
+        return None
+    return quantized_model(model or run.model(), bits, calibration=calibration_events(run))
 
 
 def report_run(run: Run, path: Path | None = None) -> Path:
@@ -210,7 +234,7 @@ def report_run(run: Run, path: Path | None = None) -> Path:
     quantised = network = None
     if "chip" in evaluation.scores and run.netx.exists():
         network = load_netx(run.netx)
-        quantised = quantized_model(run.model(), exported_bits(run), calibration=calibration_events(run))
+        quantised = quantised_like_export(run)
     target = path or run.path("report.html")
     cost = kept_chip_cost(run)
     costs = [] if isinstance(cost, str) else cost_figures(run.name, cost, kept_host_costs(run))

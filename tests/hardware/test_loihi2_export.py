@@ -14,7 +14,7 @@ from loihi2_reference import lava_reads
 import lambent as lb
 from lambent.hardware.loihi2 import export_netx, load_netx
 from lambent.hardware.loihi2.convert import check_model, convert
-from lambent.hardware.loihi2.rounding import round_weights
+from lambent.hardware.loihi2.rounding import Grid, choose_grid
 from lambent.layers import LIF, LIReadout
 
 
@@ -192,15 +192,15 @@ def test_silent_inputs_matter_less() -> None:
     real = rng.normal(size=(20, 4))
     real[0] = 50
     fires = np.ones(20)
-    even = round_weights(real, fires, 4, np.full(4, 1e9), None)
+    even = choose_grid(real, fires, 4, np.full(4, 1e9), None)
     fires[0] = 1e-6
-    known = round_weights(real, fires, 4, np.full(4, 1e9), None)
+    known = choose_grid(real, fires, 4, np.full(4, 1e9), None)
 
-    def error(r: object) -> float:
-        return float(np.abs(r.weight / r.scale - real)[1:].max())
+    def error(grid: Grid) -> float:
+        return float(np.abs(grid.integers(real) / grid.scale - real)[1:].max())
 
     assert error(known) < 0.5 * error(even)
-    assert known.clipped[0].all()
+    assert known.clipped(real)[0].all()
 
 
 def test_units_without_weights(tmp_path: Path) -> None:
@@ -254,7 +254,15 @@ def test_refuses_what_the_chip_cannot_do(tmp_path: Path, build: object, error: t
     assert not (tmp_path / "a.net").exists()
 
 
-@pytest.mark.parametrize("bits", [1, 9, 4.0])
+def test_bits_for_each_layer(tmp_path: Path) -> None:
+    float_model, batch = model(), events()
+    report = export_netx(float_model, tmp_path / "a.net", (3, 8), calibration=batch)
+    assert [x.weight_bits for x in report.layers] == [3, 8]
+    for i, (layer, bits) in enumerate(zip(load_netx(tmp_path / "a.net").layers, (3, 8), strict=True)):
+        np.testing.assert_array_equal(layer.weight, convert(float_model, bits, batch).network.layers[i].weight)
+
+
+@pytest.mark.parametrize("bits", [1, 9, 4.0, (4, 9), "48", (4,), (4, 4, 4)])
 def test_refuses_other_weight_bits(bits: float) -> None:
     with pytest.raises(ValueError, match="weight_bits must be"):
         convert(model(), bits)

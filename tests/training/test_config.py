@@ -33,6 +33,26 @@ def test_partial_file_takes_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "bits"),
+    [
+        ("", None),
+        ("qat_bits = 4", 4),
+        ('qat_bits = "4"', 4),
+        ("qat_bits = [4, 8]", (4, 8)),
+        ('qat_bits = "4,8"', (4, 8)),
+    ],
+)
+def test_bits(tmp_path, text, bits):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    config = Config.from_toml(path)
+    assert config.weight_bits() == bits
+    assert config.all_epochs == (60 if bits is None else 68)
+    path.write_text(config.to_toml())
+    assert Config.from_toml(path) == config
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("hiden = 3", "unknown key 'hiden'"),
@@ -44,6 +64,13 @@ def test_partial_file_takes_defaults(tmp_path):
         ('schedule = "linear"', "schedule"),
         ("rate_lower = 20", "rate_upper"),
         ("valid = 1.0", "valid"),
+        ("qat_bits = 9", "qat_bits: weight_bits must be whole numbers from 2 to 8, got 9"),
+        ('qat_bits = "4,"', "qat_bits: bits must be a number such as 4"),
+        ("qat_bits = [4, 4, 4]", "qat_bits: .* one for each of 2 layers"),
+        ("qat_bits = 4.0", "qat_bits must be of type str"),
+        ("qat_bits = 4\nqat_epochs = 0", "qat_epochs must be at least 1"),
+        ('qat_bits = 4\nreset = "subtract"', "reset must be zero with qat_bits"),
+        ("epochs = 0", "epochs must be at least 1"),
         ("hidden = ", "not a TOML file"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import lambent as lb
+from lambent.hardware.loihi2.convert import convert, largest_weights
 from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
@@ -72,6 +73,48 @@ def test_resume_continues_bit_for_bit(tmp_path, data, config, stop_after):
 def test_resume_without_a_run(tmp_path, data, config):
     with pytest.raises(FileNotFoundError, match="no training run here"):
         train(Run(tmp_path / "no"), config, data, Quiet(), facts=FACTS, resume=True)
+
+
+@pytest.mark.parametrize("stop_after", [3, 6, 12, 13, 18, 21])
+def test_quantisation_aware_training_resumes_bit_for_bit(tmp_path, data, config, stop_after):
+    """Stopped while in float, just before quantising, and after; or killed with the checkpoint of that moment."""
+    config = dataclasses.replace(config, epochs=2, qat_bits="4,6", qat_epochs=2)
+    whole, parts = Run(tmp_path / "whole"), Run(tmp_path / "parts")
+    train(whole, config, data, Quiet(), facts=FACTS)
+    assert not train(parts, config, data, Quiet(stop_after), facts=FACTS)
+    again = Quiet()
+    assert train(parts, config, data, again, facts=FACTS, resume=True)
+    assert again.batches == 4 * 6 - stop_after
+    assert same(weights(whole), weights(parts))
+    assert same(whole.load("best.pt"), parts.load("best.pt"))
+    assert ["aware" in m for m in parts.metrics()] == [False, False, True, True]
+
+
+def test_quantisation_aware_training_starts_from_the_best_float_model(tmp_path, data, config):
+    start = Run(tmp_path / "start")
+    train(start, config, data, Quiet(), facts=FACTS)
+    run = Run(tmp_path / "run")
+    tune = dataclasses.replace(config, epochs=0, qat_bits="8", qat_epochs=1, qat_lr=1e-9, lr_delay=0.0)
+    assert start.aware_model() is None
+    train(run, tune, data, Quiet(), facts=FACTS, model=start.model().state_dict())
+    aware = run.aware_model()
+    for name, wanted in start.load("best.pt").items():
+        number, kind = name.split(".")
+        got = aware.state_dict()[f"{number}.layer.{kind}"]
+        bound = torch.from_numpy(largest_weights(aware[int(number)].layer, aware[int(number)].grid)).float()
+        wanted = wanted.clamp(-bound, bound) if "weight" in kind else wanted
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_accuracy_seen_in_training_is_that_of_the_chip(tmp_path, data, config):
+    run = Run(tmp_path / "run")
+    config = dataclasses.replace(config, epochs=1, qat_bits="3", qat_epochs=2)
+    train(run, config, data, Quiet(), facts=FACTS)
+    _, valid = data.split(config.valid, seed=config.seed)
+    scores = convert(run.aware_model()).network.logits(valid.batch(range(len(valid)))[0])
+    best = run.load("checkpoint.pt")["state"]["best_epoch"]
+    assert best in (2, 3)
+    assert run.metrics()[best - 1]["val_accuracy"] == (scores.argmax(1) == valid.labels).mean()
 
 
 def test_damaged_checkpoint(tmp_path, data, config):
@@ -196,6 +239,11 @@ def test_schedule(data):
     assert rates[0] < rates[1] < rates[2]
     assert rates[2] > rates[5] > rates[9] > 0
     assert Trainer(Config(schedule="constant"), data, None, 3).rate() == 1.0
+    trainer = Trainer(Config(epochs=10, qat_bits="4", qat_epochs=4, qat_lr=0.2), data, None, 3)
+    trainer.state.aware_from = trainer.state.epoch = 10
+    assert trainer.rate() == pytest.approx(0.2)
+    trainer.state.epoch = 12
+    assert trainer.rate() == pytest.approx(0.1)
 
 
 def test_tensorboard_is_an_extra(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,7 @@ def report_data(
             "Epochs": str(len(history)),
             "Training time": f"{sum(m['seconds'] for m in history):.0f} s on {facts['threads']} threads",
             "Seed": str(config.seed),
+            **({"Quantisation-aware": _aware(history, config.qat_bits)} if config.qat_bits else {}),
         },
         versions=facts["versions"],
         history=history,
@@ -71,6 +72,11 @@ def report_data(
         sizes=_layer_sizes(model, network),
         costs=costs,
     )
+
+
+def _aware(history: Sequence[Mapping[str, Any]], bits: str) -> str:
+    epochs = sum("aware" in metrics for metrics in history)
+    return f"weights of {bits} bits in the last {epochs} epochs; the float network here has the rounded weights"
 
 
 def cost_figures(name: str, modelled: Cost, measured: Sequence[HostCost]) -> list[CostFigure]:

@@ -7,11 +7,32 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from lambent.hardware.loihi2.convert import layer_bits
 from lambent.layers.readout import REDUCTIONS
 
 
 def _key(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
+
+
+NETWORK = (
+    "hidden", "layers", "recurrent", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay", "readout_tau_mem",
+    "readout_tau_syn", "reduce",
+)  # fmt: skip
+"""The keys that a trained network has settled."""
+
+
+def parse_bits(text: str) -> int | tuple[int, ...]:
+    """Bits as `export_netx` takes them from "4", or "4,8" for one number for each layer.
+
+    Raises:
+        ValueError: these are no whole numbers.
+    """
+    try:
+        bits = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"bits must be a number such as 4, or one for each layer such as 4,8, got {text!r}") from None
+    return bits if len(bits) > 1 else bits[0]
 
 
 @dataclass(frozen=True)
@@ -44,7 +65,7 @@ class Config:
     )
     initial_spikes: float = _key(10.0, "spikes per unit and sample to which the initial weights are scaled")
     # optimisation
-    epochs: int = _key(60, "passes over the training data")
+    epochs: int = _key(60, "passes over the training data; 0: only those with quantised weights")
     batch_size: int = _key(32, "samples per step")
     lr: float = _key(5e-3, "learning rate of weights (Adam), at its highest")
     lr_tau: float = _key(0.0, "learning rate of hidden time constants [ms]; 0: they stay fixed")
@@ -65,6 +86,10 @@ class Config:
     dilate: float = _key(0.0, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
     drop: float = _key(0.0, "share of spikes removed")
     blend: float = _key(0.5, "share of samples blended with another of their class")
+    # quantisation-aware training, after the epochs above: the chip's integers forward
+    qat_bits: str = _key("", "bits of a weight, 2 to 8: 4, or one for each layer such as 4,8; empty: none")
+    qat_epochs: int = _key(8, "passes over the training data with quantised weights")
+    qat_lr: float = _key(0.2, "factor on the learning rates in these passes")
     # procedure
     valid: float = _key(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
     patience: int = _key(0, "stop after this many epochs without a better validation accuracy; 0: never")
@@ -72,6 +97,9 @@ class Config:
     threads: int = _key(0, "threads; 0: one per core")
 
     def __post_init__(self) -> None:
+        if type(self.qat_bits) is int or isinstance(self.qat_bits, (list, tuple)):
+            bits = [self.qat_bits] if isinstance(self.qat_bits, int) else self.qat_bits
+            object.__setattr__(self, "qat_bits", ",".join(map(str, bits)))
         for f in fields(self):
             value = getattr(self, f.name)
             wanted = type(f.default)
@@ -79,10 +107,11 @@ class Config:
                 object.__setattr__(self, f.name, float(value))
             elif type(value) is not wanted:
                 raise ValueError(f"{f.name} must be of type {wanted.__name__}, got {value!r}")
-        for name in ("hidden", "layers", "epochs", "batch_size"):
+        self._need("epochs", self.epochs >= (0 if self.qat_bits else 1), "at least 1, or with qat_bits 0")
+        for name in ("hidden", "layers", "batch_size", "qat_epochs"):
             self._need(name, getattr(self, name) >= 1, "at least 1")
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
-                     "clip", "logit_scale"):  # fmt: skip
+                     "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
         for name in ("duration", "tau_spread", "count_gradient", "delay", "lr_tau", "lr_delay", "warmup",
                      "weight_decay", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
@@ -93,7 +122,22 @@ class Config:
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
         self._need("reset", self.reset in ("zero", "subtract"), "zero or subtract")
         self._need("reduce", self.reduce in REDUCTIONS and self.reduce != "none", "mean, exp_mean, max or last")
+        if self.qat_bits:
+            try:
+                layer_bits(parse_bits(self.qat_bits), self.layers + 1)
+            except ValueError as error:
+                raise ValueError(f"qat_bits: {error}") from error
+            self._need("reset", self.reset == "zero", "zero with qat_bits, as the chip resets")
         self._need("schedule", self.schedule in ("cosine", "constant"), "cosine or constant")
+
+    def weight_bits(self) -> int | tuple[int, ...] | None:
+        """What `qat_bits` says, as `export_netx` takes it; None where it is empty."""
+        return parse_bits(self.qat_bits) if self.qat_bits else None
+
+    @property
+    def all_epochs(self) -> int:
+        """Passes over the training data in all."""
+        return self.epochs + (self.qat_epochs if self.qat_bits else 0)
 
     def _need(self, name: str, good: bool, what: str) -> None:
         if not good:

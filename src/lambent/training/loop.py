@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +19,8 @@ from lambent.data import SpikeDataset, augment
 from lambent.engines.threads import engine_only_threads
 from lambent.events import Events
 from lambent.losses import rate_penalty, readout_cross_entropy
+from lambent.quantize import quantization_aware
+from lambent.quantize.aware import aware_of
 from lambent.training.config import Config
 from lambent.training.model import build_model, calibrate
 from lambent.training.run import Run
@@ -39,7 +41,10 @@ class Watcher(Protocol):
 
 @dataclass
 class State:
-    """Where a run is. Randomness is a function of (seed, epoch, batch), so this is all it takes to go on."""
+    """Where a run is. Randomness is a function of (seed, epoch, batch), so this is all it takes to go on.
+
+    `aware_from` is the number of epochs before quantisation-aware training began, None if it did not begin.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -47,6 +52,7 @@ class State:
     best_accuracy: float = -1.0
     best_epoch: int = 0
     seconds: float = 0.0
+    aware_from: int | None = None
 
 
 def generator(seed: int, *where: int) -> torch.Generator:
@@ -108,12 +114,16 @@ class Trainer:
         self.augment = augmentation(config, data)
         self.batches = math.ceil(len(data) / config.batch_size)
         self.state = State()
+        self.optimizer = self._adam(self.model)
+
+    def _adam(self, model: nn.Sequential) -> torch.optim.AdamW:
+        config = self.config
         groups = {"weight": config.lr, "tau": config.lr_tau, "delay": config.lr_delay}
         members: dict[str, list[nn.Parameter]] = {name: [] for name in groups}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 members[next(g for g in groups if g in name)].append(parameter)
-        self.optimizer = torch.optim.AdamW(
+        return torch.optim.AdamW(
             [
                 {"params": members[g], "base": lr, "weight_decay": config.weight_decay if g == "weight" else 0.0}
                 for g, lr in groups.items()
@@ -123,18 +133,41 @@ class Trainer:
             fused=True,
         )
 
-    def start(self) -> None:
-        """Scale the initial weights to the data."""
+    def start(self, model: Mapping[str, Tensor] | None = None) -> None:
+        """Take the values of another model, given as its `state_dict`, or scale the initial weights to the data."""
+        if model is not None:
+            self.model.load_state_dict(model)
+            return
         chosen = torch.randperm(len(self.data), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
         calibrate(self.model, self.data.batch(chosen)[0], self.config.initial_spikes)
 
+    def start_aware(self, calibration: Events) -> None:
+        """Go on with quantised weights, on scales chosen for the events `calibration`."""
+        self.model = quantization_aware(self.model, self.config.weight_bits() or 8, calibration=calibration)
+        self.optimizer = self._adam(self.model)
+        self.state.aware_from = self.state.best_epoch = self.state.epoch
+        self.state.best_accuracy = -1.0
+
+    def finished(self) -> bool:
+        """Whether float training, or where it goes on the quantisation-aware one, is done."""
+        state, config = self.state, self.config
+        last = config.epochs if state.aware_from is None else state.aware_from + config.qat_epochs
+        return state.epoch >= last or 0 < config.patience <= state.epoch - state.best_epoch
+
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.finished() and (not self.config.qat_bits or self.state.aware_from is not None)
+
     def rate(self) -> float:
-        """The factor of the schedule on the learning rates, from how much of the run is done."""
-        done = self.state.epoch + self.state.batch / self.batches
-        rise = min(1.0, (done + 1 / self.batches) / self.config.warmup) if self.config.warmup else 1.0
-        if self.config.schedule == "constant":
-            return rise
-        return rise * 0.5 * (1 + math.cos(math.pi * done / self.config.epochs))
+        """The factor of the schedule on the learning rates, from how much is done."""
+        config, aware_from = self.config, self.state.aware_from
+        done = self.state.epoch + self.state.batch / self.batches - (aware_from or 0)
+        rise = min(1.0, (done + 1 / self.batches) / config.warmup) if config.warmup else 1.0
+        factor = rise if aware_from is None else rise * config.qat_lr
+        if config.schedule == "constant":
+            return factor
+        epochs = config.epochs if aware_from is None else config.qat_epochs
+        return factor * 0.5 * (1 + math.cos(math.pi * done / epochs))
 
     def step(self, events: Events, labels: Tensor) -> dict[str, float]:
         """One optimiser step; returns sums over the batch."""
@@ -177,6 +210,8 @@ class Trainer:
             if stopping.asked:
                 return None
         metrics = {"epoch": state.epoch + 1} | means(state.sums) | {"lr": config.lr * self.rate()}
+        if state.aware_from is not None:
+            metrics["aware"] = 1.0
         state.seconds += state.sums["seconds"]
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
         return metrics
@@ -202,6 +237,9 @@ class Trainer:
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Take up a `checkpoint`."""
+        aware = aware_of(self.model, checkpoint["model"])
+        if aware is not None:
+            self.model, self.optimizer = aware, self._adam(aware)
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.state = State(**checkpoint["state"])
@@ -247,15 +285,24 @@ def stop_on_interrupt() -> Iterator[Stop]:
 
 
 def train(
-    run: Run, config: Config, data: SpikeDataset, watcher: Watcher, *, facts: dict[str, Any], resume: bool = False
+    run: Run,
+    config: Config,
+    data: SpikeDataset,
+    watcher: Watcher,
+    *,
+    facts: dict[str, Any],
+    resume: bool = False,
+    model: Mapping[str, Tensor] | None = None,
 ) -> bool:
     """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
 
-    A resumed run continues bit for bit: same weights as if it had never stopped.
+    With `config.qat_bits` quantisation-aware training follows, from the best float model on. A resumed run continues
+    bit for bit: same weights as if it had never stopped.
 
     Args:
         facts: what run.json should say of the data.
         resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
+        model: the `state_dict` of a float model, of the network that `config` describes, to start from.
 
     Raises:
         FileNotFoundError: nothing to resume.
@@ -274,18 +321,21 @@ def train(
     if resume:
         trainer.restore(run.load("checkpoint.pt"))
     else:
-        trainer.start()
+        trainer.start(model)
         run.create(config, facts)
         run.save("calibration.pt", {k: getattr(typical, k) for k in ("times", "units", "offsets")})
         run.save("checkpoint.pt", trainer.checkpoint())
     state = trainer.state
 
-    def unfinished() -> bool:
-        tired = config.patience and state.epoch - state.best_epoch >= config.patience
-        return state.epoch < config.epochs and not tired
-
     with stop_on_interrupt() as stop, engine_only_threads():
-        while unfinished():
+        while True:
+            if trainer.finished():
+                if trainer.done():
+                    return True
+                if state.epoch:
+                    trainer.model.load_state_dict(run.load("best.pt"))
+                trainer.start_aware(typical)
+                run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
             metrics = trainer.run_epoch(watcher, stop)
             if metrics is None:
                 run.save("checkpoint.pt", trainer.checkpoint())
@@ -299,9 +349,8 @@ def train(
             _record(run, metrics)
             run.save("checkpoint.pt", trainer.checkpoint())
             watcher.epoch(metrics)
-            if stop.asked and unfinished():
+            if stop.asked and not trainer.done():
                 return False
-    return True
 
 
 def _record(run: Run, metrics: dict[str, float]) -> None:

@@ -13,8 +13,9 @@ from rich.table import Column
 
 def _line(metrics: dict[str, float]) -> str:
     valid = f"val {100 * metrics['val_accuracy']:.1f} %  " if "val_accuracy" in metrics else ""
+    aware = "quantised  " if "aware" in metrics else ""
     return (
-        f"loss {metrics['loss']:.3f}  acc {100 * metrics['accuracy']:.1f} %  {valid}"
+        f"{aware}loss {metrics['loss']:.3f}  acc {100 * metrics['accuracy']:.1f} %  {valid}"
         f"{metrics['spikes_per_unit']:.1f} spikes/unit  {100 * metrics['silent']:.0f} % silent  "
         f"{metrics['samples_per_s']:.0f}/s"
     )

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from lambent.files import replacing
+from lambent.quantize import quantized_model
+from lambent.quantize.aware import aware_of
 from lambent.training.config import Config
 from lambent.training.model import build_model
 
@@ -24,7 +26,7 @@ class Run:
     run.json         data files, classes, units, duration, versions
     metrics.jsonl    one line per epoch
     checkpoint.pt    the state to resume from
-    best.pt          the model of the best epoch so far
+    best.pt          the model of the best epoch so far; once weights are quantised, of these epochs
     calibration.pt   a few training samples, to measure activity on before quantising
     NAME.net         the exported network, named like the folder; export.json says with how many bits
     evaluation.npz   the last evaluation, for the report
@@ -98,11 +100,22 @@ class Run:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def model(self) -> nn.Sequential:
-        """The model of the best epoch, in evaluation mode."""
-        facts = self.facts()
-        model = build_model(self.config(), facts["n_units"], len(facts["class_names"]))
+        """The model of the best epoch, in evaluation mode; after quantisation-aware training with rounded values."""
+        aware = self.aware_model()
+        if aware is not None:
+            return quantized_model(aware).eval()
+        model = self._untrained()
         model.load_state_dict(self.load("best.pt"))
         return model.eval()
+
+    def aware_model(self) -> nn.Sequential | None:
+        """The model of the best epoch as `quantization_aware` made it, or None if that was float training."""
+        aware = aware_of(self._untrained(), self.load("best.pt"))
+        return None if aware is None else aware.eval()
+
+    def _untrained(self) -> nn.Sequential:
+        facts = self.facts()
+        return build_model(self.config(), facts["n_units"], len(facts["class_names"]))
 
     def load(self, name: str) -> Any:
         """Read a file written by `save`.

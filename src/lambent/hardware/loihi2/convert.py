@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from lambent.events import Events
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.network import MAX_DELAY, THRESHOLD_LIMIT, Loihi2Layer, Loihi2Network
+from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.hardware.loihi2.readout import Readout
-from lambent.hardware.loihi2.rounding import round_weights
+from lambent.hardware.loihi2.rounding import Grid, choose_grid
 from lambent.layers import LIF, LIReadout
 from lambent.layers.chain import check_chain
 from lambent.neurons.lif import grid_constants
@@ -34,6 +35,7 @@ class ConvertedLayer:
 
     Attributes:
         layer: the chip's layer.
+        grid: the integers that its weights were rounded to.
         scale: (n_out,) float64, units of the chip's voltage per unit of the model's.
         tau_mem, tau_syn: (n_out,) float64, the time constants of the rounded decays [ms].
         weight, recurrent_weight: (in, out) and (out, out) [from, to] float64, what the integer weights are
@@ -43,6 +45,7 @@ class ConvertedLayer:
     """
 
     layer: Loihi2Layer
+    grid: Grid
     scale: np.ndarray
     tau_mem: np.ndarray
     tau_syn: np.ndarray
@@ -75,7 +78,7 @@ class _Activity:
 
 def convert(
     model: nn.Module,
-    weight_bits: int = 8,
+    weight_bits: int | Sequence[int] | None = None,
     calibration: Events | None = None,
     labels: Sequence[str] = (),
 ) -> Conversion:
@@ -86,7 +89,8 @@ def convert(
 
     Args:
         model: all layers on one grid of `dt`, with reset "zero" and without recurrent delays.
-        weight_bits: 2 to 8, sign included.
+        weight_bits: 2 to 8, sign included; one number, or one for each layer. Left out it is 8, and for a model
+            that was trained aware of its quantisation what it was trained with: its grids are then kept.
         calibration: typical input. It tells how far voltages range and how often each unit fires, which the
             choice of scales takes into account. Without it every unit is assumed to fire at 50 Hz.
         labels: names of the classes for the readout.
@@ -95,17 +99,48 @@ def convert(
         TypeError: the model is no Sequential or holds another kind of layer.
         ValueError: something the chip cannot do; the message names the layer and what to change.
     """
-    if not isinstance(weight_bits, int) or not 2 <= weight_bits <= 8:
-        raise ValueError(f"weight_bits must be a whole number from 2 to 8, got {weight_bits}")
     modules = check_model(model)
+    bits = None if weight_bits is None else layer_bits(weight_bits, len(modules))
+    grids = [module.grid for module in model if isinstance(module, OnGrid)]  # type: ignore[attr-defined]
+    if len(grids) == len(modules) and bits in (None, tuple(grid.bits for grid in grids)):
+        layers = [_Part(i, module).on_grid(grid) for i, (module, grid) in enumerate(zip(modules, grids, strict=True))]
+        return _assemble(modules, layers, labels)
     parts = [_Part(i, module) for i, module in enumerate(modules)]
-    if calibration is None:
-        return _assemble(parts, weight_bits, [part.assumed_activity() for part in parts], labels)
-    return _assemble(parts, weight_bits, _measure(parts, calibration), labels)
+    activity = [part.assumed_activity() for part in parts]
+    bits = bits or (8,) * len(parts)
+    if calibration is not None:
+        activity = _measure(modules, parts, activity, calibration)
+    return _assemble(modules, [p.converted(b, a) for p, b, a in zip(parts, bits, activity, strict=True)], labels)
+
+
+def layer_bits(weight_bits: int | Sequence[int], n_layers: int) -> tuple[int, ...]:
+    """`weight_bits` as one number for each layer.
+
+    Raises:
+        ValueError: they are no whole numbers from 2 to 8, or not one for each layer.
+    """
+    bits = (weight_bits,) * n_layers if isinstance(weight_bits, int) else weight_bits
+    if not isinstance(bits, Sequence) or not all(isinstance(b, int) and 2 <= b <= 8 for b in bits):
+        raise ValueError(f"weight_bits must be whole numbers from 2 to 8, got {weight_bits}")
+    if len(bits) != n_layers:
+        raise ValueError(f"weight_bits must be one number or one for each of {n_layers} layers, got {weight_bits}")
+    return tuple(bits)
+
+
+def convert_layer(module: LIF | LIReadout, grid: Grid) -> ConvertedLayer:
+    """One layer of a model that `check_model` has seen, on a grid that is known."""
+    return _Part(0, module).on_grid(grid)
+
+
+def largest_weights(module: LIF | LIReadout, grid: Grid) -> np.ndarray:
+    """The weights (n_out,) that the largest integer stands for when rounding."""
+    return grid.largest / grid.resolution / _Part(0, module).gain
 
 
 def check_model(model: nn.Module) -> list[LIF | LIReadout]:
-    """The layers of `model`, if the chip can run them; raises as `convert`."""
+    """The float layers of `model`, if the chip can run them; raises as `convert`."""
+    if isinstance(model, nn.Sequential):
+        model = nn.Sequential(*(module.layer if isinstance(module, OnGrid) else module for module in model))
     layers, dt = check_chain(model)
     for i, module in enumerate(layers):
         where = f"layer {i} ({type(module).__name__})"
@@ -140,7 +175,6 @@ class _Part:
     def __init__(self, index: int, module: LIF | LIReadout) -> None:
         self.name = f"layer/{index + 1}"
         self.dt = float(module.dt or 0.0)
-        self.reduce = module.reduce if isinstance(module, LIReadout) else None
         self.threshold = _array(module.threshold) if isinstance(module, LIF) else None
         recurrent = module.recurrent_weight if isinstance(module, LIF) else None
         delay = _steps(module.delay, self.dt) if isinstance(module, LIF) else np.zeros((), np.int64)
@@ -156,9 +190,9 @@ class _Part:
         self.tau_mem, self.tau_syn = -self.dt / np.log(keep_mem), -self.dt / np.log(keep_syn)
         # V summed over time per unit of k w: that of the model, and that of the rounded decays
         self.response = 1 / ((1 - keep_mem) * (1 - keep_syn))
-        gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
+        self.gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
         weights = [module.weight] if recurrent is None else [module.weight, recurrent]
-        self.drive = np.concatenate([_array(w) for w in weights]) * gain
+        self.drive = np.concatenate([_array(w) for w in weights]) * self.gain
 
     def assumed_activity(self) -> _Activity:
         """Every source fires at the assumed rate, and the worst comes together."""
@@ -169,62 +203,70 @@ class _Part:
         """The chip's layer, its scale chosen for `activity`."""
         least_room = 1e-9 if self.threshold is None else 2 * self.threshold
         limit = (LIMIT - 1) / 64 / np.maximum(activity.voltage, least_room)
-        rounded = round_weights(self.drive, activity.importance, bits, limit, self.threshold)
-        effect = rounded.weight / rounded.scale
+        return self.on_grid(choose_grid(self.drive, activity.importance, bits, limit, self.threshold))
+
+    def on_grid(self, grid: Grid) -> ConvertedLayer:
+        """The chip's layer with weights of `grid`."""
+        weight = grid.integers(self.drive)
+        effect = weight / grid.scale
         error = np.sum((effect - self.drive) ** 2) / max(np.sum(self.drive**2), np.finfo(np.float64).tiny)
         tau_mem, tau_syn = (torch.from_numpy(x).float() for x in (self.tau_mem, self.tau_syn))
         worth = effect / _array(grid_constants(tau_mem, tau_syn, self.dt)[2])
-        threshold = np.full(self.n_out, THRESHOLD_LIMIT) if rounded.threshold is None else rounded.threshold
+        never = np.full(self.n_out, THRESHOLD_LIMIT)
         layer = Loihi2Layer(
             name=self.name,
             kind="dense_rec" if self.recurrent else "dense",
-            weight=rounded.weight[: self.n_in].T,
-            weight_rec=rounded.weight[self.n_in :].T if self.recurrent else None,
+            weight=weight[: self.n_in].T,
+            weight_rec=weight[self.n_in :].T if self.recurrent else None,
             delay=self.delay,
             i_decay=self.i_decay,
             v_decay=self.v_decay,
-            v_th_mant=threshold,
+            v_th_mant=never if self.threshold is None else grid.mantissas(self.threshold),
         )
         return ConvertedLayer(
             layer=layer,
-            scale=64 * rounded.scale,
+            grid=grid,
+            scale=64 * grid.scale,
             tau_mem=self.tau_mem,
             tau_syn=self.tau_syn,
             weight=worth[: self.n_in],
             recurrent_weight=worth[self.n_in :] if self.recurrent else None,
             rms_error=float(np.sqrt(error)),
-            clipped=float(rounded.clipped.mean()),
+            clipped=float(grid.clipped(self.drive).mean()),
         )
 
 
-def _assemble(parts: Sequence[_Part], bits: int, activity: Sequence[_Activity], labels: Sequence[str]) -> Conversion:
-    layers = tuple(part.converted(bits, a) for part, a in zip(parts, activity, strict=True))
-    reduce = parts[-1].reduce
-    readout = None if reduce is None else Readout(reduce, layers[-1].scale, tuple(labels))
+def _assemble(
+    modules: Sequence[LIF | LIReadout], layers: Sequence[ConvertedLayer], labels: Sequence[str]
+) -> Conversion:
+    last = modules[-1]
+    readout = Readout(last.reduce, layers[-1].scale, tuple(labels)) if isinstance(last, LIReadout) else None
     if readout is None and labels:
         raise ValueError("labels need a model that ends in LIReadout")
-    network = Loihi2Network(parts[0].n_in, [x.layer for x in layers], dt=parts[0].dt, readout=readout)
-    return Conversion(network, layers)
+    dt = float(last.dt or 0.0)
+    network = Loihi2Network(modules[0].in_features, [x.layer for x in layers], dt=dt, readout=readout)
+    return Conversion(network, tuple(layers))
 
 
-def _measure(parts: Sequence[_Part], events: Events) -> list[_Activity]:
+def _measure(
+    modules: Sequence[LIF | LIReadout], parts: Sequence[_Part], activity: Sequence[_Activity], events: Events
+) -> list[_Activity]:
     """Run the chip on `events`, with ever more room until no voltage is clipped, and see what happens."""
-    activity = [part.assumed_activity() for part in parts]
     for _ in range(5):
-        conversion = _assemble(parts, 8, activity, ())
-        peaks, rates = _observe(conversion.network, events)
+        layers = [part.converted(8, a) for part, a in zip(parts, activity, strict=True)]
+        peaks, rates = _observe(_assemble(modules, layers, ()).network, events)
         clipped = [peak >= LIMIT - 1 for peak in peaks]
         if not any(c.any() for c in clipped):
             break
         activity = [
             replace(a, voltage=np.where(c, 4 * LIMIT / layer.scale, a.voltage))
-            for a, c, layer in zip(activity, clipped, conversion.layers, strict=True)
+            for a, c, layer in zip(activity, clipped, layers, strict=True)
         ]
     measured = []
     for i, part in enumerate(parts):
         rate = np.concatenate([rates[i], rates[i + 1]]) if part.recurrent else rates[i]
         mean = rate.mean() if rate.any() else 1.0
-        voltage = _HEADROOM * peaks[i] / conversion.layers[i].scale
+        voltage = _HEADROOM * peaks[i] / layers[i].scale
         measured.append(_Activity(rate + 0.05 * mean, voltage))
     return measured
 

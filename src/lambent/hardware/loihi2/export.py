@@ -77,7 +77,7 @@ class NetxReport:
 def export_netx(
     model: nn.Module,
     path: str | os.PathLike[str],
-    weight_bits: int = 8,
+    weight_bits: int | Sequence[int] | None = None,
     *,
     calibration: Events | None = None,
     labels: Sequence[str] = (),
@@ -93,7 +93,9 @@ def export_netx(
     Args:
         model: a `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
         path: the file to write.
-        weight_bits: bits of a weight with its sign, 2 to 8.
+        weight_bits: bits of a weight with its sign, 2 to 8; one number, or one for each layer. Left out it is 8,
+            and for a model from `lambent.quantize.quantization_aware` what it was trained with: these weights are
+            then written as they are.
         calibration: typical input, from which voltage ranges and firing rates are measured on the chip model.
             Recommended: without it, ranges are guessed.
         labels: names of the classes, stored with the readout.
@@ -107,12 +109,12 @@ def export_netx(
     """
     conversion = convert(model, weight_bits, calibration, labels)
     save_netx(conversion.network, path, lava_compatible=lava_compatible)
-    layers = tuple(_layer_report(layer, weight_bits) for layer in conversion.layers)
+    layers = tuple(_layer_report(layer) for layer in conversion.layers)
     return NetxReport(os.fspath(path), Path(path).stat().st_size, layers)
 
 
-def _layer_report(converted: ConvertedLayer, weight_bits: int) -> LayerReport:
-    layer = converted.layer
+def _layer_report(converted: ConvertedLayer) -> LayerReport:
+    layer, weight_bits = converted.layer, converted.grid.bits
     n_weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
     return LayerReport(
         name=layer.name,

@@ -13,29 +13,48 @@ _RATIOS = 2.0 ** np.arange(-0.5, 3.01, 0.05)
 _HALF_UNIT = 0.5 / 64
 
 
-class Rounded(NamedTuple):
-    """Integer weights that stand for `weight / scale`.
+class Grid(NamedTuple):
+    """The few integers that a layer's weights are rounded to.
 
     Attributes:
-        weight: (n_in, n_out) int64, multiples of 2^(8 - bits) or of a smaller power of two.
-        scale: (n_out,) float64.
-        threshold: (n_out,) int64, or None.
-        clipped: (n_in, n_out) bool, where a weight was too large.
+        bits: of a weight, sign included.
+        step: integers are multiples of it; 2^(8 - bits) or a smaller power of two.
+        resolution: (n_out,) float64, integers per unit of real weight when rounding.
+        scale: (n_out,) float64, integers per unit of real weight in what they stand for. It is less than
+            `resolution` where that makes up for what rounding takes from the weights on the whole.
     """
 
-    weight: np.ndarray
+    bits: int
+    step: int
+    resolution: np.ndarray
     scale: np.ndarray
-    threshold: np.ndarray | None
-    clipped: np.ndarray
+
+    @property
+    def largest(self) -> int:
+        """The largest integer."""
+        return ((1 << (self.bits - 1)) - 1) * self.step
+
+    def integers(self, real: np.ndarray) -> np.ndarray:
+        """What `real` (n_in, n_out) is rounded to, int64."""
+        bound = self.largest // self.step
+        return np.clip(np.rint(real * (self.resolution / self.step)), -bound, bound).astype(np.int64) * self.step
+
+    def clipped(self, real: np.ndarray) -> np.ndarray:
+        """Where a weight is too large, bool (n_in, n_out)."""
+        return np.rint(np.abs(real) * (self.resolution / self.step)) * self.step > self.largest
+
+    def mantissas(self, threshold: np.ndarray) -> np.ndarray:
+        """What thresholds (n_out,) become, int64."""
+        return np.maximum(np.rint(self.scale * threshold - _HALF_UNIT), 1).astype(np.int64)
 
 
-def round_weights(
+def choose_grid(
     real: np.ndarray,
     importance: np.ndarray,
     bits: int,
     limit: np.ndarray,
     threshold: np.ndarray | None,
-) -> Rounded:
+) -> Grid:
     """Choose for every unit the scale with the least squared error of its weights, weighted by importance.
 
     The search tries clipping the largest weights. Where there are thresholds only scales count at which the
@@ -53,51 +72,43 @@ def round_weights(
         limit: (n_out,) largest scale allowed, at which a threshold is at least 1.
         threshold: (n_out,) positive, or None.
     """
-    largest = (1 << (bits - 1)) - 1
-    best, least, limited = _search(real, importance, largest, 1 << (8 - bits), limit, threshold)
+    best, least, limited = _search(real, importance, bits, 1 << (8 - bits), limit, threshold)
     for shift in range(7 - bits, -1, -1):
         if not limited:
             break
-        rounded, error, limited = _search(real, importance, largest, 1 << shift, limit, threshold)
+        grid, error, limited = _search(real, importance, bits, 1 << shift, limit, threshold)
         if error < 0.99 * least:
-            best, least = rounded, error
+            best, least = grid, error
     return best
 
 
 def _search(
     real: np.ndarray,
     importance: np.ndarray,
-    largest: int,
+    bits: int,
     step: int,
     limit: np.ndarray,
     threshold: np.ndarray | None,
-) -> tuple[Rounded, float, bool]:
+) -> tuple[Grid, float, bool]:
     """The best scales for one step, their mean relative squared error, and whether `limit` held any back."""
+    best = Grid(bits, step, limit.copy(), limit.copy())
     peak = np.abs(real).max(0)
-    fitting = np.divide(largest * step, peak, out=limit.copy(), where=peak > 0)
-    best = limit.copy()
+    fitting = np.divide(best.largest, peak, out=limit.copy(), where=peak > 0)
     least = np.full(real.shape[1], np.inf)
     for ratio in _RATIOS:
         scale = _on_threshold(np.minimum(ratio * fitting, limit), threshold)
-        error = importance @ (_integers(real, scale, largest, step) / scale - real) ** 2
-        better = error < least
-        best, least = np.where(better, scale, best), np.where(better, error, least)
-    weight = _integers(real, best, largest, step)
-    clipped = np.rint(np.abs(real) * (best / step)) > largest
+        error = importance @ (Grid(bits, step, scale, scale).integers(real) / scale - real) ** 2
+        np.copyto(best.resolution, scale, where=error < least)
+        least = np.minimum(least, error)
     energy = importance @ real**2
     error = np.divide(least, energy, out=np.zeros_like(energy), where=energy > 0)
-    limited = (peak > 0) & (best >= _on_threshold(limit, threshold))
-    scale, mantissa = best, None
+    limited = (peak > 0) & (best.resolution >= _on_threshold(limit, threshold))
+    scale = best.resolution
     if threshold is not None:
-        rounded = importance @ (weight / best) ** 2
+        rounded = importance @ (best.integers(real) / scale) ** 2
         kept = np.divide(rounded, energy, out=np.ones_like(energy), where=energy > 0)
-        scale = _on_threshold(np.minimum(best * np.sqrt(kept), limit), threshold)
-        mantissa = np.rint(scale * threshold - _HALF_UNIT).astype(np.int64)
-    return Rounded(weight, scale, mantissa, clipped), float(error.mean()), bool(limited.any())
-
-
-def _integers(real: np.ndarray, scale: np.ndarray, largest: int, step: int) -> np.ndarray:
-    return np.clip(np.rint(real * (scale / step)), -largest, largest).astype(np.int64) * step
+        scale = _on_threshold(np.minimum(scale * np.sqrt(kept), limit), threshold)
+    return best._replace(scale=scale), float(error.mean()), bool(limited.any())
 
 
 def _on_threshold(scale: np.ndarray, threshold: np.ndarray | None) -> np.ndarray:

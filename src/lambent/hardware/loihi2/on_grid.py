@@ -1,0 +1,43 @@
+"""`OnGrid`: a layer that knows which integers its weights become."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lambent.hardware.loihi2.rounding import Grid
+from lambent.layers import LIF, LIReadout
+
+_Layer = TypeVar("_Layer", LIF, LIReadout)
+
+
+class OnGrid(nn.Module, Generic[_Layer]):
+    """A float layer and the grid of its weights, which the conversion for the chip keeps.
+
+    Attributes:
+        layer: the float layer.
+        bits, step, resolution, scale: those of `Grid`, as buffers.
+    """
+
+    bits: Tensor
+    step: Tensor
+    resolution: Tensor
+    scale: Tensor
+
+    def __init__(self, layer: _Layer, grid: Grid) -> None:
+        super().__init__()
+        self.layer: _Layer = layer
+        for name, value in grid._asdict().items():
+            self.register_buffer(name, torch.from_numpy(np.array(value)))
+
+    @property
+    def grid(self) -> Grid:
+        """What the weights are rounded to."""
+        return Grid(int(self.bits), int(self.step), self.resolution.numpy(), self.scale.numpy())
+
+    def extra_repr(self) -> str:
+        """Bits, for printing."""
+        return f"weight_bits={int(self.bits)}"
