@@ -160,6 +160,17 @@ def test_evaluate_without_chip(run, files, tmp_path):
     assert run("report", tmp_path / "r")[0] == 0
 
 
+def test_a_renamed_run_keeps_its_network(run, files, tmp_path):
+    train, test = files
+    run("train", train, "--out", tmp_path / "a", *SMALL)
+    run("export", tmp_path / "a", "--weight-bits", 4)
+    (tmp_path / "a").rename(tmp_path / "b")
+    run("evaluate", tmp_path / "b", test, "--chip")
+    assert [p.name for p in (tmp_path / "b").glob("*.net")] == ["a.net"]
+    run("train", train, "--out", tmp_path / "b", *SMALL, "--overwrite")
+    assert not list((tmp_path / "b").glob("*.net"))
+
+
 def test_config_file_and_options(run, files, tmp_path):
     settings = tmp_path / "s.toml"
     settings.write_text(
@@ -211,8 +222,11 @@ def test_info(run):
 
 def test_mistakes_are_one_clear_line(run, files, tmp_path):
     train, test = files
+    other = tmp_path / "other.h5"
+    lb.data.write_shd(other, lb.data.yin_yang(200, seed=2))
     run("train", train, "--out", tmp_path / "r", *SMALL)
     for args, message in [
+        (("train", other, "--out", tmp_path / "r", "--resume"), "was trained on other data"),
         (("train", tmp_path / "no.h5", "--out", tmp_path / "x"), "no.h5"),
         (("train", __file__, "--out", tmp_path / "x"), "test_cli.py"),
         (("train", train, "--out", tmp_path / "r"), "--resume"),

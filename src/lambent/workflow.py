@@ -70,6 +70,7 @@ def train_run(
         "class_names": data.class_names,
         "duration": data.duration,
         "samples": len(data),
+        "checksum": data.checksum(),
         "threads": config.threads or torch.get_num_threads(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -86,7 +87,8 @@ def train_run(
         facts["from"] = str(start.folder)
     if resume:
         known = run.facts()
-        if any(known[k] != facts[k] for k in ("n_units", "class_names", "duration", "samples")):
+        same = ("n_units", "class_names", "duration", "samples", "checksum")
+        if any(known.get(k, facts[k]) != facts[k] for k in same):
             raise ValueError(
                 f"{run.folder}: was trained on other data ({known['data']['train']}); resume with the same"
             )
@@ -119,7 +121,9 @@ def export_run(
         lava_compatible=lava_compatible,
     )
     if path is None:
-        run.write_json("export.json", {"weight_bits": [layer.weight_bits for layer in report.layers]})
+        run.write_json(
+            "export.json", {"file": run.netx.name, "weight_bits": [layer.weight_bits for layer in report.layers]}
+        )
         run.outdate(export=False)
     return report
 

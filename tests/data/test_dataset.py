@@ -267,3 +267,15 @@ def test_with_duration():
     assert data.with_duration(9.0).duration == 9.0
     with pytest.raises(ValueError, match="sample 1, entry 0"):
         data.with_duration(8.0)
+
+
+def test_checksum_tells_data_apart(words):
+    assert words.checksum() == words.with_duration(words.duration + 1).checksum()
+    times, labels = words.times.copy(), words.labels.copy()
+    times[0], labels[0] = 0.0, (labels[0] + 1) % words.n_classes
+    rest = (words.n_units, words.duration, words.class_names)
+    for changed in (
+        (times, words.units, words.offsets, words.labels),
+        (words.times, words.units, words.offsets, labels),
+    ):
+        assert SpikeDataset(*changed, *rest).checksum() != words.checksum()

@@ -28,7 +28,7 @@ class Run:
     checkpoint.pt    the state to resume from
     best.pt          the model of the best epoch so far; once weights are quantised, of these epochs
     calibration.pt   a few training samples, to measure activity on before quantising
-    NAME.net         the exported network, named like the folder; export.json says with how many bits
+    NAME.net         the exported network, named like the folder; export.json says so, and with how many bits
     evaluation.npz   the last evaluation, for the report
     report.html
     """
@@ -43,8 +43,9 @@ class Run:
 
     @property
     def netx(self) -> Path:
-        """Where the exported network lies."""
-        return self.folder / f"{self.name}.net"
+        """Where the exported network lies, also when the folder was renamed since."""
+        known = self.read_json("export.json") if self.path("export.json").exists() else {}
+        return self.path(known.get("file", f"{self.name}.net"))
 
     def exists(self) -> bool:
         """Whether a training run was begun here."""
