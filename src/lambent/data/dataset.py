@@ -126,7 +126,7 @@ class SpikeDataset(Dataset):
         """CRC-32 of spikes and labels, to tell data sets apart."""
         crc = 0
         for x in (self.times, self.units, self.offsets, self.labels):
-            crc = zlib.crc32(np.ascontiguousarray(x), crc)
+            crc = zlib.crc32(x.tobytes(), crc)
         return crc
 
     def __len__(self) -> int:
