@@ -114,30 +114,33 @@ def expect(holds: Tensor, complain: Callable[[], None]) -> None:
             complain()
         return True
 
-    learn(holds, judge)
+    if running_ahead(holds.device):
+        learn(holds, judge)
+    elif not holds:
+        complain()
 
 
 class Guess:
-    """A number on a device that hardly ever changes.
+    """A fact on a device that hardly ever changes.
 
     Args:
         value: what it is supposed to be at first.
     """
 
-    def __init__(self, value: float) -> None:
+    def __init__(self, value: bool) -> None:
         self.value = value
 
-    def of(self, x: Tensor) -> float:
-        """The value of `x` (0-d), or running ahead, the last one known: if that is wrong, the step runs again."""
+    def of(self, x: Tensor) -> bool:
+        """Whether `x` (0-d) holds, or running ahead, whether it did last: if that is wrong, the step runs again."""
         if running_ahead(x.device):
             learn(x, self._right)
         else:
-            self.value = x.item()
+            self.value = bool(x)
         return self.value
 
     def _right(self, value: float) -> bool:
         right = value == self.value
-        self.value = value
+        self.value = bool(value)
         return right
 
 

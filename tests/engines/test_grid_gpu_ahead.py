@@ -172,19 +172,28 @@ def test_what_comes_out_looks_like_any_events(device, waits):
 
 
 def test_losses_on_times_see_no_padding(device, waits):
+    """And do not wait, but where the times themselves are looked at."""
     net, events, labels = network(device)
+    targets = torch.full((3, 4), 3.0, device=device)
+    targets[0, 0] = torch.nan
 
-    def step():
+    def step(look=True):
         net.zero_grad()
         out = net[1](net[0](events))
-        targets = torch.full_like(out.counts(), 3.0)
-        targets[0, 0] = torch.nan
         loss = lb.losses.first_spike_cross_entropy(out, labels, alpha=0.1) + lb.losses.first_spike_mse(out, targets)
-        loss = loss + torch.sin(out.times).sum()
+        loss = loss + lb.losses.count_cross_entropy(out, labels)
+        if look:
+            loss = loss + torch.sin(out.times).sum()
         loss.backward()
         return loss, []
 
     assert_same(results(net, step, lb.run_ahead), results(net, step, lambda step: step()))
+
+    def quiet():
+        with no_waits(waits):
+            return step(look=False)
+
+    lb.run_ahead(quiet)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class LIReadout(nn.Module):
         mem, syn = self.tau_mem, self.tau_syn
         if torch.is_grad_enabled() and (mem.requires_grad or syn.requires_grad):
             return False
-        return bool(self._alike.of(((mem == mem[0]) & (syn == syn[0])).all()))
+        return self._alike.of(((mem == mem[0]) & (syn == syn[0])).all())
 
     def extra_repr(self) -> str:
         """Sizes and options, for printing."""
