@@ -64,10 +64,10 @@ def network(device, reduce="exp_mean", delay=None, hidden=4):
     layers = [lb.LIF(5, hidden, recurrent=True, delay=delay, tau_mem=torch.linspace(10, 20, hidden))]
     layers += [lb.LIF(hidden, hidden), lb.LIReadout(hidden, 3, reduce=reduce)]
     for layer in layers[:2]:
-        layer.weight.data.abs_().mul_(6)
+        layer.weight.data.abs_().mul_(15)
     layers[0].tau_mem.requires_grad_()
-    events = random_events(torch.Generator().manual_seed(0), 3, 10, 5, 0.3, dtype=torch.float32)
-    return torch.nn.Sequential(*layers).to(device), events.to(device), torch.tensor([0, 2, 1], device=device)
+    events = random_events(torch.Generator().manual_seed(0), 2, 8, 5, 0.3, dtype=torch.float32)
+    return torch.nn.Sequential(*layers).to(device), events.to(device), torch.tensor([0, 2], device=device)
 
 
 def step_of(net, events, labels, tries=None):
@@ -137,13 +137,13 @@ def test_otherwise_it_waits(device, waits):
 def test_too_little_room_is_found_and_made(device, waits, monkeypatch):
     """Buffers for one spike a unit and rings for one step of delay, while there are many and longer ones."""
     monkeypatch.setattr(grid_gpu, "_ROWS", 2)
-    net, events, labels = network(device, delay=4.0)
+    net, events, labels = network(device, delay=3.0)
     tries = []
     step = step_of(net, events, labels, tries)
     expected = results(net, step, lambda step: step())
     assert min(expected[4].sum(1).max(), expected[8].sum(1).max()) > 4
     grid_gpu._needed.clear()
-    grid_gpu._needed[4, 10] = 4
+    grid_gpu._needed[4, 8] = 4
     tries.clear()
     assert_same(results(net, step, lb.run_ahead), expected)
     assert len(tries) > 1
@@ -167,14 +167,14 @@ def test_what_comes_out_looks_like_any_events(device, waits):
     lb.Events(out[0].times, out[0].units, out[0].offsets, 4, events.duration)  # valid
     assert torch.equal(lb.Events.cat(out[:2]).times, torch.cat([expected.times] * 2))
     ahead = lb.run_ahead(lambda: net[0](events))
-    assert torch.equal(ahead[[2, 0]].units, expected[[2, 0]].units)
+    assert torch.equal(ahead[[1, 0]].units, expected[[1, 0]].units)
     assert torch.equal(ahead.to_dense(1.0), expected.to_dense(1.0))
 
 
 def test_losses_on_times_see_no_padding(device, waits):
     """And do not wait, but where the times themselves are looked at."""
     net, events, labels = network(device)
-    targets = torch.full((3, 4), 3.0, device=device)
+    targets = torch.full((2, 4), 3.0, device=device)
     targets[0, 0] = torch.nan
 
     def step(look=True):
