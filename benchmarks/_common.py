@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,14 @@ def machine() -> dict[str, Any]:
     info = Path("/proc/cpuinfo")
     if info.exists():
         cpu = next((x.split(":")[1].strip() for x in info.read_text().splitlines() if "model name" in x), cpu)
-    return {"cpu": cpu, "threads": torch.get_num_threads()} | {p: version(p) for p in ("lambent", "torch", "numba")}
+    return {"cpu": cpu, "threads": torch.get_num_threads()} | {p: _version(p) for p in ("lambent", "torch", "numba")}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # on the path only
+        return "not installed"
 
 
 def show(title: str, rows: list[dict[str, Any]]) -> None:

@@ -342,3 +342,25 @@ def test_dense_counts_must_be_whole(count):
 def test_dense_needs_three_dimensions():
     with pytest.raises(ValueError, match=r"got shape \(2, 3\)"):
         Events.from_dense(torch.zeros(2, 3), 1.0)
+
+
+def test_padding_is_never_seen():
+    """Only `padded` shows it."""
+    times = torch.tensor([1.0, 3.0, 2.0, 0.0, 0.0], requires_grad=True)
+    units = torch.tensor([0, 1, 1, 1, 0], dtype=torch.int32)
+
+    def make():
+        return Events(times, units, torch.tensor([0, 2, 3]), 2, 5.0, check=False, padded=True)
+
+    assert make().padded().samples().tolist() == [0, 0, 1, 2, 2]
+    assert make().samples().tolist() == [0, 0, 1]
+    assert make().units.tolist() == [0, 1, 1]
+    assert make().counts().tolist() == [[1.0, 1.0], [0.0, 1.0]]
+    assert make().to_dense(1.0).sum() == 3
+    assert make()[1].times.tolist() == [2.0]
+    assert Events.cat([make(), make()]).offsets.tolist() == [0, 2, 3, 5, 6]
+    assert "3 spikes" in repr(make())
+    events = make()
+    assert len(events.to(torch.float64).times) == len(pickle.loads(pickle.dumps(make())).times) == 3
+    events.times.sum().backward()
+    assert times.grad.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]

@@ -4,6 +4,7 @@ from lambent import data, encode, hardware, losses, quantize, training
 from lambent.events import Events
 from lambent.layers import LIF, LIReadout
 from lambent.nir import export_nir, import_nir
+from lambent.waiting import run_ahead
 
 __all__ = [
     "LIF",
@@ -16,5 +17,6 @@ __all__ = [
     "import_nir",
     "losses",
     "quantize",
+    "run_ahead",
     "training",
 ]

@@ -31,6 +31,7 @@ class Events:
         counts: (batch, n_units) float, differentiable spike counts as a layer hands them out. Left out,
             `counts()` counts the spikes, without a gradient.
         check: validate; the engines, whose output is right by construction, switch it off.
+        padded: `times` and `units` may go on past ``offsets[-1]`` (see `padded`).
 
     Raises:
         TypeError: a tensor has the wrong dtype or the argument is no tensor.
@@ -38,7 +39,7 @@ class Events:
             message names the sample and the entry.
     """
 
-    __slots__ = ("_counts", "duration", "n_units", "offsets", "times", "units")
+    __slots__ = ("_counts", "_padded", "_times", "_units", "duration", "n_units", "offsets")
 
     def __init__(
         self,
@@ -50,15 +51,17 @@ class Events:
         *,
         counts: Tensor | None = None,
         check: bool = True,
+        padded: bool = False,
     ) -> None:
         if check:
             _check(times, units, offsets, n_units, duration)
-        self.times = times
-        self.units = units.to(torch.int32)
+        self._times = times
+        self._units = units.to(torch.int32)
         self.offsets = offsets.to(torch.int64)
         self.n_units = int(n_units)
         self.duration = float(duration)
         self._counts = counts
+        self._padded = padded
 
     # -- construction ---------------------------------------------------------------------------------
 
@@ -151,6 +154,35 @@ class Events:
 
     # -- views ----------------------------------------------------------------------------------------
 
+    @property
+    def times(self) -> Tensor:
+        """Spike times [ms], (n_spikes,)."""
+        self._trim()
+        return self._times
+
+    @property
+    def units(self) -> Tensor:
+        """The unit of each spike, int32 (n_spikes,)."""
+        self._trim()
+        return self._units
+
+    def _trim(self) -> None:
+        """Cut the padding off, for which the number of spikes must be known: the host waits for the device."""
+        if self._padded:
+            n_spikes = int(self.offsets[-1])
+            self._times, self._units, self._padded = self._times[:n_spikes], self._units[:n_spikes], False
+
+    def padded(self) -> Events:
+        """The same spikes, for code that can do with padding and so need not wait to know how many there are.
+
+        A layer that runs ahead of a device (`lambent.run_ahead`) hands out buffers with room to spare. Here `times`
+        and `units` are those buffers; what follows entry ``offsets[-1]`` is at time 0, of any unit, and belongs to
+        the sample `batch_size`.
+        """
+        return Events(
+            self._times, self._units, self.offsets, self.n_units, self.duration, counts=self._counts, check=False
+        )
+
     def counts(self) -> Tensor:
         """Spikes per sample and unit, float (batch, n_units).
 
@@ -165,8 +197,9 @@ class Events:
 
     def samples(self) -> Tensor:
         """The sample each spike belongs to, int64 (n_spikes,)."""
-        sizes = self.offsets.diff()
-        sample = torch.arange(self.batch_size, device=self.offsets.device)
+        end = self.offsets.new_full((1,), len(self.times))
+        sizes = torch.cat([self.offsets, end]).diff()  # that of the padding comes last
+        sample = torch.arange(self.batch_size + 1, device=self.offsets.device)
         return torch.repeat_interleave(sample, sizes, output_size=len(self.times))
 
     def steps(self, dt: float) -> Tensor:
@@ -192,7 +225,7 @@ class Events:
     @property
     def device(self) -> torch.device:
         """Where the tensors live."""
-        return self.times.device
+        return self._times.device
 
     def __len__(self) -> int:
         return self.batch_size

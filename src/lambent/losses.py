@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lambent.events import Events
+from lambent.waiting import expect
 
 
 def readout_cross_entropy(logits: Tensor, labels: Tensor, scale: float = 1.0, label_smoothing: float = 0.0) -> Tensor:
@@ -27,7 +28,7 @@ def readout_cross_entropy(logits: Tensor, labels: Tensor, scale: float = 1.0, la
     """
     if logits.ndim not in (2, 3):
         raise ValueError(f"logits must be (batch, classes) or (batch, steps, classes), got {tuple(logits.shape)}")
-    _check_labels(labels, len(logits), logits.shape[-1])
+    labels = _checked(labels, len(logits), logits.shape[-1])
     if logits.ndim == 3:
         labels = labels.unsqueeze(1).expand(-1, logits.shape[1]).reshape(-1)
     return F.cross_entropy(scale * logits.flatten(0, -2), labels, label_smoothing=label_smoothing)
@@ -40,10 +41,10 @@ def first_spike_times(events: Events) -> Tensor:
     d time / d count = -duration: to come earlier it must first spike, and a layer passes that on to the
     weights at the unit's highest voltage (see `lambent.LIF`).
     """
-    latest = events.times.new_full((len(events) * events.n_units,), events.duration)
-    index = events.samples() * events.n_units + events.units
-    first = latest.scatter_reduce(0, index, events.times, "amin").view(len(events), events.n_units)
-    counts = events.counts()
+    spikes, counts = events.padded(), events.counts()
+    latest = spikes.times.new_full(((len(events) + 1) * events.n_units,), events.duration)
+    index = spikes.samples() * events.n_units + spikes.units
+    first = latest.scatter_reduce(0, index, spikes.times, "amin").view(-1, events.n_units)[:-1]
     return torch.where(counts == 0, first - events.duration * (counts - counts.detach()), first)
 
 
@@ -67,7 +68,7 @@ def first_spike_cross_entropy(
     """
     if not (tau > 0 and tau_alpha > 0):
         raise ValueError(f"tau and tau_alpha must be positive, got {tau} and {tau_alpha}")
-    _check_labels(labels, len(events), events.n_units)
+    labels = _checked(labels, len(events), events.n_units)
     times = first_spike_times(events)
     loss = F.cross_entropy(-times / tau, labels)
     if alpha:
@@ -95,9 +96,13 @@ def first_spike_mse(events: Events, targets: Tensor, scale: float | None = None)
     if targets.shape != (len(events), events.n_units):
         raise ValueError(f"targets must have shape ({len(events)}, {events.n_units}), got {tuple(targets.shape)}")
     wanted = ~torch.isnan(targets)
-    if not wanted.any():
+
+    def complain() -> None:
         raise ValueError("targets are all NaN")
-    return (((first_spike_times(events)[wanted] - targets[wanted]) / scale) ** 2).mean()
+
+    expect(wanted.any(), complain)
+    error = torch.where(wanted, first_spike_times(events) - targets, 0.0) / scale
+    return (error**2).sum() / wanted.sum()
 
 
 def count_cross_entropy(events: Events, labels: Tensor, scale: float = 1.0) -> Tensor:
@@ -106,7 +111,7 @@ def count_cross_entropy(events: Events, labels: Tensor, scale: float = 1.0) -> T
     Raises:
         ValueError: a label without a unit.
     """
-    _check_labels(labels, len(events), events.n_units)
+    labels = _checked(labels, len(events), events.n_units)
     return F.cross_entropy(scale * events.counts(), labels)
 
 
@@ -125,8 +130,13 @@ def rate_penalty(events: Events, lower: float = 0.0, upper: float = float("inf")
     return ((lower - mean).clamp(min=0) ** 2 + (mean - upper).clamp(min=0) ** 2).mean()
 
 
-def _check_labels(labels: Tensor, batch: int, classes: int) -> None:
+def _checked(labels: Tensor, batch: int, classes: int) -> Tensor:
+    """The labels, if each is one of `classes`; a step that runs ahead gets harmless ones until it is known."""
     if labels.shape != (batch,):
         raise ValueError(f"labels must have shape ({batch},), got {tuple(labels.shape)}")
-    if batch and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+
+    def complain() -> None:
         raise ValueError(f"labels must lie in [0, {classes}), got {int(labels.min())} to {int(labels.max())}")
+
+    expect(((labels >= 0) & (labels < classes)).all(), complain)
+    return labels.clamp(0, classes - 1)

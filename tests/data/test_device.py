@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lambent import Events
 from lambent.data import DeviceDataset, augment, device, host
+from waits import Waits, no_waits
 
 
 @pytest.fixture(
@@ -54,6 +55,37 @@ def test_augmentations_equal_those_on_the_host(make, place, words, monkeypatch):
     own = torch.Generator(place).manual_seed(2)
     events = make(there)(*there.batch(chosen), own)
     Events(events.times, events.units, events.offsets, events.n_units, events.duration)  # valid
+
+
+def test_augmentations_do_not_wait(place, words, monkeypatch):
+    """But for `Blend`, which must know how many it blends. The CPU poses as a device."""
+    monkeypatch.setattr(augment, "makes_wait", lambda device: True)
+    monkeypatch.setattr(augment, "operations_for", lambda events: device)
+    steps = [augment.Drop(0.3), augment.ShiftChannels(5), augment.JitterTimes(10.0), augment.ShiftTime(20.0)]
+    events, labels = DeviceDataset(words, place).batch(torch.arange(len(words)))
+    given = len(events.times)
+    generator = torch.Generator(place).manual_seed(0)
+    with no_waits(None if place == "cuda" else Waits()):
+        events = augment.Compose([*steps, augment.Dilate(0.5, 2.0), augment.Drop(0.3)])(events, labels, generator)
+    assert len(events.padded().times) == given
+    assert 0.2 * given < len(events.times) < 0.5 * given
+    Events(events.times, events.units, events.offsets, events.n_units, events.duration)  # valid
+
+
+@pytest.mark.parametrize("n", [0, 4, 60])
+def test_padding_stays_out_of_it(n, place, words):
+    """Of operations on what has padding come the spikes that come without any."""
+    ours, theirs = DeviceDataset(words, place).batch(torch.arange(n))[0], words.batch(torch.arange(n))[0]
+    g = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        shift, units = torch.randn(n, generator=g).double() * 20, torch.randint(-9, 10, (n,), generator=g)
+        keep = torch.rand(len(theirs.times), generator=g) < 0.8
+        padding = torch.ones(len(ours.padded().times) - len(keep), dtype=torch.bool)
+        ours = device.sort(device.move(ours, None, shift, units, torch.cat([keep, padding])))
+        theirs = host.sort(host.move(theirs, None, shift, units, keep))
+    assert n == 0 or len(ours.padded().times) > len(theirs.times)
+    assert not ours.padded().times[len(theirs.times) :].any()
+    same(theirs, ours)
 
 
 def test_batches_equal_those_on_the_host(place, words):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 import torch
 
 import lambent as lb
 from lambent.neurons.lif import LIFNeuron, Synapses
 
+CUDA = torch.cuda.is_available()
+try:
+    OLD_TRITON = version("triton").startswith("3.6")
+except PackageNotFoundError:
+    OLD_TRITON = False
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 3e-5}  # each jump of the adjoint can multiply rounding by 11
 NAMES = ("times", "weight", "delay", "recurrent", "recurrent_delay", "tau_mem", "tau_syn", "threshold")
 

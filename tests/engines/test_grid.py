@@ -147,7 +147,7 @@ def test_operations_are_registered_properly():
         *(d.requires_grad_() for d in decays), p["threshold"].requires_grad_(), p["tau_mem"], p["tau_syn"],
         0.1 * p["threshold"].detach() / p["tau_mem"], 20, 1.0, False,
     )  # fmt: skip
-    torch.library.opcheck(torch.ops.lambent.lif_grid_cpu, args)
+    torch.library.opcheck(torch.ops.lambent.lif_grid_cpu, (*args, []))
     args = (args[0], *args[1:5], *decays, p["tau_mem"], p["tau_syn"], 20)
     torch.library.opcheck(torch.ops.lambent.li_grid_cpu, args)
 

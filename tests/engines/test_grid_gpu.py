@@ -7,12 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
-from grid_cases import NAMES, random_events, random_layer, run, run_voltages, same
+from grid_cases import CUDA, NAMES, OLD_TRITON, random_events, random_layer, run, run_voltages, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.parallel import DistributedDataParallel
@@ -24,28 +23,7 @@ from lambent.neurons.lif import LIFNeuron, Synapses
 pytest.importorskip("triton", reason="needs Triton: pip install 'lambent[gpu]'")
 from lambent.engines import grid_gpu
 
-CUDA = torch.cuda.is_available()
-OLD = version("triton").startswith("3.6")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(
-            "cpu",
-            id="interpreter",
-            marks=[
-                pytest.mark.skipif(CUDA, reason="with a CUDA device the kernels are compiled, not interpreted"),
-                pytest.mark.skipif(OLD, reason="the interpreter of Triton 3.6 does not know numpy 2"),
-            ],
-        ),
-        pytest.param(
-            "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not CUDA, reason="needs a CUDA device")]
-        ),
-    ]
-)  # fmt: skip
-def device(request):
-    return request.param
 
 
 def case(device, dtype, seed=3, size=5):
@@ -91,7 +69,7 @@ def test_lif_equals_reference(device, dtype, reset, delays, recurrent):
     recurrent=st.booleans(),
 )
 def test_random_networks(seed, batch, steps, size, drive, dt, reset, delays, recurrent):
-    if OLD and not CUDA:
+    if OLD_TRITON and not CUDA:
         pytest.skip("the interpreter of Triton 3.6 does not know numpy 2")
     g = torch.Generator().manual_seed(seed)
     events = random_events(g, batch, steps, 7, 0.2, dt)
@@ -193,7 +171,8 @@ def test_operations_are_registered_properly(device):
         *(d.requires_grad_() for d in decays), p["threshold"].requires_grad_(), p["tau_mem"], p["tau_syn"],
         0.1 * p["threshold"].detach() / p["tau_mem"], 4, 1.0, False,
     )  # fmt: skip
-    torch.library.opcheck(torch.ops.lambent.lif_grid_gpu, args)
+    for room in ([], [9, 5]):
+        torch.library.opcheck(torch.ops.lambent.lif_grid_gpu, (*args, room))
     args = (args[0], *args[1:5], *decays, p["tau_mem"], p["tau_syn"], 4)
     torch.library.opcheck(torch.ops.lambent.li_grid_gpu, args)
 

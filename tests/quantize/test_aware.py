@@ -262,7 +262,7 @@ def test_operations_are_registered_properly():
     (weight, recurrent), decays, taus, scale = calls[0]
     threshold = (aware[0].layer.threshold.detach() * scale).requires_grad_()
     synapses = (weight, aware[0].layer.delay.detach().requires_grad_(), recurrent, None)
-    args = (*given, *synapses, *decays, threshold, *taus, threshold.detach() / 200, 150, 1.0, False)
+    args = (*given, *synapses, *decays, threshold, *taus, threshold.detach() / 200, 150, 1.0, False, [])
     torch.library.opcheck(torch.ops.lambent.lif_loihi2, args)
     (weight,), decays, taus, _ = calls[1]
     spikes = aware[0](events())

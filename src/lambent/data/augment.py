@@ -27,6 +27,7 @@ from torch import Generator, Tensor
 from lambent.data import device, host
 from lambent.data.dataset import SpikeDataset
 from lambent.events import Events
+from lambent.waiting import makes_wait
 
 __all__ = [
     "Augmentation",
@@ -121,11 +122,12 @@ class JitterTimes:
 
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one normal number a spike."""
-        dtype, place = events.times.dtype, generator.device
-        noise = torch.randn(len(events.times), generator=generator, device=place, dtype=dtype)
-        times = noise.to(events.device).mul_(self.std_ms).add_(events.times)
+        spikes = _drawn_for(events, generator)
+        dtype, place = spikes.times.dtype, generator.device
+        noise = torch.randn(len(spikes.times), generator=generator, device=place, dtype=dtype)
+        times = noise.to(events.device, non_blocking=True).mul_(self.std_ms).add_(spikes.times)
         last = float(np.nextafter(np.float32(events.duration), np.float32(0)))
-        moved = (times.clamp_(0.0, last), events.units, events.offsets)
+        moved = (times.clamp_(0.0, last), spikes.units, events.offsets)
         return operations_for(events).sort(Events(*moved, events.n_units, events.duration, check=False))
 
 
@@ -199,11 +201,11 @@ class Blend:
         """Draws one number a sample, one a blended sample and one a spike of the blended pairs."""
         self._check_fit(events, labels)
         draws = torch.rand(len(events), generator=generator, device=generator.device)
-        blended = (draws < self.p).nonzero()[:, 0].to(events.device)
+        blended = (draws < self.p).nonzero()[:, 0].to(events.device, non_blocking=True)
         if not len(blended):
             return events
         on = operations_for(events)
-        drawn = _uniform(len(blended), generator).to(events.device)
+        drawn = _uniform(len(blended), generator).to(events.device, non_blocking=True)
         sizes, starts = self._sizes[labels[blended]], self._starts[labels[blended]]
         partners = self._by_class[starts + torch.minimum((drawn * sizes).long(), sizes - 1)]
         own, other = on.take(events, blended), self.dataset.batch(partners)[0]
@@ -247,7 +249,12 @@ def _uniform(n: int, generator: Generator) -> Tensor:
 
 def _coins(events: Events, p: float, generator: Generator) -> Tensor:
     """For each spike, True with probability `p`."""
-    return torch.rand(len(events.times), generator=generator, device=generator.device) < p
+    return torch.rand(len(_drawn_for(events, generator).times), generator=generator, device=generator.device) < p
+
+
+def _drawn_for(events: Events, generator: Generator) -> Events:
+    """What numbers are drawn for: the spikes, or from a device's own generator, its padding too, without waiting."""
+    return events.padded() if makes_wait(generator.device) else events
 
 
 def _pair(first: Events, second: Events) -> Events:

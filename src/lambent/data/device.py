@@ -1,7 +1,7 @@
 """Batches on a device: a data set in its memory, and what `host` does to batches as torch operations there.
 
-No spike passes through the host and nothing loops over spikes; the host waits for the device wherever it must learn
-how many spikes are left.
+No spike passes through the host and nothing loops over spikes. Spikes that are dropped leave padding behind
+(`Events.padded`), so that the host need not wait to learn how many are left; `take` waits, and with it `augment.Blend`.
 """
 
 from __future__ import annotations
@@ -76,31 +76,37 @@ def move(
     unit_shift: Tensor | None = None,
     keep: Tensor | None = None,
 ) -> Events:
-    """As `host.move`; the arguments may also lie on the CPU."""
-    times, units, sample = events.times.double(), events.units, events.samples()
-    if factor is not None:
-        times = factor.to(events.device)[sample] * times
-    if time_shift is not None:
-        times = times + time_shift.to(events.device)[sample]
-    if unit_shift is not None:
-        units = units + unit_shift.to(events.device)[sample]
-    times = times.to(events.times.dtype)  # what is judged is the number rounded to its type
-    last = times.new_tensor(events.duration)
-    inside = (times >= 0) & (times < last) & (units >= 0) & (units < events.n_units)
+    """As `host.move`; the arguments may also lie on the CPU. `keep` has an entry for every one of `events.padded()`."""
+    padded, batch = events.padded(), len(events)
+    times, units, sample = padded.times.double(), padded.units, padded.samples()
+    inside = sample < batch
     if keep is not None:
-        inside &= keep.to(events.device)
-    kept = inside.nonzero()[:, 0]
+        inside &= keep.to(events.device, non_blocking=True)
+    sample = sample.clamp(max=batch - 1)
+    if factor is not None:
+        times = factor.to(events.device, non_blocking=True)[sample] * times
+    if time_shift is not None:
+        times = times + time_shift.to(events.device, non_blocking=True)[sample]
+    if unit_shift is not None:
+        units = units + unit_shift.to(events.device, non_blocking=True)[sample]
+    times = times.to(padded.times.dtype)  # what is judged is the number rounded to its type
+    last = times.new_full((), events.duration)
+    inside &= (times >= 0) & (times < last) & (units >= 0) & (units < events.n_units)
     before = torch.cat([events.offsets.new_zeros(1), inside.cumsum(0)])
-    moved = times[kept], units[kept], before[events.offsets]
-    return Events(*moved, events.n_units, events.duration, check=False)
+    place = torch.where(inside, before[:-1], len(times))  # what is dropped goes past the end
+    times, units = (x.new_zeros(len(x) + 1).scatter(0, place, x)[:-1] for x in (times, units))
+    return Events(times, units, before[events.offsets], events.n_units, events.duration, check=False, padded=True)
 
 
 def sort(events: Events) -> Events:
-    """As `host.sort`."""
-    order = events.times.argsort(stable=True)
-    order = order[events.samples()[order].argsort(stable=True)]
-    moved = events.times[order], events.units[order], events.offsets
-    return Events(*moved, events.n_units, events.duration, check=False)
+    """As `host.sort`; padding stays where it is."""
+    padded = events.padded()
+    sample = padded.samples()
+    times = padded.times.masked_fill(sample == len(events), 0.0)
+    order = times.argsort(stable=True)
+    order = order[sample[order].argsort(stable=True)]
+    moved = times[order], padded.units[order], events.offsets
+    return Events(*moved, events.n_units, events.duration, check=False, padded=True)
 
 
 def take(events: Events, chosen: Tensor) -> Events:

@@ -7,6 +7,8 @@ groups that depend on the batch alone, so results don't depend on the number of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,7 +46,7 @@ def lif_forward(
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor,
     tau_mem: Tensor, tau_syn: Tensor, min_slope: Tensor,
-    n_steps: int, dt: float, subtract: bool,
+    n_steps: int, dt: float, subtract: bool, _room: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of one LIF layer: times, counts, units, offsets, and for the adjoint steps, slopes, peak steps."""
     batch, size = len(offsets) - 1, weight.shape[1]
@@ -74,7 +76,7 @@ def lif_backward(
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor, tau_mem: Tensor, tau_syn: Tensor,
     own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, slopes: Tensor, peak_step: Tensor,
-    n_steps: int, dt: float, subtract: bool,
+    n_steps: int, dt: float, subtract: bool, _room: Sequence[int],
     wants_times: bool, wants_delay: bool, wants_recurrent_delay: bool, wants_tau: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The adjoint: gradients of times, weight, delay, recurrent, recurrent_delay, (3) decays, threshold.

@@ -3,26 +3,34 @@
 Work per spike is one row of weights forward and one row of gradients backward, as in `grid_cpu`; memory is
 O(spikes) plus, per running program, one sample's rings of delayed arrivals and, while time constants are trained,
 its currents and voltages. The host waits for the device once per layer, to learn how many spikes there are, and
-with delays twice more, for the longest. Weight gradients are summed atomically, in an order that varies;
+with delays twice more, for the longest; under `lambent.run_ahead` not at all, but then the buffers' spare room is
+handed out with the spikes. Weight gradients are summed atomically, in an order that varies;
 `torch.use_deterministic_algorithms(True)` gives bit-equal runs, by fewer programs that each keep a sum of their own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import triton
 from torch import Tensor
 
 from lambent.engines import grid_gpu_backward, grid_gpu_forward, grid_gpu_readout, operations
-from lambent.neurons.lif import check_values
+from lambent.events import Events
+from lambent.events import n_steps as count_steps
+from lambent.neurons.lif import LIFNeuron, Synapses, check_connections, check_values
+from lambent.waiting import expect, learn, running_ahead
 
-_SPIKES_PER_UNIT = 32  # room for this many on average, until a batch needs more
+_SPIKES_PER_UNIT = 32  # room for this many on average, until a batch is known
+_ROWS = 63  # of the rings, running ahead, until longer delays are known: Loihi's longest is 62 steps
 _PROGRAMS = 1024  # at most, of a backward pass: more than run at once on any device
 _COPIES = 64  # at most, of the weight gradients in deterministic mode
 _SCRATCH = 2**31  # bytes, at most, of what is kept per program
 
-# Spikes a sample has needed, by (size, steps): where the buffers begin. Affects speed alone.
+# Spikes of a sample to have room for, and rows of the rings, by (size, steps). Affects speed alone.
 _needed: dict[tuple[int, int], int] = {}
+_rows: dict[tuple[int, int], int] = {}
 
 
 def lif_forward(
@@ -30,18 +38,19 @@ def lif_forward(
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor,
     tau_mem: Tensor, tau_syn: Tensor, min_slope: Tensor,
-    n_steps: int, dt: float, subtract: bool,
+    n_steps: int, dt: float, subtract: bool, room: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Spikes of one LIF layer; see `operations.LIF_FORWARD`."""
+    """Spikes of one LIF layer; see `operations.LIF_FORWARD`.
+
+    `room`: spikes per sample and rows of the rings. A sample with more spikes is cut off; its counts are not.
+    """
     batch, size = len(offsets) - 1, weight.shape[1]
-    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay)
+    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay, room)
     starts = _starts(steps, offsets, n_steps)
     counts, peak_step = weight.new_empty(batch, size), units.new_empty(batch, size)
     lengths = units.new_zeros(batch + 1)  # of sample b at b + 1
     parameters = [_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)]
-    checked = torch.cat([tau_mem, tau_syn, threshold])
-    positive = (torch.isfinite(checked) & (checked > 0)).all()
-    capacity = min(_needed.get((size, n_steps), _SPIKES_PER_UNIT * size), n_steps * size)
+    capacity = room[0] if room else _capacity(size, n_steps)
     while True:
         rings = weight.new_zeros(batch, rows, size) if rows else None
         own_steps, own_units = (units.new_empty(batch * capacity) for _ in range(2))
@@ -52,19 +61,30 @@ def lif_forward(
                 *parameters, rings, own_steps, own_units, slopes, lengths, counts, peak_step,
                 n_steps, rows or 1, capacity, size, subtract, **_shape(size),
             )  # fmt: skip
-        own_offsets = lengths.cumsum(0)
-        total, longest, valid = torch.stack([own_offsets[-1], lengths.max(), positive]).tolist()  # the host waits here
-        if not valid:
-            for name, x in (("tau_mem", tau_mem), ("tau_syn", tau_syn), ("threshold", threshold)):
-                check_values(name, x.detach())
-        if longest <= capacity:
+        own_offsets = lengths.clamp(max=capacity).cumsum(0)
+        if room:
+            total = batch * capacity
             break
-        capacity = _needed[size, n_steps] = min(longest * 5 // 4, n_steps * size)
-    sample = torch.arange(batch, device=units.device).repeat_interleave(lengths[1:], output_size=total)
-    entry = torch.arange(total, device=units.device) + (sample * capacity - own_offsets[sample])
-    own_steps, own_units, slopes = own_steps[entry], own_units[entry], slopes[entry]
+        sound = _sound(tau_mem, tau_syn, threshold, weight, recurrent)
+        total, longest, is_sound = torch.stack([own_offsets[-1], lengths.max(), sound]).tolist()  # the host waits here
+        if not is_sound:
+            _complain(tau_mem, tau_syn, threshold, weight, recurrent)
+        if _fits(size, n_steps, capacity, longest):
+            break
+        capacity = _capacity(size, n_steps)
+    every = torch.arange(total, device=units.device)
+    sample = torch.searchsorted(own_offsets[1:], every, right=True)
+    entry = every + (sample * capacity - own_offsets[sample])
+    if room:
+        spare = sample == batch
+        entry.clamp_(max=total - 1)
+        own_steps = own_steps[entry].masked_fill_(spare, 0)
+        # spread over units, for what is added up by unit is added atomically
+        own_units = torch.where(spare, (every % size).to(units.dtype), own_units[entry])
+    else:
+        own_steps, own_units = own_steps[entry], own_units[entry]
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
-    return own_times, counts, own_units, own_offsets, own_steps, slopes, peak_step
+    return own_times, counts, own_units, own_offsets, own_steps, slopes[entry], peak_step
 
 
 def lif_backward(
@@ -73,12 +93,12 @@ def lif_backward(
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor, tau_mem: Tensor, tau_syn: Tensor,
     own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, slopes: Tensor, peak_step: Tensor,
-    n_steps: int, dt: float, subtract: bool,
+    n_steps: int, dt: float, subtract: bool, room: Sequence[int],
     wants_times: bool, wants_delay: bool, wants_recurrent_delay: bool, wants_tau: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """The adjoint; see `operations.LIF_BACKWARD`."""
     batch, (sources, size) = len(offsets) - 1, weight.shape
-    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay)
+    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay, room)
     weights = [weight, weight if wants_delay else None, recurrent, recurrent if wants_recurrent_delay else None]
     kept = 2 * size * weight.element_size() * (rows + (n_steps + 1 if wants_tau else 0))
     programs, copies = _programs(batch, kept, weights)
@@ -173,7 +193,8 @@ def _sum(copies: Tensor) -> Tensor:
 def _starts(steps: Tensor, offsets: Tensor, n_steps: int) -> Tensor:
     """Where the spikes of each step begin: entry b * n_steps + n is the first of sample b from step n on."""
     batch = len(offsets) - 1
-    sample = torch.arange(batch, device=steps.device).repeat_interleave(offsets.diff(), output_size=len(steps))
+    entry = torch.arange(len(steps), device=steps.device)
+    sample = torch.searchsorted(offsets[1:], entry, right=True)  # of padding: batch
     every = torch.arange(batch * n_steps + 1, device=steps.device)
     return torch.searchsorted(sample * n_steps + steps, every, out_int32=True)
 
@@ -182,17 +203,89 @@ def _like(x: Tensor | None, weight: Tensor) -> Tensor | None:
     return None if x is None else x.detach().to(weight.dtype).contiguous()
 
 
-def _reach(n_steps: int, dt: float, *delays: Tensor | None) -> tuple[list[Tensor | None], int]:
-    """Delays in whole steps, and the rows of the rings: the longest delay and one more, or 0 without delays."""
+def _in_steps(n_steps: int, dt: float, delay: Tensor | None) -> Tensor | None:
     # a spike that arrives after the last step may as well arrive in the first one after it
-    steps = [None if d is None else torch.round(d.detach() / dt).clamp(max=n_steps) for d in delays]
-    ends = [x for d in steps if d is not None for x in d.aminmax()]
-    if not ends:
-        return steps, 0
-    shortest, *_, longest = torch.stack(ends).sort().values.tolist()  # the host waits here; NaN comes last
-    if not 0 <= shortest <= longest:
+    return None if delay is None else torch.round(delay.detach() / dt).clamp(max=n_steps)
+
+
+def _longest(*delays: Tensor | None) -> Tensor:
+    """The longest of all delays, one at least, 0-d; NaN if one is negative or NaN."""
+    ends = torch.stack([x for d in delays if d is not None for x in d.aminmax()])
+    return torch.where(ends.amin() >= 0, ends.amax(), torch.nan)
+
+
+def _rows_for(longest: float) -> int:
+    """Rows of the rings: the longest delay and one more."""
+    if not longest >= 0:
         raise ValueError("delays must not be negative or NaN")
-    return [None if d is None else d.to(torch.int32).contiguous() for d in steps], 1 + int(longest)
+    return 1 + int(longest)
 
 
-lif, voltages = operations.define("grid_gpu", lif_forward, lif_backward, li_forward, li_backward)
+def _reach(
+    n_steps: int, dt: float, delay: Tensor | None, recurrent_delay: Tensor | None, room: Sequence[int]
+) -> tuple[list[Tensor | None], int]:
+    """Delays in whole steps and the rows of the rings, none without delays; running ahead, delays that fit the rows."""
+    steps = [_in_steps(n_steps, dt, d) for d in (delay, recurrent_delay)]
+    if delay is None and recurrent_delay is None:
+        return steps, 0
+    rows = room[1] if room else _rows_for(_longest(*steps).item())  # the host waits here
+    fitting = [None if d is None else d.nan_to_num(0.0).clamp(0, rows - 1) for d in steps]
+    return [None if d is None else d.to(torch.int32).contiguous() for d in fitting], rows
+
+
+def _capacity(size: int, n_steps: int) -> int:
+    """Spikes of a sample to have room for."""
+    return _needed.get((size, n_steps), min(_SPIKES_PER_UNIT, n_steps) * size)
+
+
+def _fits(size: int, n_steps: int, capacity: int, longest: float) -> bool:
+    """Whether there was room for the longest sample; next time there is, with some to spare, and not much more."""
+    wanted = max(int(longest) * 3 // 2, capacity * 63 // 64 if longest <= capacity else 0, size)
+    _needed[size, n_steps] = min(wanted, n_steps * size)
+    return longest <= capacity
+
+
+def _sound(tau_mem: Tensor, tau_syn: Tensor, threshold: Tensor, *weights: Tensor | None) -> Tensor:
+    """Whether all values are ones that `_complain` lets pass; 0-d."""
+    values = torch.cat([tau_mem, tau_syn, threshold])
+    good = [(torch.isfinite(values) & (values > 0)).all()]
+    return torch.stack(good + [torch.isfinite(w).all() for w in weights if w is not None]).all()
+
+
+def _complain(
+    tau_mem: Tensor, tau_syn: Tensor, threshold: Tensor, weight: Tensor, recurrent: Tensor | None
+) -> None:  # fmt: skip
+    """Raise what a layer on the CPU raises before it begins."""
+    for name, x in (("tau_mem", tau_mem), ("tau_syn", tau_syn), ("threshold", threshold)):
+        check_values(name, x.detach())
+    for name, w in (("weight", weight), ("recurrent_weight", recurrent)):
+        if w is not None:
+            check_connections(name, w.detach())
+
+
+_lif, voltages = operations.define("grid_gpu", lif_forward, lif_backward, li_forward, li_backward)
+
+
+def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
+    """Spikes of a layer of LIF units; see `lambent.engines`."""
+    if not running_ahead(events.device) or not len(events):
+        return _lif(events, neuron, inputs, recurrent, dt)
+    n_steps, size = count_steps(events.duration, dt), inputs.weight.shape[1]
+    own = recurrent or Synapses(None, None)  # type: ignore[arg-type]
+    values = [x.detach() for x in (neuron.tau_mem, neuron.tau_syn, neuron.threshold, inputs.weight)]
+    values.append(None if own.weight is None else own.weight.detach())
+    expect(_sound(*values), lambda: _complain(*values))
+    capacity, rows = _capacity(size, n_steps), min(_rows.get((size, n_steps), _ROWS), n_steps + 1)
+
+    def reaches(longest: float) -> bool:
+        needed = _rows_for(longest)
+        if needed > rows:
+            _rows[size, n_steps] = needed + needed // 8
+        return needed <= rows
+
+    if inputs.delay is not None or own.delay is not None:
+        learn(_longest(*(_in_steps(n_steps, dt, d) for d in (inputs.delay, own.delay))), reaches)
+    out = _lif(events, neuron, inputs, recurrent, dt, [capacity, rows])
+    most = out.counts().detach().sum(1, dtype=torch.float64).max()  # also of a sample that was cut off
+    learn(most, lambda longest: _fits(size, n_steps, capacity, longest))
+    return out

@@ -1,6 +1,7 @@
 """What every grid engine shares: its operations, registered with torch, between layers and kernels.
 
-An engine brings four functions on plain tensors, whose signatures are the schemas below; `define` makes them
+An engine brings four functions on plain tensors, whose signatures are the schemas below; where `room` is not empty,
+those of LIF layers take as much room as it says, and hand out arrays with padding. `define` makes them
 differentiable operations `lambent::lif_<engine>` and `lambent::li_<engine>` (with fakes, so that `torch.compile`
 traces past them, and kept in float32 under autocast) and returns the engine's `lif` and `voltages`.
 """
@@ -24,14 +25,14 @@ _DECAYS = "Tensor alpha_mem, Tensor alpha_syn, Tensor gain"
 # times, counts, units, offsets, and for the adjoint steps, slopes, peak steps (of units that stayed silent, else -1)
 LIF_FORWARD = (
     f"({_SYNAPSES}, {_DECAYS}, Tensor threshold, Tensor tau_mem, Tensor tau_syn, Tensor min_slope, "
-    "int n_steps, float dt, bool subtract) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "int n_steps, float dt, bool subtract, int[] room) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 # gradients of times, weight, delay, recurrent, recurrent_delay, (3) decays, threshold;
 # those of absent matrices, and of times and delays that want none, come empty
 LIF_BACKWARD = (
     f"(Tensor grad_times, Tensor grad_counts, {_SYNAPSES}, {_DECAYS}, Tensor threshold, Tensor tau_mem, "
     "Tensor tau_syn, Tensor own_units, Tensor own_offsets, Tensor own_steps, Tensor slopes, Tensor peak_step, "
-    "int n_steps, float dt, bool subtract, "
+    "int n_steps, float dt, bool subtract, int[] room, "
     "bool wants_times, bool wants_delay, bool wants_recurrent_delay, bool wants_tau) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
@@ -44,7 +45,7 @@ LI_BACKWARD = (
 )
 
 _Kernel = Callable[..., Any]
-_Lif = Callable[[Events, LIFNeuron, Synapses, Synapses | None, float], Events]
+_Lif = Callable[..., Events]
 _Voltages = Callable[[Events, Tensor, Tensor, Tensor, float], Tensor]
 
 
@@ -60,14 +61,14 @@ def define(
     def lif_gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
         needs = ctx.needs_input_grad
         d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = lif_adjoint(
-            grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract,
+            grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract, ctx.room,
             needs[0], needs[5], needs[7], any(needs[8:11]),
         )  # fmt: skip
         gradients = [
             d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold,
         ]  # fmt: skip
         gradients = [g if wanted else None for g, wanted in zip(gradients, needs, strict=False)]
-        return (*gradients, None, None, None, None, None, None)
+        return (*gradients, None, None, None, None, None, None, None)
 
     def li_gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         needs = ctx.needs_input_grad
@@ -78,20 +79,26 @@ def define(
     lif_op.register_autograd(lif_gradients, setup_context=_save_lif)
     li_op.register_autograd(li_gradients, setup_context=_save_li)
 
-    def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
+    def lif(
+        events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float,
+        room: Sequence[int] = (),
+    ) -> Events:  # fmt: skip
         """Spikes of a layer of LIF units; see `lambent.engines`."""
+        events = events.padded()
         own = recurrent or Synapses(None, None)  # type: ignore[arg-type]
         slope = neuron.min_slope * neuron.threshold.detach() / neuron.tau_mem.detach()
         times, counts, units, offsets, *_ = lif_op(
             events.times, events.steps(dt), events.units, events.offsets, *inputs, *own,
             *grid_constants(neuron.tau_mem, neuron.tau_syn, dt), neuron.threshold,
             neuron.tau_mem.detach(), neuron.tau_syn.detach(), slope,
-            count_steps(events.duration, dt), dt, neuron.reset == "subtract",
+            count_steps(events.duration, dt), dt, neuron.reset == "subtract", room,
         )  # fmt: skip
-        return Events(times, units, offsets, inputs.weight.shape[1], events.duration, counts=counts, check=False)
+        size, duration = inputs.weight.shape[1], events.duration
+        return Events(times, units, offsets, size, duration, counts=counts, check=False, padded=bool(room))
 
     def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
         """Voltages (batch, steps, out) of leaky integrators; see `lambent.engines`."""
+        events = events.padded()
         return li_op(
             events.times, events.steps(dt), events.units, events.offsets, weight,
             *grid_constants(tau_mem, tau_syn, dt), tau_mem.detach(), tau_syn.detach(),
@@ -110,7 +117,7 @@ def _operation(name: str, function: _Kernel, schema: str, fake: _Kernel) -> Any:
 
 
 def _save_lif(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
-    *tensors, _min_slope, ctx.n_steps, ctx.dt, ctx.subtract = inputs
+    *tensors, _min_slope, ctx.n_steps, ctx.dt, ctx.subtract, ctx.room = inputs
     ctx.save_for_backward(*tensors, *output[2:])
 
 

@@ -10,9 +10,9 @@ from lambent.events import Events, n_steps
 from lambent.neurons.lif import membrane_response, response_integral
 
 
-def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
-    """(spikes, outputs), or (spikes,) if all outputs have the same, untrained time constants."""
-    value, slope = _kernels(reduce, n_steps(events.duration, dt), tau_mem, tau_syn, dt)
+def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: float, alike: bool) -> Tensor:
+    """(spikes, outputs), or (spikes,) if all outputs are `alike`: have the same, untrained time constants."""
+    value, slope = _kernels(reduce, n_steps(events.duration, dt), tau_mem, tau_syn, dt, alike)
     step = events.steps(dt)
     zero = events.times - events.times.detach()
     # the kernel's value, with its slope as the derivative with respect to the time
@@ -38,17 +38,18 @@ def in_continuous_time(reduce: str, events: Events, weight: Tensor, tau_mem: Ten
     return before * response_integral(left, tau_mem, tau_syn, fading=1 / duration)
 
 
-def _kernels(reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor]:
+def _kernels(
+    reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: float, alike: bool
+) -> tuple[Tensor, Tensor]:
     """What a spike of weight 1 in each step adds to the reduced voltage, and d/dt of that [1/ms].
 
-    Both (steps, outputs), or (steps,) if all outputs have the same, untrained time constants.
+    Both (steps, outputs), or (steps,) if the outputs are `alike`.
     """
     dtype = tau_mem.dtype
     tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
-    same = not (tau_mem.requires_grad or tau_syn.requires_grad)
     # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
     lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device)
-    if same and bool(((tau_mem == tau_mem[0]) & (tau_syn == tau_syn[0])).all()):
+    if alike:
         tau_mem, tau_syn = tau_mem[0], tau_syn[0]
     else:
         lag = lag.unsqueeze(1)

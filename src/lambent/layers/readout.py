@@ -11,6 +11,7 @@ from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
 from lambent.layers.lif import check_input
 from lambent.neurons.lif import check_values
+from lambent.waiting import Guess
 
 REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
 
@@ -72,6 +73,7 @@ class LIReadout(nn.Module):
         self.tau_mem = nn.Parameter(per_unit("tau_mem", tau_mem, out_features), requires_grad=False)
         self.tau_syn = nn.Parameter(per_unit("tau_syn", tau_syn, out_features), requires_grad=False)
         self.weight = nn.Parameter(torch.empty(in_features, out_features))
+        self._alike = Guess(True)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -103,10 +105,11 @@ class LIReadout(nn.Module):
             v = engine.voltages(events, self.weight, self.tau_mem, self.tau_syn, self.dt)
             return v.amax(1) if self.reduce == "max" else v
         else:
-            per_spike = on_grid(self.reduce, events, self.tau_mem, self.tau_syn, self.dt)
-        per_input = per_spike.new_zeros(len(events) * events.n_units, *per_spike.shape[1:])
+            events = events.padded()
+            per_spike = on_grid(self.reduce, events, self.tau_mem, self.tau_syn, self.dt, self._are_alike())
+        per_input = per_spike.new_zeros((len(events) + 1) * events.n_units, *per_spike.shape[1:])
         per_input = per_input.index_add(0, events.samples() * events.n_units + events.units, per_spike)
-        per_input = per_input.view(len(events), events.n_units, *(per_spike.shape[1:] or (1,)))
+        per_input = per_input.view(-1, events.n_units, *(per_spike.shape[1:] or (1,)))[:-1]  # without the padding's
         if self.count_gradient:
             counts = events.counts().unsqueeze(2)
             n = counts.detach()
@@ -114,6 +117,13 @@ class LIReadout(nn.Module):
             one_more = torch.where(n > 0, per_input / n.clamp(min=1), typical).detach()
             per_input = per_input + self.count_gradient * (counts - n) * one_more
         return (per_input * self.weight).sum(1).to(self.weight.dtype)
+
+    def _are_alike(self) -> bool:
+        """Whether all outputs have the same, untrained time constants."""
+        mem, syn = self.tau_mem, self.tau_syn
+        if torch.is_grad_enabled() and (mem.requires_grad or syn.requires_grad):
+            return False
+        return self._alike.of(((mem == mem[0]) & (syn == syn[0])).all())
 
     def extra_repr(self) -> str:
         """Sizes and options, for printing."""

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lambent.waiting import expect
+
 
 class LIFNeuron(NamedTuple):
     """Parameters of a layer of LIF units: what an engine needs to know of the neuron.
@@ -51,25 +53,31 @@ class SparseSynapses(NamedTuple):
 
 
 def check_values(name: str, x: Tensor, positive: bool = True) -> None:
-    """Raise ValueError naming the first unit whose value is not finite, or not `positive`."""
-    bad = ~torch.isfinite(x)
+    """Raise ValueError naming the first unit whose value is not finite, or not `positive`; `expect` says when."""
+    good = torch.isfinite(x)
     if positive:
-        bad |= x <= 0
-    if bad.any():
-        unit = int(bad.nonzero()[0])
+        good &= x > 0
+
+    def complain() -> None:
+        unit = int((~good).nonzero()[0])
         wanted = "positive and finite" if positive else "finite"
         raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
+
+    expect(good.all(), complain)
 
 
 def check_connections(name: str, x: Tensor, lowest: float = -torch.inf) -> None:
     """Raise ValueError naming the first connection of (from, to) whose value is not finite, or below `lowest`."""
     good = torch.isfinite(x) & (x >= lowest)
-    if not good.all():
+
+    def complain() -> None:
         source, target = (~good).nonzero()[0].tolist()
         wanted = "finite" if lowest == -torch.inf else f"finite and at least {lowest:g}"
         raise ValueError(
             f"{name} from unit {source} to unit {target} is {x[source, target].item()}; it must be {wanted}"
         )
+
+    expect(good.all(), complain)
 
 
 def _one_minus_exp_over(x: Tensor) -> Tensor:
@@ -108,5 +116,5 @@ def grid_constants(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor,
     Computed in float64, since at small `dt` the decays round to 1, and differentiable.
     """
     tm, ts = tau_mem.to(torch.float64), tau_syn.to(torch.float64)
-    step = torch.as_tensor(dt, dtype=torch.float64, device=tau_mem.device)
+    step = tm.new_full((), dt)  # filled there: a number copied to a device makes the host wait
     return torch.exp(-step / tm), torch.exp(-step / ts), membrane_response(step, tm, ts)

@@ -11,6 +11,7 @@ On the CPU, for reset "zero", without recurrent delays and without gradients of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -63,7 +64,7 @@ def lif_forward(
     weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
     alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor,
     tau_mem: Tensor, tau_syn: Tensor, min_slope: Tensor,
-    n_steps: int, dt: float, subtract: bool,
+    n_steps: int, dt: float, subtract: bool, _room: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """As `grid_cpu.lif_forward`, on the chip model."""
     size = weight.shape[1]

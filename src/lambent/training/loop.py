@@ -24,6 +24,7 @@ from lambent.quantize.aware import aware_of
 from lambent.training.config import Config
 from lambent.training.model import build_model, calibrate
 from lambent.training.run import Run
+from lambent.waiting import Reading, run_ahead
 
 EVALUATION_BATCH = 100
 _CALIBRATION_SAMPLES = 64
@@ -174,24 +175,26 @@ class Trainer:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * self.rate()
-        scores, hidden = forward(self.model, events)
-        loss = readout_cross_entropy(scores, labels, config.logit_scale, config.label_smoothing)
-        penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper) for h in hidden)
-        self.optimizer.zero_grad()
-        (loss + config.rate_strength * penalty).backward()
+
+        def gradients() -> Reading:
+            self.optimizer.zero_grad()
+            scores, hidden = forward(self.model, events)
+            loss = readout_cross_entropy(scores, labels, config.logit_scale, config.label_smoothing)
+            penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper) for h in hidden)
+            counts = torch.cat([h.counts().detach() for h in hidden], 1)
+            correct, silent = (scores.argmax(1) == labels).sum(), (counts == 0).all(0).float().mean()
+            figures = Reading(torch.stack([x.double() for x in (loss, correct, counts.mean(), silent)]))
+            (loss + config.rate_strength * penalty).backward()
+            return figures
+
+        figures = run_ahead(gradients)
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()
         for layer in self.model:
             layer.constrain_()  # type: ignore[operator]
-        counts = torch.cat([h.counts().detach() for h in hidden], 1)
         n = len(labels)
-        return {
-            "samples": n,
-            "loss": loss.item() * n,
-            "correct": (scores.argmax(1) == labels).sum().item(),
-            "spikes": counts.mean().item() * n,
-            "silent": (counts == 0).all(0).float().mean().item() * n,
-        }
+        loss, correct, spikes, silent = figures.tolist()
+        return {"samples": n, "loss": loss * n, "correct": correct, "spikes": spikes * n, "silent": silent * n}
 
     def run_epoch(self, watcher: Watcher, stopping: Stop) -> dict[str, float] | None:
         """Finish the current epoch and return its metrics, or None if asked to stop before."""
