@@ -183,7 +183,7 @@ def test_a_better_model_outdates_what_was_made_of_the_older(tmp_path, data, conf
     assert not train(run, config, data, Quiet(7), facts=FACTS)
     made = [run.netx, *(run.path(n) for n in ("export.json", "evaluation.npz", "report.html"))]
     for path in made:
-        path.write_text("old")
+        path.write_text("{}")
     train(run, dataclasses.replace(config, valid=0.0), data, Quiet(), facts=FACTS)
     assert not any(path.exists() for path in made)
 

@@ -91,9 +91,13 @@ class Run:
         """Read a JSON file of the run.
 
         Raises:
-            FileNotFoundError: it is missing.
+            FileNotFoundError, ValueError: it is missing or damaged.
         """
-        return json.loads(self._need(name).read_text(encoding="utf-8"))
+        path = self._need(name)
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: damaged: {error}") from error
 
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary per epoch so far."""
