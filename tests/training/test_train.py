@@ -117,6 +117,23 @@ def test_accuracy_seen_in_training_is_that_of_the_chip(tmp_path, data, config):
     assert run.metrics()[best - 1]["val_accuracy"] == (scores.argmax(1) == valid.labels).mean()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_no_device(tmp_path, data, config):
+    with pytest.raises(ValueError, match="no CUDA device here"):
+        train(Run(tmp_path), dataclasses.replace(config, device="cuda"), data, Quiet(), facts=FACTS)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_device(tmp_path, data, config):
+    run, config = Run(tmp_path), dataclasses.replace(config, device="cuda", qat_bits="4", qat_epochs=1)
+    assert not train(run, config, data, Quiet(4), facts=FACTS)
+    seen = Quiet()
+    assert train(run, config, data, seen, facts=FACTS, resume=True)
+    assert seen.epochs[0]["loss"] > seen.epochs[-1]["loss"]
+    assert {p.device.type for p in run.model().parameters()} == {"cpu"}
+
+
 def test_damaged_checkpoint(tmp_path, data, config):
     run = Run(tmp_path / "r")
     train(run, config, data, Quiet(2), facts=FACTS)

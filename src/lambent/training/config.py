@@ -94,6 +94,7 @@ class Config:
     valid: float = _key(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
     patience: int = _key(0, "stop after this many epochs without a better validation accuracy; 0: never")
     seed: int = _key(0, "seed of everything random")
+    device: str = _key("cpu", "where to train: cpu or cuda; quantised weights always on the cpu")
     threads: int = _key(0, "threads; 0: one per core")
 
     def __post_init__(self) -> None:
@@ -120,6 +121,7 @@ class Config:
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
+        self._need("device", self.device in ("cpu", "cuda"), "cpu or cuda")
         self._need("reset", self.reset in ("zero", "subtract"), "zero or subtract")
         self._need("reduce", self.reduce in REDUCTIONS and self.reduce != "none", "mean, exp_mean, max or last")
         if self.qat_bits:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lambent.data import SpikeDataset, augment
+from lambent.data import DeviceDataset, SpikeDataset, augment
 from lambent.engines.threads import engine_only_threads
 from lambent.events import Events
 from lambent.losses import rate_penalty, readout_cross_entropy
@@ -56,13 +56,13 @@ class State:
     aware_from: int | None = None
 
 
-def generator(seed: int, *where: int) -> torch.Generator:
+def generator(seed: int, *where: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A random generator for one place in a run."""
     word = np.random.SeedSequence([seed, *where]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(word >> 1))
+    return torch.Generator(device).manual_seed(int(word >> 1))
 
 
-def augmentation(config: Config, data: SpikeDataset) -> augment.Compose:
+def augmentation(config: Config, data: SpikeDataset | DeviceDataset) -> augment.Compose:
     """The augmentations that `config` asks for."""
     steps: list[Any] = []
     if config.blend:
@@ -92,7 +92,7 @@ def forward(model: nn.Sequential, events: Events) -> tuple[Tensor, list[Events]]
 
 
 @torch.no_grad()
-def predict(model: nn.Sequential, data: SpikeDataset) -> tuple[Tensor, Tensor]:
+def predict(model: nn.Sequential, data: SpikeDataset | DeviceDataset) -> tuple[Tensor, Tensor]:
     """Class scores (n, classes) and labels (n,) of a whole data set."""
     parts = [(model(events), labels) for events, labels in data.batches(EVALUATION_BATCH)]
     scores, labels = zip(*parts, strict=True)
@@ -110,12 +110,22 @@ class Trainer:
     """
 
     def __init__(self, config: Config, data: SpikeDataset, valid: SpikeDataset | None, n_classes: int) -> None:
-        self.config, self.data, self.valid = config, data, valid
-        self.model = build_model(config, data.n_units, n_classes)
-        self.augment = augmentation(config, data)
+        self.config = config
         self.batches = math.ceil(len(data) / config.batch_size)
         self.state = State()
+        self._samples = data, valid
+        self._settle(build_model(config, data.n_units, n_classes), config.device)
+
+    def _settle(self, model: nn.Sequential, device: str) -> None:
+        """Train `model` on `device` from now on."""
+        self.device, self.model = torch.device(device), model.to(device)
+        data, valid = self._samples
+        self.data, self.valid = self._on_device(data), None if valid is None else self._on_device(valid)
+        self.augment = augmentation(self.config, self.data)
         self.optimizer = self._adam(self.model)
+
+    def _on_device(self, data: SpikeDataset) -> SpikeDataset | DeviceDataset:
+        return data if self.device.type == "cpu" else DeviceDataset(data, self.device)
 
     def _adam(self, model: nn.Sequential) -> torch.optim.AdamW:
         config = self.config
@@ -144,8 +154,8 @@ class Trainer:
 
     def start_aware(self, calibration: Events) -> None:
         """Go on with quantised weights, on scales chosen for the events `calibration`."""
-        self.model = quantization_aware(self.model, self.config.weight_bits() or 8, calibration=calibration)
-        self.optimizer = self._adam(self.model)
+        aware = quantization_aware(self.model.cpu(), self.config.weight_bits() or 8, calibration=calibration)
+        self._settle(aware, "cpu")  # where the chip model runs
         self.state.aware_from = self.state.best_epoch = self.state.epoch
         self.state.best_accuracy = -1.0
 
@@ -205,7 +215,8 @@ class Trainer:
             start = time.perf_counter()
             chosen = order[state.batch * config.batch_size : (state.batch + 1) * config.batch_size]
             events, labels = self.data.batch(chosen)
-            events = self.augment(events, labels, generator(config.seed, 2, state.epoch, state.batch))
+            dice = generator(config.seed, 2, state.epoch, state.batch, device=self.device)
+            events = self.augment(events, labels, dice)
             sums = self.step(events, labels) | {"seconds": time.perf_counter() - start}
             state.sums = {k: state.sums.get(k, 0.0) + v for k, v in sums.items()}
             state.batch += 1
@@ -242,7 +253,7 @@ class Trainer:
         """Take up a `checkpoint`."""
         aware = aware_of(self.model, checkpoint["model"])
         if aware is not None:
-            self.model, self.optimizer = aware, self._adam(aware)
+            self._settle(aware, "cpu")
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.state = State(**checkpoint["state"])
@@ -309,8 +320,10 @@ def train(
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the data cannot be trained on.
+        ValueError: the data cannot be trained on, or there is no such device.
     """
+    if config.device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train on the cpu")
     if config.threads:
         torch.set_num_threads(config.threads)
     spread = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()

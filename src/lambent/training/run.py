@@ -130,7 +130,7 @@ class Run:
         """
         path = self._need(name)
         try:
-            return torch.load(path, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise ValueError(f"{path}: damaged checkpoint: {error}") from error
 
