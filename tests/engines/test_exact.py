@@ -336,7 +336,7 @@ def test_runaway_excitation_is_an_error(monkeypatch):
     p = random_layer(10)
     p["recurrent_weight"] = torch.full((4, 4), 50.0, dtype=torch.float64)
     events = random_events(torch.Generator().manual_seed(10))
-    with pytest.raises(RuntimeError, match=r"sample 0: the layer spiked 4000 times before .* ms, unit \d last"):
+    with pytest.raises(RuntimeError, match=r"sample 0: the layer spiked 4000 times, unit \d last at .* ms"):
         layer(p, events.times, events, delays=False)
 
 
