@@ -123,6 +123,27 @@ def _new_table(arrivals):
     return np.empty((longest, 6))
 
 
+@inline
+def _received(y, weight):
+    return State(y.v, y.i + weight, y.v_m, y.v_s, y.i_s)
+
+
+@inline
+def _through_rise(x, peak, n, lo, hi, shift, arrivals, weight, table, unit, derivatives):
+    """State, peak and number of the next arrival where V next is above threshold or has been at a maximum."""
+    level = unit.threshold - unit.bias
+    while n < hi:
+        y = after(x, _decays_at(table, n - lo), unit, derivatives)
+        # with one extremum at most, V was below threshold if it is, and if it did not turn from rising to falling
+        if y.v >= level or turns(x, y):
+            break
+        if y.v > peak.v:
+            peak = Peak(arrivals.time[n], y.v, y.v_m, y.v_s)
+        x = _received(y, weight[arrivals.connection[n] + shift])
+        n += 1
+    return x, peak, n
+
+
 @_jit
 def lif_forward(
     first, last_sample, times, sources, offsets, connections, units, duration, derivatives, counts,
@@ -139,20 +160,19 @@ def lif_forward(
             lo, hi, shift = _span(arrivals, k)
             _fill(table, units, k, arrivals, lo, hi, derivatives)
             unit = unit_at(units, k)
-            x, now, reset, silent = State(0.0, 0.0, 0.0, 0.0, 0.0), 0.0, 0.0, True
-            peak = Peak(0.0, 0.0, 0.0, 0.0)
-            for n in range(lo, hi + 1):
-                t = arrivals.time[n] if n < hi else duration
+            x, peak = State(-unit.bias, 0.0, 0.0, 0.0, 0.0), Peak(0.0, -unit.bias, 0.0, 0.0)
+            n, reset, level = lo, 0.0, unit.threshold - unit.bias
+            while True:
+                x, peak, n = _through_rise(x, peak, n, lo, hi, shift, arrivals, weight, table, unit, derivatives)
+                now, t = arrivals.time[n - 1] if n > lo else 0.0, arrivals.time[n] if n < hi else duration
                 d = _decays_at(table, n - lo) if n < hi else decays(t - now, unit, derivatives)
                 while True:
                     y = after(x, d, unit, derivatives)
-                    # V has one extremum at most: it reached threshold if it is there now, or was at its maximum between
                     s = math.inf
-                    if y.v >= unit.threshold or (
-                        turns(x, y, unit.bias)
-                        and earliest_crossing(x.v, x.i, unit.tau_mem, unit.bias, unit.threshold, unit.height) <= d.s
+                    if y.v >= level or (
+                        turns(x, y) and earliest_crossing(x.v, x.i, unit.tau_mem, level, unit.height) <= d.s
                     ):
-                        s = crossing(x.v, x.i, unit.tau_mem, unit.tau_syn, unit.bias, unit.threshold, d.s)
+                        s = crossing(x.v, x.i, unit.tau_mem, unit.tau_syn, level, d.s)
                     if now + s >= duration:
                         break
                     if total - begin == limit:
@@ -161,17 +181,16 @@ def lif_forward(
                     spikes = with_room(spikes, total)
                     x = after(x, decays(s, unit, derivatives), unit, derivatives)
                     x = write_spike(spikes, total, now, k, x, reset, unit)
-                    reset, silent = now, False
+                    reset, peak = now, Peak(now, math.inf, 0.0, 0.0)  # not silent: look no more
                     counts[b, k] += 1
                     total += 1
                     d = decays(t - now, unit, derivatives)
-                if silent:
-                    peak = highest(peak, x, y, t, d, unit, derivatives)
-                if n < hi:
-                    x = State(y.v, y.i + weight[arrivals.connection[n] + shift], y.v_m, y.v_s, y.i_s)
-                    now = t
-            if silent:
-                peak_time[b, k], peak_change[b, k, 0], peak_change[b, k, 1] = peak.time, peak.v_m, peak.v_s
+                peak = highest(peak, x, y, t, d, unit, derivatives)
+                if n == hi:
+                    break
+                x = _received(y, weight[arrivals.connection[n] + shift])
+                n += 1
+            peak_time[b, k], peak_change[b, k, 0], peak_change[b, k, 1] = peak.time, peak.v_m, peak.v_s
         _sort(spikes, begin, total)
     return spikes, total, -1, -1, 0.0
 

@@ -96,7 +96,7 @@ def _advance(k, t, units, past, known, silent, derivatives):
 def _await(k, units, past, queue, solved):
     """Put unit k into the queue with a time before which it can't spike, to be solved for when that has come."""
     unit = unit_at(units, k)
-    s = earliest_crossing(past.state[k, 0], past.state[k, 1], unit.tau_mem, unit.bias, unit.threshold, unit.height)
+    s = earliest_crossing(past.state[k, 0], past.state[k, 1], unit.tau_mem, unit.threshold - unit.bias, unit.height)
     solved[k] = False
     set_due(queue, k, past.last[k] + s)
 
@@ -106,7 +106,7 @@ def _solve(k, units, past, queue, solved, duration):
     """Find out when unit k will spike if nothing more arrives."""
     unit, now = unit_at(units, k), past.last[k]
     s = crossing(
-        past.state[k, 0], past.state[k, 1], unit.tau_mem, unit.tau_syn, unit.bias, unit.threshold, duration - now
+        past.state[k, 0], past.state[k, 1], unit.tau_mem, unit.tau_syn, unit.threshold - unit.bias, duration - now
     )
     solved[k] = True
     set_due(queue, k, now + s)
@@ -136,6 +136,7 @@ def lif_forward(
         clear(queue)
         for k in range(size):
             unit = unit_at(units, k)
+            past.state[k, 0] = past.peak[k, 1] = -unit.bias
             if unit.bias > unit.threshold:
                 _await(k, units, past, queue, solved)
         under_way = [(math.inf, 0.0, 0, 0)]  # arrival, time of the spike, connection, end of the source's connections

@@ -32,7 +32,7 @@ class Unit(NamedTuple):
 
 
 class State(NamedTuple):
-    """Voltage and current, and dV/dtau_mem, dV/dtau_syn, dI/dtau_syn at fixed times of events."""
+    """Voltage from the bias and current, and dV/dtau_mem, dV/dtau_syn, dI/dtau_syn at fixed times of events."""
 
     v: float
     i: float
@@ -53,7 +53,7 @@ class Decays(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """When V was highest, and V, dV/dtau_mem and dV/dtau_syn then."""
+    """When V was highest, and V from the bias, dV/dtau_mem and dV/dtau_syn then."""
 
     time: float
     v: float
@@ -113,28 +113,25 @@ def decays(s, unit, derivatives):
 @inline
 def after(x, d, unit, derivatives):
     """The state a time `d.s` after it was x."""
-    rest = x.v - unit.bias
-    v, i = unit.bias + rest * d.mem + x.i * d.r, x.i * d.syn
+    v, i = x.v * d.mem + x.i * d.r, x.i * d.syn
     if not derivatives:
         return State(v, i, 0.0, 0.0, 0.0)
-    v_m = x.v_m * d.mem + rest * d.mem * d.s / (unit.tau_mem * unit.tau_mem) + x.i * d.r_m
+    v_m = x.v_m * d.mem + x.v * d.mem * d.s / (unit.tau_mem * unit.tau_mem) + x.i * d.r_m
     v_s = x.v_s * d.mem + x.i_s * d.r + x.i * d.r_s
     return State(v, i, v_m, v_s, (x.i_s + x.i * d.s / (unit.tau_syn * unit.tau_syn)) * d.syn)
 
 
 @inline
-def turns(x, y, bias):
+def turns(x, y):
     """Whether V went through a maximum on the way from state x to state y."""
-    return x.i + bias > x.v and y.i + bias < y.v
+    return x.i > x.v and y.i < y.v
 
 
 @inline
 def highest(peak, x, y, t, d, unit, derivatives):
     """The peak after V went, in the time `d.s` up to t, from x to y."""
-    if turns(x, y, unit.bias) and (
-        earliest_crossing(x.v, x.i, unit.tau_mem, unit.bias, peak.v, unit.height) < d.s
-    ):  # fmt: skip
-        s = stationary(x.v, x.i, unit.tau_mem, unit.tau_syn, unit.bias)
+    if turns(x, y) and earliest_crossing(x.v, x.i, unit.tau_mem, peak.v, unit.height) < d.s:
+        s = stationary(x.v, x.i, unit.tau_mem, unit.tau_syn)
         top = after(x, decays(s, unit, derivatives), unit, derivatives)
         if top.v > peak.v:
             peak = Peak(t - d.s + s, top.v, top.v_m, top.v_s)
@@ -163,7 +160,7 @@ def write_spike(spikes, n, t, k, x, reset, unit):
     spikes.slope[n, 0], spikes.slope[n, 1] = (drive - unit.threshold) / unit.tau_mem, drive / unit.tau_mem
     spikes.change[n, 0], spikes.change[n, 1] = x.v_m, x.v_s
     spikes.change[n, 2] = -math.expm1((reset - t) / unit.tau_mem)
-    return State(0.0, x.i, 0.0, 0.0, x.i_s)
+    return State(-unit.bias, x.i, 0.0, 0.0, x.i_s)
 
 
 @inline
