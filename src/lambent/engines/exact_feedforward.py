@@ -37,10 +37,10 @@ _jit = njit(**options)
 
 
 class Arrivals(NamedTuple):
-    """What arrives in a sample, in the order of its times for each unit.
+    """What arrives in a sample, the entries of each unit in the order of their times.
 
     Attributes:
-        time, spike, connection: one entry each. `spike` counts from the sample's first.
+        time, spike, connection: one entry each; `spike` counts from the sample's first.
         bounds: (size + 1,) unit k owns bounds[k]:bounds[k + 1]. Empty if all units share all entries; `connection` is
             then that to unit 0, which those to the others follow.
     """
@@ -49,6 +49,19 @@ class Arrivals(NamedTuple):
     spike: np.ndarray
     connection: np.ndarray
     bounds: np.ndarray
+
+
+class Inbox(NamedTuple):
+    """What arrives at one unit, by connection[n] + shift.
+
+    `decays`: rows of `Decays`, from the arrival before, or from time 0.
+    """
+
+    time: np.ndarray
+    spike: np.ndarray
+    connection: np.ndarray
+    shift: int
+    decays: np.ndarray
 
 
 @_jit
@@ -86,35 +99,9 @@ def _arrivals(times, sources, connections, size, end):
     return Arrivals(time, spike, connection, bounds)
 
 
-@inline
-def _span(arrivals, k):
-    """First and last + 1 of the arrivals of unit k, and what to add to their connections."""
-    if len(arrivals.bounds):
-        return arrivals.bounds[k], arrivals.bounds[k + 1], 0
-    return 0, len(arrivals.time), k
-
-
-@inline
-def _fill(table, units, k, arrivals, lo, hi, derivatives):
-    """Row n of `table`: the decays that lead up to the n-th arrival of unit k, from the one before or from time 0."""
-    unit = unit_at(units, k)
-    if not len(arrivals.bounds) and k and unit.tau_mem == units[k - 1, 0] and unit.tau_syn == units[k - 1, 1]:
-        return  # as they are
-    last = 0.0
-    for n in range(lo, hi):
-        d = decays(arrivals.time[n] - last, unit, derivatives)
-        row = table[n - lo]
-        row[0], row[1], row[2], row[3], row[4], row[5] = d
-        last = arrivals.time[n]
-
-
-@inline
-def _decays_at(table, n):
-    return Decays(table[n, 0], table[n, 1], table[n, 2], table[n, 3], table[n, 4], table[n, 5])
-
-
 @_jit
 def _new_table(arrivals):
+    """Room for the decays of the unit with most arrivals."""
     longest = len(arrivals.time)
     if len(arrivals.bounds):
         longest = 0
@@ -124,22 +111,47 @@ def _new_table(arrivals):
 
 
 @inline
-def _received(y, weight):
-    return State(y.v, y.i + weight, y.v_m, y.v_s, y.i_s)
+def _inbox(arrivals, units, k, table, derivatives):
+    """What arrives at unit k, the decays in `table`, where those of unit k - 1 are."""
+    shared = len(arrivals.bounds) == 0
+    lo, hi = (0, len(arrivals.time)) if shared else (arrivals.bounds[k], arrivals.bounds[k + 1])
+    time, unit = arrivals.time[lo:hi], unit_at(units, k)
+    if not (shared and k and unit.tau_mem == units[k - 1, 0] and unit.tau_syn == units[k - 1, 1]):
+        last = 0.0
+        for n in range(len(time)):
+            row = table[n]
+            row[0], row[1], row[2], row[3], row[4], row[5] = decays(time[n] - last, unit, derivatives)
+            last = time[n]
+    return Inbox(time, arrivals.spike[lo:hi], arrivals.connection[lo:hi], k if shared else 0, table)
 
 
 @inline
-def _through_rise(x, peak, n, lo, hi, shift, arrivals, weight, table, unit, derivatives):
-    """State, peak and number of the next arrival where V next is above threshold or has been at a maximum."""
+def _decays_to(inbox, n):
+    row = inbox.decays
+    return Decays(row[n, 0], row[n, 1], row[n, 2], row[n, 3], row[n, 4], row[n, 5])
+
+
+@inline
+def _receive(y, n, inbox, weight):
+    """The state after arrival n, where it was y before."""
+    return State(y.v, y.i + weight[inbox.connection[n] + inbox.shift], y.v_m, y.v_s, y.i_s)
+
+
+@inline
+def _before_maximum(x, peak, n, inbox, weight, unit, derivatives):
+    """State, peak and next arrival where V, until that arrives, reaches threshold or a maximum.
+
+    V has one extremum at most from one arrival to the next. So it stays below threshold if it ends there, and if it
+    does not turn from rising to falling.
+    """
     level = unit.threshold - unit.bias
-    while n < hi:
-        y = after(x, _decays_at(table, n - lo), unit, derivatives)
-        # with one extremum at most, V was below threshold if it is, and if it did not turn from rising to falling
+    while n < len(inbox.time):
+        y = after(x, _decays_to(inbox, n), unit, derivatives)
         if y.v >= level or turns(x, y):
             break
         if y.v > peak.v:
-            peak = Peak(arrivals.time[n], y.v, y.v_m, y.v_s)
-        x = _received(y, weight[arrivals.connection[n] + shift])
+            peak = Peak(inbox.time[n], y.v, y.v_m, y.v_s)
+        x = _receive(y, n, inbox, weight)
         n += 1
     return x, peak, n
 
@@ -157,15 +169,14 @@ def lif_forward(
         arrivals = _arrivals(times[sample], sources[sample], connections, size, duration)
         table, begin = _new_table(arrivals), total
         for k in range(size):
-            lo, hi, shift = _span(arrivals, k)
-            _fill(table, units, k, arrivals, lo, hi, derivatives)
-            unit = unit_at(units, k)
+            inbox, unit = _inbox(arrivals, units, k, table, derivatives), unit_at(units, k)
+            end = len(inbox.time)
             x, peak = State(-unit.bias, 0.0, 0.0, 0.0, 0.0), Peak(0.0, -unit.bias, 0.0, 0.0)
-            n, reset, level = lo, 0.0, unit.threshold - unit.bias
+            n, reset, level = 0, 0.0, unit.threshold - unit.bias
             while True:
-                x, peak, n = _through_rise(x, peak, n, lo, hi, shift, arrivals, weight, table, unit, derivatives)
-                now, t = arrivals.time[n - 1] if n > lo else 0.0, arrivals.time[n] if n < hi else duration
-                d = _decays_at(table, n - lo) if n < hi else decays(t - now, unit, derivatives)
+                x, peak, n = _before_maximum(x, peak, n, inbox, weight, unit, derivatives)
+                now, t = inbox.time[n - 1] if n else 0.0, inbox.time[n] if n < end else duration
+                d = _decays_to(inbox, n) if n < end else decays(t - now, unit, derivatives)
                 while True:
                     y = after(x, d, unit, derivatives)
                     s = math.inf
@@ -186,9 +197,9 @@ def lif_forward(
                     total += 1
                     d = decays(t - now, unit, derivatives)
                 peak = highest(peak, x, y, t, d, unit, derivatives)
-                if n == hi:
+                if n == end:
                     break
-                x = _received(y, weight[arrivals.connection[n] + shift])
+                x = _receive(y, n, inbox, weight)
                 n += 1
             peak_time[b, k], peak_change[b, k, 0], peak_change[b, k, 1] = peak.time, peak.v_m, peak.v_s
         _sort(spikes, begin, total)
@@ -218,9 +229,7 @@ def lif_backward(
         own = np.argsort(spikes.unit[own_offsets[b] : own_offsets[b + 1]], kind="mergesort") + own_offsets[b]
         end = 0  # of the unit's spikes in `own`
         for k in range(size):
-            lo, hi, shift = _span(arrivals, k)
-            _fill(table, units, k, arrivals, lo, hi, False)
-            unit, begin = unit_at(units, k), end
+            inbox, unit, begin = _inbox(arrivals, units, k, table, False), unit_at(units, k), end
             end += int(counts[b, k])
             # nothing that happens to a unit after its last spike (or its highest voltage, if it is silent) matters
             a_v, a_i = 0.0, 0.0
@@ -229,21 +238,21 @@ def lif_backward(
                 now = np.nextafter(peak_time[b, k], -math.inf)  # what arrives at the peak comes after it
             else:
                 now = spikes.time[own[end - 1]]
-            n = np.searchsorted(arrivals.time[lo:hi], now, side="right") + lo - 1
+            n = np.searchsorted(inbox.time, now, side="right") - 1
             from_arrival = False  # whether `now` is the time of arrival n + 1
             for j in range(end - 1, begin - 2, -1):
                 t = spikes.time[own[j]] if j >= begin else -math.inf
-                while n >= lo and arrivals.time[n] >= t:
+                while n >= 0 and inbox.time[n] >= t:
                     if a_v != 0.0 or a_i != 0.0:
-                        arrival = arrivals.time[n]
-                        d = _decays_at(table, n + 1 - lo) if from_arrival else decays(now - arrival, unit, False)
+                        arrival = inbox.time[n]
+                        d = _decays_to(inbox, n + 1) if from_arrival else decays(now - arrival, unit, False)
                         a_v, a_i = before(a_v, a_i, d)
-                        c = arrivals.connection[n] + shift
+                        c = inbox.connection[n] + inbox.shift
                         d_weight[c] += a_i
                         if len(d_times) or len(d_delay):
                             pull = weight[c] * (a_i / unit.tau_syn - a_v / unit.tau_mem)
                             if len(d_times):
-                                d_times[offsets[b] + arrivals.spike[n]] += pull
+                                d_times[offsets[b] + inbox.spike[n]] += pull
                             if len(d_delay):
                                 d_delay[c] += pull
                         now, from_arrival = arrival, True
