@@ -38,22 +38,22 @@ def train(
     epochs: int,
     batch: int,
     lr: float,
-    drop: float = 0.0,
+    augment: lb.data.augment.Augmentation | None = None,
     watched: lb.data.SpikeDataset | None = None,
 ) -> float:
     """Train with Adam and a learning rate that falls to zero; returns the minutes it took.
 
     Units that spike less than every other sample, and outputs that spike less than twice, are pulled up: an output that
-    falls silent where it should come first costs the most. Each input spike is left out with probability `drop`. Says
-    after each epoch how accurate it is on the `watched` samples, if any.
+    falls silent where it should come first costs the most. Says after each epoch how accurate it is on the `watched`
+    samples, if any.
     """
     start = time.perf_counter()
-    thin, random = lb.data.augment.Drop(drop), torch.Generator().manual_seed(torch.initial_seed())
+    augment, random = augment or lb.data.augment.Compose([]), torch.Generator().manual_seed(torch.initial_seed())
     optimizer = torch.optim.Adam(model.parameters(), lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     for epoch in range(epochs):
         for events, labels in data.batches(batch, shuffle=True):
-            hidden = model[0](thin(events, labels, random))
+            hidden = model[0](augment(events, labels, random))
             out = model[1](hidden)
             loss = lb.losses.first_spike_cross_entropy(out, labels, tau=1.0)
             loss = loss + lb.losses.rate_penalty(hidden, lower=0.5) + lb.losses.rate_penalty(out, lower=2.0)

@@ -1,7 +1,8 @@
 """Engine `exact`: continuous time, spike times solved for, gradients exact (DESIGN 4.1).
 
-Work per spike is one visit to each of its targets; memory is O(spikes). Inside, all is float64; times and gradients
-leave in the type they came in.
+Work per spike is one visit to each of its targets; memory is O(spikes). Units that hear each other go through their
+events in the order of time (`exact_recurrent`), others each on its own, which is far cheaper (`exact_feedforward`).
+Inside, all is float64; times and gradients leave in the type they came in.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from lambent.engines.exact_unit import (
     unit_at,
     with_room,
     write_spike,
-)  # fmt: skip
+)
 
 _jit = njit(**options)
 
