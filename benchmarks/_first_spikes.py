@@ -11,13 +11,15 @@ import lambent as lb
 TAU_MEM, TAU_SYN = 20.0, 5.0
 
 
-def network(inputs: int, hidden: int, outputs: int, mean: float, spread: float) -> torch.nn.Sequential:
-    """Two layers; `mean` and `spread` of the first one's weights. The output's are Wunderlich & Pehle's (2021)."""
+def network(
+    inputs: int, hidden: int, outputs: int, first: tuple[float, float], second: tuple[float, float]
+) -> torch.nn.Sequential:
+    """Two layers, with mean and standard deviation of each one's weights."""
     sizes = ((inputs, hidden), (hidden, outputs))
     model = torch.nn.Sequential(*(lb.LIF(*s, tau_mem=TAU_MEM, tau_syn=TAU_SYN, dt=None, min_slope=0.1) for s in sizes))
     with torch.no_grad():
-        model[0].weight.normal_(mean, spread)
-        model[1].weight.normal_(0.93 * 200 / hidden, 0.1)
+        model[0].weight.normal_(*first)
+        model[1].weight.normal_(*second)
     return model
 
 
@@ -31,29 +33,35 @@ def accuracy(model: torch.nn.Sequential, data: lb.data.SpikeDataset) -> float:
 
 
 def train(
-    model: torch.nn.Sequential, data: lb.data.SpikeDataset, epochs: int, batch: int, lr: float, report: bool = False
+    model: torch.nn.Sequential,
+    data: lb.data.SpikeDataset,
+    epochs: int,
+    batch: int,
+    lr: float,
+    augment: lb.data.augment.Augmentation | None = None,
+    watched: lb.data.SpikeDataset | None = None,
 ) -> float:
-    """Train with Adam and a falling learning rate; returns the minutes it took.
+    """Train with Adam and a learning rate that falls to zero; returns the minutes it took.
 
     Units that spike less than every other sample, and outputs that spike less than twice, are pulled up: an output that
-    falls silent where it should come first costs the most.
+    falls silent where it should come first costs the most. Says after each epoch how accurate it is on the `watched`
+    samples, if any.
     """
     start = time.perf_counter()
+    augment, random = augment or lb.data.augment.Compose([]), torch.Generator().manual_seed(torch.initial_seed())
     optimizer = torch.optim.Adam(model.parameters(), lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     for epoch in range(epochs):
-        total = 0.0
         for events, labels in data.batches(batch, shuffle=True):
-            hidden = model[0](events)
+            hidden = model[0](augment(events, labels, random))
             out = model[1](hidden)
             loss = lb.losses.first_spike_cross_entropy(out, labels, tau=1.0)
             loss = loss + lb.losses.rate_penalty(hidden, lower=0.5) + lb.losses.rate_penalty(out, lower=2.0)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += loss.item() * len(labels) / len(data)
         schedule.step()
-        if report:
+        if watched is not None:
             minutes = (time.perf_counter() - start) / 60
-            print(f"epoch {epoch + 1}: loss {total:.4f}, {minutes:.1f} min", flush=True)
+            print(f"epoch {epoch + 1}: {100 * accuracy(model, watched):.2f} %, {minutes:.1f} min", flush=True)
     return (time.perf_counter() - start) / 60

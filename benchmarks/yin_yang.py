@@ -25,7 +25,7 @@ def run(seed: int, epochs: int) -> dict[str, float]:
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     data, test = (lb.data.yin_yang(n, s, t_bias=20.0) for n, s in ((5000, 2 * seed), (1000, 2 * seed + 1)))
-    model = network(5, 120, 3, mean=1.5, spread=0.78)  # Wunderlich & Pehle's
+    model = network(5, 120, 3, first=(1.5, 0.78), second=(0.93 * 200 / 120, 0.1))  # Wunderlich & Pehle's
     minutes = train(model, data, epochs, batch=64, lr=1e-2)
     return {"train": accuracy(model, data), "test": accuracy(model, test), "minutes": minutes}
 

@@ -1,12 +1,12 @@
 """A LIF unit between two events, in closed form (DESIGN 4.1): propagation, its derivatives, threshold crossings.
 
-After a time s without events, with the bias b,
+V is measured from the bias, which it approaches if nothing arrives. After a time s without events,
 
-    I(s) = I exp(-s / tau_s)        V(s) = b + (V - b) exp(-s / tau_m) + I r(s)
+    I(s) = I exp(-s / tau_s)        V(s) = V exp(-s / tau_m) + I r(s)
     r(s) = (exp(-s / tau_m) - exp(-s / tau_s)) tau_s / (tau_m - tau_s)
 
-V has at most one extremum in s > 0: a sum of two exponentials and a constant is stationary only where their slopes
-balance. So V rises on one known interval at most, in which it passes threshold once or never. All is written in
+V has at most one extremum in s > 0: a sum of two exponentials is stationary only where their slopes balance. So V
+rises on one known interval at most, in which it passes threshold once or never. All is written in
 x = s (1 / tau_s - 1 / tau_m) so that tau_m = tau_s is nothing special.
 """
 
@@ -54,11 +54,11 @@ def response_derivatives(s, tau_m, tau_s):
 
 
 @_jit
-def stationary(v, i, tau_m, tau_s, bias):
+def stationary(v, i, tau_m, tau_s):
     """The s > 0 at which dV/ds = 0, or infinity if there is none."""
     rate = 1.0 / tau_s - 1.0 / tau_m
-    z = tau_s * (i + bias - v)
-    below = i * tau_s / tau_m + rate * tau_s * (v - bias)
+    z = tau_s * (i - v)
+    below = i * tau_s / tau_m + rate * tau_s * v
     if below == 0.0:
         return math.inf
     z /= below
@@ -68,27 +68,26 @@ def stationary(v, i, tau_m, tau_s, bias):
 
 
 @_jit
-def voltage(s, v, i, tau_m, tau_s, bias):
+def voltage(s, v, i, tau_m, tau_s):
     """V(s)."""
     decay_m, _, r = propagator(s, tau_m, tau_s)
-    return bias + (v - bias) * decay_m + i * r
+    return v * decay_m + i * r
 
 
 @_jit
-def earliest_crossing(v, i, tau_m, bias, threshold, height):
+def earliest_crossing(v, i, tau_m, threshold, height):
     """A time before which V(s) can't reach threshold, infinity for never, without solving; `height` is the largest r.
 
-    V(s) <= max(v, b) + i r(s), and while V(s) >= v its slope is at most (i + b - v) / tau_m (i as 0 if negative).
+    V(s) <= max(v, 0) + i r(s), and while V(s) >= v its slope is at most (i - v) / tau_m (i as 0 if negative).
     """
     i = max(i, 0.0)
-    if max(v, bias) + i * height < threshold:
+    if max(v, 0.0) + i * height < threshold:
         return math.inf
-    drive = i + bias - v
-    return max((threshold - v) * tau_m / drive, 0.0) if drive > 0.0 else math.inf
+    return max((threshold - v) * tau_m / (i - v), 0.0) if i > v else math.inf
 
 
 @_jit
-def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
+def crossing(v, i, tau_m, tau_s, threshold, longest):
     """The first s in [0, longest] at which V(s) reaches threshold from below, or infinity.
 
     Closed form for tau_m = 2 tau_s. Otherwise Halley's method (Newton's with the second derivative, which costs nothing
@@ -97,24 +96,24 @@ def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
     """
     if v >= threshold:  # by rounding, if an event came just when V was about to cross
         return 0.0
-    if bias <= threshold and v <= bias and i <= 0.0:  # V approaches the bias at most, which rounding would not show
+    if threshold >= 0.0 and v <= 0.0 and i <= 0.0:  # V approaches 0 at most, which rounding would not show
         return math.inf
     low, high = 0.0, longest
-    turn = stationary(v, i, tau_m, tau_s, bias)
+    turn = stationary(v, i, tau_m, tau_s)
     if turn < longest:
-        if i + bias - v > 0.0:
+        if i > v:
             high = turn
         else:
             low = turn
-    elif i + bias < v or (i + bias == v and i >= 0.0):
+    elif i < v or (i == v and i >= 0.0):
         return math.inf
-    if voltage(high, v, i, tau_m, tau_s, bias) < threshold:
+    if voltage(high, v, i, tau_m, tau_s) < threshold:
         return math.inf
     if tau_m == 2.0 * tau_s:
-        # with y = exp(-s / tau_m):  i y^2 - a y + c = 0, and V rises with falling y
-        a, c = v - bias + i, threshold - bias
-        root = math.sqrt(max(a * a - 4.0 * i * c, 0.0))
-        y = 2.0 * c / (a - root) if a < 0.0 else (a + root) / (2.0 * i)
+        # with y = exp(-s / tau_m):  i y^2 - a y + threshold = 0, and V rises with falling y
+        a = v + i
+        root = math.sqrt(max(a * a - 4.0 * i * threshold, 0.0))
+        y = 2.0 * threshold / (a - root) if a < 0.0 else (a + root) / (2.0 * i)
         if 0.0 < y <= 1.0:
             s = -tau_m * math.log(y)
             if low <= s <= high:
@@ -122,13 +121,13 @@ def crossing(v, i, tau_m, tau_s, bias, threshold, longest):
     s = low
     for _ in range(200):
         decay_m, decay_s, r = propagator(s, tau_m, tau_s)
-        rest, current = (v - bias) * decay_m + i * r, i * decay_s
-        miss = bias + rest - threshold
+        now, current = v * decay_m + i * r, i * decay_s
+        miss = now - threshold
         if miss < 0.0:
             low = s
         else:
             high = s
-        slope = (current - rest) / tau_m
+        slope = (current - now) / tau_m
         bend = -(current / tau_s + slope) / tau_m
         # where V bends this much (at its minimum, say) the method would not converge, or stop where it must not
         step = math.inf
