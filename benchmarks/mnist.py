@@ -1,8 +1,9 @@
 """Claim: MNIST with one spike per pixel, the exact engine and a loss on first spikes.
 
-784-350-10 LIF units in continuous time, trained on 55,000 images; settings were chosen on the other 5,000 of the
-training set. FOLDER holds the four files of MNIST (`train-images-idx3-ubyte` and so on, with or without .gz), which
-lambent does not bring along. Wunderlich & Pehle (2021) report 97.6 +- 0.1 %.
+784-350-10 LIF units in continuous time, trained on 55,000 images, each moved by up to a pixel; settings were chosen on
+the other 5,000 of the training set. FOLDER holds the four files of MNIST (`train-images-idx3-ubyte` and so on, with or
+without .gz), which lambent does not bring along. 16 epochs reach 97.3 % of the test images (seed 0); Wunderlich & Pehle
+(2021) report 97.6 +- 0.1 %, without moved images.
 
     python benchmarks/mnist.py FOLDER [--seeds 1] [--epochs 16]
 """

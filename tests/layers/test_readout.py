@@ -121,7 +121,8 @@ def test_continuous_time_equals_numerical_integration(reduce):
     events = lb.Events.from_lists(times, units, 5, duration, dtype=torch.float64)
     tau_mem, tau_syn = torch.tensor([20.0, 5.0, 3.0]), torch.tensor([5.0, 5.0, 9.0])
     readout = lb.LIReadout(5, 3, tau_mem=tau_mem, tau_syn=tau_syn, reduce=reduce, dt=None).double()
-    t = torch.linspace(0, duration, 600_001, dtype=torch.float64).view(-1, 1)
+    # with the arrivals themselves, at which V may be highest
+    t = torch.cat([torch.linspace(0, duration, 600_001, dtype=torch.float64), *times]).sort().values.view(-1, 1)
     for b, (own, unit) in enumerate(zip(times, units, strict=True)):
         v = torch.zeros(len(t), 3, dtype=torch.float64)
         for time, weight in zip(own, readout.weight.detach()[unit], strict=True):
