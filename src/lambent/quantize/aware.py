@@ -91,7 +91,8 @@ def quantization_aware(
     Its layers have weights of few bits, decays in 1/4096 and integer states in the forward pass, and the gradients
     of EventProp for the float parameters behind them. Train it as any model, with few epochs and a lower learning
     rate than before; call `constrain_` of its layers after each step. `export_netx` then writes the very integers
-    that it was trained with, and `quantized_model` gives their float version. It runs on the CPU.
+    that it was trained with, and `quantized_model` gives their float version. It runs on the CPU, and without the
+    readout's `count_gradient`.
 
     Args:
         model: a trained `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
