@@ -17,8 +17,8 @@ from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.hardware import HostCost, measure_host
 from lambent.hardware.loihi2 import Cost, Loihi2Network, NetxReport, estimate_cost, export_netx, load_netx, map_to_cores
-from lambent.hardware.loihi2.convert import layer_bits
 from lambent.hardware.loihi2.cost import mean_cost
+from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.quantize import quantized_model
 from lambent.report import write
 from lambent.report.of_run import cost_figures, report_data
@@ -113,7 +113,7 @@ def export_run(
 ) -> NetxReport:
     """Quantise the run's model and write it as NetX, to RUN/NAME.net unless told otherwise; see `export_netx`."""
     report = export_netx(
-        run.aware_model() or run.model(),
+        run.trained_model(),
         path or run.netx,
         weight_bits,
         calibration=calibration_events(run),
@@ -214,11 +214,10 @@ def host_costs(model: nn.Sequential, samples: SpikeDataset) -> list[HostCost]:
 
 def quantised_like_export(run: Run) -> nn.Sequential | None:
     """The float model with the values of the run's exported network; None if it was trained with just these."""
-    bits, trained = run.read_json("export.json")["weight_bits"], run.config().weight_bits()
-    model = run.aware_model()
-    if model is not None and trained is not None and tuple(bits) == layer_bits(trained, len(model)):
+    bits, trained = run.read_json("export.json")["weight_bits"], run.trained_model()
+    if bits == [layer.grid.bits for layer in trained if isinstance(layer, OnGrid)]:
         return None
-    return quantized_model(model or run.model(), bits, calibration=calibration_events(run))
+    return quantized_model(trained, bits, calibration=calibration_events(run))
 
 
 def report_run(run: Run, path: Path | None = None) -> Path:

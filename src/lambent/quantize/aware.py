@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lambent.events import Events
-from lambent.hardware.loihi2.convert import check_model, convert, convert_layer, largest_weights
+from lambent.hardware.loihi2.convert import ConvertedLayer, check_model, convert, convert_layer, largest_weights
 from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.hardware.loihi2.rounding import Grid
 from lambent.layers import LIF, LIReadout
@@ -43,6 +43,18 @@ class _Aware(OnGrid[_Layer]):
             if weight is not None:
                 weight.clamp_(-bound, bound)
 
+    def _on_chip(self, events: Events) -> tuple[ConvertedLayer, Tensor, Tensor, Tensor, Tensor]:
+        """The chip's layer, its scale, and what passes gradients: weights in its units, tau_mem and tau_syn."""
+        layer = self.layer
+        _check(events, layer)
+        chip = convert_layer(layer, self.grid)
+        scale = layer.weight.new_tensor(chip.scale)
+        weight = _straight_through(chip.weight * chip.scale, layer.weight * scale)
+        tau_mem, tau_syn = (
+            _straight_through(tau, of) for tau, of in ((chip.tau_mem, layer.tau_mem), (chip.tau_syn, layer.tau_syn))
+        )
+        return chip, scale, weight, tau_mem, tau_syn
+
 
 class AwareLIF(_Aware[LIF]):
     """A `LIF` layer as the chip runs it, with the gradients of EventProp."""
@@ -50,21 +62,18 @@ class AwareLIF(_Aware[LIF]):
     def forward(self, events: Events) -> Events:
         """Spikes of the layer, those of the exported network; raises as `LIF`, and on a CUDA device."""
         layer = self.layer
-        _check(events, layer)
-        chip = convert_layer(layer, self.grid)
-        scale = layer.weight.new_tensor(chip.scale)
+        chip, scale, weight, tau_mem, tau_syn = self._on_chip(events)
         neuron = LIFNeuron(
-            _straight_through(chip.tau_mem, layer.tau_mem),
-            _straight_through(chip.tau_syn, layer.tau_syn),
+            tau_mem,
+            tau_syn,
             _straight_through(np.multiply(chip.layer.v_th_mant, 64) + 0.5, layer.threshold * scale),
             layer.reset,
             layer.min_slope,
         )
-        inputs = Synapses(_straight_through(chip.weight * chip.scale, layer.weight * scale), layer.delay)
         recurrent = None
         if layer.recurrent_weight is not None and chip.recurrent_weight is not None:
             recurrent = Synapses(_straight_through(chip.recurrent_weight * chip.scale, layer.recurrent_weight * scale))
-        return engine.lif(events, neuron, inputs, recurrent, float(layer.dt or 0.0))
+        return engine.lif(events, neuron, Synapses(weight, layer.delay), recurrent, float(layer.dt or 0.0))
 
 
 class AwareLIReadout(_Aware[LIReadout]):
@@ -73,12 +82,7 @@ class AwareLIReadout(_Aware[LIReadout]):
     def forward(self, events: Events) -> Tensor:
         """As `LIReadout`, from the voltages of the exported network; raises on a CUDA device."""
         layer = self.layer
-        _check(events, layer)
-        chip = convert_layer(layer, self.grid)
-        scale = layer.weight.new_tensor(chip.scale)
-        weight = _straight_through(chip.weight * chip.scale, layer.weight * scale)
-        tau_mem = _straight_through(chip.tau_mem, layer.tau_mem)
-        tau_syn = _straight_through(chip.tau_syn, layer.tau_syn)
+        chip, _, weight, tau_mem, tau_syn = self._on_chip(events)
         v = engine.voltages(events, weight, tau_mem, tau_syn, float(layer.dt or 0.0)).double()
         return (_reduced(v, layer.reduce) / torch.from_numpy(chip.scale)).to(layer.weight.dtype)
 

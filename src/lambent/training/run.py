@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lambent.files import replacing
+from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of
 from lambent.training.config import Config
@@ -106,21 +107,23 @@ class Run:
 
     def model(self) -> nn.Sequential:
         """The model of the best epoch, in evaluation mode; after quantisation-aware training with rounded values."""
-        aware = self.aware_model()
-        if aware is not None:
-            return quantized_model(aware).eval()
-        model = self._untrained()
-        model.load_state_dict(self.load("best.pt"))
-        return model.eval()
+        trained = self.trained_model()
+        return quantized_model(trained).eval() if isinstance(trained[0], OnGrid) else trained
 
     def aware_model(self) -> nn.Sequential | None:
         """The model of the best epoch as `quantization_aware` made it, or None if that was float training."""
-        aware = aware_of(self._untrained(), self.load("best.pt"))
-        return None if aware is None else aware.eval()
+        trained = self.trained_model()
+        return trained if isinstance(trained[0], OnGrid) else None
 
-    def _untrained(self) -> nn.Sequential:
-        facts = self.facts()
-        return build_model(self.config(), facts["n_units"], len(facts["class_names"]))
+    def trained_model(self) -> nn.Sequential:
+        """The model of the best epoch as it was trained: float, or as `quantization_aware` made it."""
+        facts, state = self.facts(), self.load("best.pt")
+        model = build_model(self.config(), facts["n_units"], len(facts["class_names"]))
+        aware = aware_of(model, state)
+        if aware is not None:
+            return aware.eval()
+        model.load_state_dict(state)
+        return model.eval()
 
     def load(self, name: str) -> Any:
         """Read a file written by `save`.
