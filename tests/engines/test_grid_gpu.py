@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import lambent as lb
 from lambent.engines import engine_for, reference
-from lambent.neurons.lif import LIFNeuron, Synapses
+from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
 
 pytest.importorskip("triton", reason="needs Triton: pip install 'lambent[gpu]'")
 from lambent.engines import grid_gpu
@@ -163,7 +163,8 @@ def test_strided_units_are_read_as_they_are(device):
 def test_operations_are_registered_properly(device):
     g = torch.Generator().manual_seed(7)
     events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
-    p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32).items()}
+    p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32, drive=9).items()}
+    p["delay"] /= 3
     decays = [torch.rand(3, generator=g, dtype=torch.float64).to(device) for _ in range(3)]
     args = (
         events.times.clone().requires_grad_(), events.steps(1.0), events.units, events.offsets,
@@ -171,10 +172,32 @@ def test_operations_are_registered_properly(device):
         *(d.requires_grad_() for d in decays), p["threshold"].requires_grad_(), p["tau_mem"], p["tau_syn"],
         0.1 * p["threshold"].detach() / p["tau_mem"], 4, 1.0, False,
     )  # fmt: skip
+    spikes = torch.ops.lambent.lif_grid_gpu(*args, [])[3][-1]
+    assert 2 < spikes < 9
     for room in ([], [9, 5]):
         torch.library.opcheck(torch.ops.lambent.lif_grid_gpu, (*args, room))
     args = (args[0], *args[1:5], *decays, p["tau_mem"], p["tau_syn"], 4)
     torch.library.opcheck(torch.ops.lambent.li_grid_gpu, args)
+
+
+def test_padding_does_not_depend_on_what_memory_held(device):
+    g = torch.Generator().manual_seed(7)
+    events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
+    p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32, drive=9).items()}
+    tau = p["tau_mem"].double(), p["tau_syn"].double()
+    args = (
+        events.times, events.steps(1.0), events.units, events.offsets, p["weight"], None, None, None,
+        *grid_constants(*tau, 1.0), p["threshold"], *tau, p["threshold"], 4, 1.0, False, [9, 1],
+    )  # fmt: skip
+    torch.use_deterministic_algorithms(True)  # fills new tensors with NaN and the largest integer
+    try:
+        times, _, units, offsets, steps, slopes, _ = torch.ops.lambent.lif_grid_gpu(*args)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    spikes = int(offsets[-1])
+    assert 0 < spikes < 18 == len(times)
+    assert not any(x[spikes:].any() for x in (times, steps, slopes))
+    assert units[spikes:].max() < 3
 
 
 class Layer(torch.nn.Module):

@@ -76,15 +76,16 @@ def lif_forward(
     sample = torch.searchsorted(own_offsets[1:], every, right=True)
     entry = every + (sample * capacity - own_offsets[sample])
     if room:
-        spare = sample == batch
         entry.clamp_(max=total - 1)
-        own_steps = own_steps[entry].masked_fill_(spare, 0)
+    own_steps, own_units, slopes = own_steps[entry], own_units[entry], slopes[entry]
+    if room:
+        spare = sample == batch
+        own_steps.masked_fill_(spare, 0)
+        slopes.masked_fill_(spare, 0)
         # spread over units, for what is added up by unit is added atomically
-        own_units = torch.where(spare, (every % size).to(units.dtype), own_units[entry])
-    else:
-        own_steps, own_units = own_steps[entry], own_units[entry]
+        own_units = torch.where(spare, (every % size).to(units.dtype), own_units)
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
-    return own_times, counts, own_units, own_offsets, own_steps, slopes[entry], peak_step
+    return own_times, counts, own_units, own_offsets, own_steps, slopes, peak_step
 
 
 def lif_backward(
