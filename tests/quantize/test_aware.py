@@ -19,7 +19,9 @@ from lambent.quantize import AwareLIF, AwareLIReadout, quantization_aware, quant
 from lambent.quantize.aware import aware_of
 
 
-def build(reduce: str = "exp_mean", hidden: int = 1, dt: float = 1.0, seed: int = 1) -> torch.nn.Sequential:
+def build(
+    reduce: str = "exp_mean", hidden: int = 1, dt: float = 1.0, seed: int = 1, count_gradient: float = 0.0
+) -> torch.nn.Sequential:
     torch.manual_seed(seed)
     layers: list[torch.nn.Module] = []
     for n_in in (40, 30)[:hidden]:
@@ -30,7 +32,10 @@ def build(reduce: str = "exp_mean", hidden: int = 1, dt: float = 1.0, seed: int 
         with torch.no_grad():
             layer.weight.mul_(4 if n_in == 40 else 8)
         layers.append(layer)
-    return torch.nn.Sequential(*layers, lb.LIReadout(30, 5, tau_mem=15 + 10 * torch.rand(5), reduce=reduce, dt=dt))
+    readout = lb.LIReadout(
+        30, 5, tau_mem=15 + 10 * torch.rand(5), reduce=reduce, dt=dt, count_gradient=count_gradient
+    )  # fmt: skip
+    return torch.nn.Sequential(*layers, readout)
 
 
 def events(dt: float = 1.0, batch: int = 6, seed: int = 2, twice: float = 0.003) -> lb.Events:
@@ -102,11 +107,11 @@ def test_computes_what_the_chip_does_at_any_activity(seed, bits, gain):
     torch.testing.assert_close(aware(batch), torch.from_numpy(network.logits(batch)).float(), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("bits", [8, 3])
-def test_gradients_are_those_of_the_quantised_model(bits):
+@pytest.mark.parametrize(("bits", "count_gradient"), [(8, 0.0), (8, 1.0), (3, 0.0)])
+def test_gradients_are_those_of_the_quantised_model(bits, count_gradient):
     """Whose spikes are nearly the same; where they differ, it is for the integer states."""
     batch = events(twice=0.0)
-    aware = quantization_aware(build(), bits, calibration=batch)
+    aware = quantization_aware(build(count_gradient=count_gradient), bits, calibration=batch)
     got, wanted = gradients(aware, batch), gradients(quantized_model(aware), batch)
     assert got.keys() == wanted.keys()
     for name in wanted:
@@ -248,23 +253,18 @@ def test_empty_batches():
 
 
 def test_operations_are_registered_properly():
-    aware, batch = quantization_aware(build(), 8), events()
-    calls = []
-    for layer in aware:
-        chip = convert_layer(layer.layer, layer.grid)
-        weights = [chip.weight, *([] if chip.recurrent_weight is None else [chip.recurrent_weight])]
-        values = [torch.from_numpy(w * chip.scale).float().requires_grad_() for w in weights]
-        taus = [torch.from_numpy(tau).float() for tau in (chip.tau_mem, chip.tau_syn)]
-        decays = [x.requires_grad_() for x in grid_constants(*taus, 1.0)]
-        calls.append((values, decays, taus, torch.from_numpy(chip.scale).float()))
+    aware, batch = quantization_aware(build(), 8)[0], events()
+    chip = convert_layer(aware.layer, aware.grid)
+    weight, recurrent = (
+        torch.from_numpy(w * chip.scale).float().requires_grad_() for w in (chip.weight, chip.recurrent_weight)
+    )
+    taus = [torch.from_numpy(tau).float() for tau in (chip.tau_mem, chip.tau_syn)]
+    decays = [x.requires_grad_() for x in grid_constants(*taus, 1.0)]
     times = batch.times.clone().requires_grad_()
-    given = (times, batch.steps(1.0), batch.units, batch.offsets)
-    (weight, recurrent), decays, taus, scale = calls[0]
-    threshold = (aware[0].layer.threshold.detach() * scale).requires_grad_()
-    synapses = (weight, aware[0].layer.delay.detach().requires_grad_(), recurrent, None)
-    args = (*given, *synapses, *decays, threshold, *taus, threshold.detach() / 200, 150, 1.0, False, [])
+    threshold = (aware.layer.threshold.detach() * torch.from_numpy(chip.scale).float()).requires_grad_()
+    synapses = (weight, aware.layer.delay.detach().requires_grad_(), recurrent, None)
+    args = (
+        times, batch.steps(1.0), batch.units, batch.offsets, *synapses, *decays, threshold, *taus,
+        threshold.detach() / 200, 150, 1.0, False, [],
+    )  # fmt: skip
     torch.library.opcheck(torch.ops.lambent.lif_loihi2, args)
-    (weight,), decays, taus, _ = calls[1]
-    spikes = aware[0](events())
-    given = (spikes.times.detach().requires_grad_(), spikes.steps(1.0), spikes.units, spikes.offsets)
-    torch.library.opcheck(torch.ops.lambent.li_loihi2, (*given, weight, *decays, *taus, 150))

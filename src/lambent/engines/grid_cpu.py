@@ -144,4 +144,5 @@ def li_backward(
     return torch.from_numpy(d_times).to(times.dtype), total(parts[0]), total(parts[1])
 
 
-lif, voltages = operations.define("grid_cpu", lif_forward, lif_backward, li_forward, li_backward)
+lif = operations.define_lif("grid_cpu", lif_forward, lif_backward)
+voltages = operations.define_voltages("grid_cpu", li_forward, li_backward)

@@ -264,7 +264,8 @@ def _complain(
             check_connections(name, w.detach())
 
 
-_lif, voltages = operations.define("grid_gpu", lif_forward, lif_backward, li_forward, li_backward)
+_lif = operations.define_lif("grid_gpu", lif_forward, lif_backward)
+voltages = operations.define_voltages("grid_gpu", li_forward, li_backward)
 
 
 def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:

@@ -1,9 +1,9 @@
 """What every grid engine shares: its operations, registered with torch, between layers and kernels.
 
-An engine brings four functions on plain tensors, whose signatures are the schemas below; where `room` is not empty,
-those of LIF layers take as much room as it says, and hand out arrays with padding. `define` makes them
-differentiable operations `lambent::lif_<engine>` and `lambent::li_<engine>` (with fakes, so that `torch.compile`
-traces past them, and kept in float32 under autocast) and returns the engine's `lif` and `voltages`.
+An engine brings functions on plain tensors, whose signatures are the schemas below; where `room` is not empty,
+those of LIF layers take as much room as it says, and hand out arrays with padding. `define_lif` and
+`define_voltages` make them differentiable operations `lambent::lif_<engine>` and `lambent::li_<engine>` (with fakes,
+so that `torch.compile` traces past them, and kept in float32 under autocast) and return what the engine offers.
 """
 
 from __future__ import annotations
@@ -49,35 +49,22 @@ _Lif = Callable[..., Events]
 _Voltages = Callable[[Events, Tensor, Tensor, Tensor, float], Tensor]
 
 
-def define(
-    engine: str, lif_forward: _Kernel, lif_backward: _Kernel, li_forward: _Kernel, li_backward: _Kernel
-) -> tuple[_Lif, _Voltages]:
-    """The functions `lif` and `voltages` (see `lambent.engines`) of the engine that these four functions make."""
-    lif_op = _operation(f"lif_{engine}", lif_forward, LIF_FORWARD, _fake_lif)
-    lif_adjoint = _operation(f"lif_{engine}_backward", lif_backward, LIF_BACKWARD, _fake_lif_backward)
-    li_op = _operation(f"li_{engine}", li_forward, LI_FORWARD, _fake_li)
-    li_adjoint = _operation(f"li_{engine}_backward", li_backward, LI_BACKWARD, _fake_li_backward)
+def define_lif(engine: str, forward: _Kernel, backward: _Kernel) -> _Lif:
+    """The function `lif` (see `lambent.engines`) of the engine that these two make."""
+    op = _operation(f"lif_{engine}", forward, LIF_FORWARD, _fake_lif)
+    adjoint = _operation(f"lif_{engine}_backward", backward, LIF_BACKWARD, _fake_lif_backward)
 
-    def lif_gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
+    def gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
         needs = ctx.needs_input_grad
-        d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = lif_adjoint(
+        d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = adjoint(
             grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract, ctx.room,
             needs[0], needs[5], needs[7], any(needs[8:11]),
         )  # fmt: skip
-        gradients = [
-            d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold,
-        ]  # fmt: skip
-        gradients = [g if wanted else None for g, wanted in zip(gradients, needs, strict=False)]
-        return (*gradients, None, None, None, None, None, None, None)
+        every = [d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold]
+        every = [g if wanted else None for g, wanted in zip(every, needs, strict=False)]
+        return (*every, None, None, None, None, None, None, None)
 
-    def li_gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        needs = ctx.needs_input_grad
-        d_times, d_weight, d_decay = li_adjoint(grad, *ctx.saved_tensors, needs[0], any(needs[5:8]))
-        gradients = [d_times, None, None, None, d_weight, *d_decay]
-        return (*(g if wanted else None for g, wanted in zip(gradients, needs, strict=False)), None, None, None)
-
-    lif_op.register_autograd(lif_gradients, setup_context=_save_lif)
-    li_op.register_autograd(li_gradients, setup_context=_save_li)
+    op.register_autograd(gradients, setup_context=_save_lif)
 
     def lif(
         events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float,
@@ -87,7 +74,7 @@ def define(
         events = events.padded()
         own = recurrent or Synapses(None, None)  # type: ignore[arg-type]
         slope = neuron.min_slope * neuron.threshold.detach() / neuron.tau_mem.detach()
-        times, counts, units, offsets, *_ = lif_op(
+        times, counts, units, offsets, *_ = op(
             events.times, events.steps(dt), events.units, events.offsets, *inputs, *own,
             *grid_constants(neuron.tau_mem, neuron.tau_syn, dt), neuron.threshold,
             neuron.tau_mem.detach(), neuron.tau_syn.detach(), slope,
@@ -96,16 +83,32 @@ def define(
         size, duration = inputs.weight.shape[1], events.duration
         return Events(times, units, offsets, size, duration, counts=counts, check=False, padded=bool(room))
 
+    return lif
+
+
+def define_voltages(engine: str, forward: _Kernel, backward: _Kernel) -> _Voltages:
+    """The function `voltages` (see `lambent.engines`) of the engine that these two make."""
+    op = _operation(f"li_{engine}", forward, LI_FORWARD, _fake_li)
+    adjoint = _operation(f"li_{engine}_backward", backward, LI_BACKWARD, _fake_li_backward)
+
+    def gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        needs = ctx.needs_input_grad
+        d_times, d_weight, d_decay = adjoint(grad, *ctx.saved_tensors, needs[0], any(needs[5:8]))
+        every = [d_times, None, None, None, d_weight, *d_decay]
+        return (*(g if wanted else None for g, wanted in zip(every, needs, strict=False)), None, None, None)
+
+    op.register_autograd(gradients, setup_context=_save_li)
+
     def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
         """Voltages (batch, steps, out) of leaky integrators; see `lambent.engines`."""
         events = events.padded()
-        return li_op(
+        return op(
             events.times, events.steps(dt), events.units, events.offsets, weight,
             *grid_constants(tau_mem, tau_syn, dt), tau_mem.detach(), tau_syn.detach(),
             count_steps(events.duration, dt),
         )  # fmt: skip
 
-    return lif, voltages
+    return voltages
 
 
 def _operation(name: str, function: _Kernel, schema: str, fake: _Kernel) -> Any:

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from lambent.events import Events
 from lambent.hardware.loihi2.convert import ConvertedLayer, check_model, convert, convert_layer, largest_weights
 from lambent.hardware.loihi2.on_grid import OnGrid
+from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Grid
 from lambent.layers import LIF, LIReadout
 from lambent.layers.lif import check_input
@@ -43,17 +45,17 @@ class _Aware(OnGrid[_Layer]):
             if weight is not None:
                 weight.clamp_(-bound, bound)
 
-    def _on_chip(self, events: Events) -> tuple[ConvertedLayer, Tensor, Tensor, Tensor, Tensor]:
-        """The chip's layer, its scale, and what passes gradients: weights in its units, tau_mem and tau_syn."""
+    def _on_chip(self, events: Events) -> tuple[ConvertedLayer, dict[str, Tensor]]:
+        """The chip's layer, and what it is worth in a model: parameters with the values of the integers' and the
+        gradients of the layer's own.
+        """
         layer = self.layer
         _check(events, layer)
         chip = convert_layer(layer, self.grid)
-        scale = layer.weight.new_tensor(chip.scale)
-        weight = _straight_through(chip.weight * chip.scale, layer.weight * scale)
-        tau_mem, tau_syn = (
-            _straight_through(tau, of) for tau, of in ((chip.tau_mem, layer.tau_mem), (chip.tau_syn, layer.tau_syn))
-        )
-        return chip, scale, weight, tau_mem, tau_syn
+        worth = {"weight": chip.weight, "tau_mem": chip.tau_mem, "tau_syn": chip.tau_syn}
+        if chip.recurrent_weight is not None:
+            worth["recurrent_weight"] = chip.recurrent_weight
+        return chip, {name: _straight_through(value, getattr(layer, name)) for name, value in worth.items()}
 
 
 class AwareLIF(_Aware[LIF]):
@@ -62,29 +64,25 @@ class AwareLIF(_Aware[LIF]):
     def forward(self, events: Events) -> Events:
         """Spikes of the layer, those of the exported network; raises as `LIF`, and on a CUDA device."""
         layer = self.layer
-        chip, scale, weight, tau_mem, tau_syn = self._on_chip(events)
-        neuron = LIFNeuron(
-            tau_mem,
-            tau_syn,
-            _straight_through(np.multiply(chip.layer.v_th_mant, 64) + 0.5, layer.threshold * scale),
-            layer.reset,
-            layer.min_slope,
-        )
-        recurrent = None
-        if layer.recurrent_weight is not None and chip.recurrent_weight is not None:
-            recurrent = Synapses(_straight_through(chip.recurrent_weight * chip.scale, layer.recurrent_weight * scale))
-        return engine.lif(events, neuron, Synapses(weight, layer.delay), recurrent, float(layer.dt or 0.0))
+        chip, worth = self._on_chip(events)
+        scale = layer.weight.new_tensor(chip.scale)
+        threshold = _straight_through(np.multiply(chip.layer.v_th_mant, 64) + 0.5, layer.threshold * scale)
+        neuron = LIFNeuron(worth["tau_mem"], worth["tau_syn"], threshold, layer.reset, layer.min_slope)
+        inputs = Synapses(worth["weight"] * scale, layer.delay)
+        recurrent = Synapses(worth["recurrent_weight"] * scale) if "recurrent_weight" in worth else None
+        return engine.lif(events, neuron, inputs, recurrent, float(layer.dt or 0.0))
 
 
 class AwareLIReadout(_Aware[LIReadout]):
-    """A `LIReadout` on the voltages of the chip."""
+    """A `LIReadout` on the voltages of the chip, with the gradients of the layer."""
 
     def forward(self, events: Events) -> Tensor:
         """As `LIReadout`, from the voltages of the exported network; raises on a CUDA device."""
-        layer = self.layer
-        chip, _, weight, tau_mem, tau_syn = self._on_chip(events)
-        v = engine.voltages(events, weight, tau_mem, tau_syn, float(layer.dt or 0.0)).double()
-        return (_reduced(v, layer.reduce) / torch.from_numpy(chip.scale)).to(layer.weight.dtype)
+        layer, dt = self.layer, float(self.layer.dt or 0.0)
+        chip, worth = self._on_chip(events)
+        events = engine.once_per_step(events, dt)
+        scores = Readout(layer.reduce, chip.scale).logits(engine.voltages(events, chip.layer, dt))
+        return _straight_through(scores, functional_call(layer, worth, (events,)))
 
 
 def quantization_aware(
@@ -95,8 +93,7 @@ def quantization_aware(
     Its layers have weights of few bits, decays in 1/4096 and integer states in the forward pass, and the gradients
     of EventProp for the float parameters behind them. Train it as any model, with few epochs and a lower learning
     rate than before; call `constrain_` of its layers after each step. `export_netx` then writes the very integers
-    that it was trained with, and `quantized_model` gives their float version. It runs on the CPU, and without the
-    readout's `count_gradient`.
+    that it was trained with, and `quantized_model` gives their float version. It runs on the CPU.
 
     Args:
         model: a trained `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
@@ -161,18 +158,3 @@ class _StraightThrough(torch.autograd.Function):
 def _straight_through(value: np.ndarray, through: Tensor) -> Tensor:
     """`value`, with the gradient of `through` (the two of the same shape)."""
     return _StraightThrough.apply(torch.from_numpy(np.asarray(value)).to(through.dtype), through)
-
-
-def _reduced(v: Tensor, reduce: str) -> Tensor:
-    """Voltages (batch, steps, out) as `LIReadout` reduces them."""
-    if reduce == "none":
-        return v
-    if reduce == "max":
-        return v.amax(1)
-    if reduce == "last":
-        return v[:, -1]
-    if reduce == "mean":
-        return v.mean(1)
-    steps = v.shape[1]
-    fading = torch.exp(-torch.arange(steps, dtype=v.dtype) / steps)
-    return torch.einsum("bno,n->bo", v, fading) / steps

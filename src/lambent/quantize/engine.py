@@ -1,10 +1,10 @@
 """Engine `loihi2`: layers in the chip's units, run by the chip model; the adjoint is that of `grid_cpu`.
 
-`lif` and `voltages` are those of `lambent.engines`, where voltages count in units of the chip: weights are 64 times
-an integer, divided by the gain; thresholds lie between the integers that spike and those that do not; time constants
-are those of decays in 1/4096. Forward, the integers are what they stand for, and the chip model runs on them: spikes
-and voltages are its own, bit for bit. Backward, EventProp integrates the adjoint of the same layer in floating point,
-with the slopes before spikes and the peaks of silent units that the chip's states give.
+`lif` is that of `lambent.engines`, where voltages count in units of the chip: weights are 64 times an integer, divided
+by the gain; thresholds lie between the integers that spike and those that do not; time constants are those of decays
+in 1/4096. Forward, the integers are what they stand for, and the chip model runs on them: spikes are its own, bit for
+bit. Backward, EventProp integrates the adjoint of the same layer in floating point, with the slopes before spikes and
+the peaks of silent units that the chip's states give.
 
 On the CPU, for reset "zero", without recurrent delays and without gradients of what rounding does.
 """
@@ -22,11 +22,11 @@ from torch import Tensor
 from lambent.engines import grid_cpu, operations
 from lambent.engines.threads import in_threads
 from lambent.events import Events
+from lambent.events import n_steps as count_steps
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.cuba import decayed
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
 from lambent.hardware.loihi2.layers import Loihi2Layer
-from lambent.hardware.loihi2.neurons import THRESHOLD_LIMIT
 from lambent.neurons.lif import LIFNeuron, Synapses
 
 _NOT_RECORDED = np.zeros((0, 0), np.int8)
@@ -34,23 +34,6 @@ _NOT_RECORDED = np.zeros((0, 0), np.int8)
 
 def _integers(x: Tensor) -> np.ndarray:
     return x.detach().double().round().to(torch.int64).numpy()
-
-
-def _layer(
-    weight: Tensor, recurrent: Tensor | None, delay: np.ndarray | int,
-    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, mantissa: np.ndarray | int,
-) -> Loihi2Layer:  # fmt: skip
-    """The integers behind the numbers."""
-    return Loihi2Layer(
-        name="layer",
-        kind="dense" if recurrent is None else "dense_rec",
-        weight=_integers(weight * gain / 64).T,
-        weight_rec=None if recurrent is None else _integers(recurrent * gain / 64).T,
-        delay=delay,
-        i_decay=_integers((1 - alpha_syn) * 4096),
-        v_decay=_integers((1 - alpha_mem) * 4096),
-        v_th_mant=mantissa,
-    )
 
 
 def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: int) -> list[Spikes]:
@@ -68,9 +51,16 @@ def lif_forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """As `grid_cpu.lif_forward`, on the chip model."""
     size = weight.shape[1]
-    mantissa = torch.floor(threshold.double() / 64).to(torch.int64).numpy()
-    wait = 0 if delay is None else _integers(delay / dt).T
-    layer = _layer(weight, recurrent, wait, alpha_mem, alpha_syn, gain, mantissa)
+    layer = Loihi2Layer(
+        name="layer",
+        kind="dense" if recurrent is None else "dense_rec",
+        weight=_integers(weight * gain / 64).T,
+        weight_rec=None if recurrent is None else _integers(recurrent * gain / 64).T,
+        delay=0 if delay is None else _integers(delay / dt).T,
+        i_decay=_integers((1 - alpha_syn) * 4096),
+        v_decay=_integers((1 - alpha_mem) * 4096),
+        v_th_mant=torch.floor(threshold.double() / 64).to(torch.int64).numpy(),
+    )
     run, keep = layer.constants.run, np.subtract(4096, layer.v_decay, dtype=np.int32)
     unit_gain, tau, least = (x.double().numpy() for x in (gain, tau_mem, min_slope))
 
@@ -121,33 +111,26 @@ def _before_spikes(
     return slopes, peak_step
 
 
-def li_forward(
-    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor,
-    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, tau_mem: Tensor, tau_syn: Tensor, n_steps: int,
-) -> Tensor:  # fmt: skip
-    """As `grid_cpu.li_forward`, on the chip model: whole numbers."""
-    samples = _samples(steps, units, offsets, len(weight), n_steps)
-    run = _layer(weight, None, 0, alpha_mem, alpha_syn, gain, THRESHOLD_LIMIT).constants.run
-    voltage = np.empty((len(samples), n_steps, weight.shape[1]), np.int32)
-    nothing = np.zeros((0, 0), np.int32)
-    in_threads(lambda b: run(samples[b], _NOT_RECORDED, nothing, voltage[b]), range(len(samples)))
-    return torch.from_numpy(voltage).to(weight.dtype)
-
-
-_lif, _voltages = operations.define("loihi2", lif_forward, grid_cpu.lif_backward, li_forward, grid_cpu.li_backward)
+_lif = operations.define_lif("loihi2", lif_forward, grid_cpu.lif_backward)
 
 
 def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
     """Spikes of a layer of LIF units; see `lambent.engines`."""
-    return _lif(_once_per_step(events, dt), neuron, inputs, recurrent, dt)
+    return _lif(once_per_step(events, dt), neuron, inputs, recurrent, dt)
 
 
-def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
-    """Voltages (batch, steps, out) of leaky integrators; see `lambent.engines`."""
-    return _voltages(_once_per_step(events, dt), weight, tau_mem, tau_syn, dt)
+def voltages(events: Events, layer: Loihi2Layer, dt: float) -> np.ndarray:
+    """Voltages (batch, out, steps) int32 of a layer that never spikes, as `Loihi2Network.run` records them."""
+    steps = count_steps(events.duration, dt)
+    samples = _samples(events.steps(dt), events.units, events.offsets, layer.n_in, steps)
+    voltage = np.empty((len(samples), steps, layer.n_out), np.int32)
+    nothing = np.zeros((0, 0), np.int32)
+    run = layer.constants.run
+    in_threads(lambda b: run(samples[b], _NOT_RECORDED, nothing, voltage[b]), range(len(samples)))
+    return voltage.transpose(0, 2, 1)
 
 
-def _once_per_step(events: Events, dt: float) -> Events:
+def once_per_step(events: Events, dt: float) -> Events:
     """`events` without the second and further spikes of a unit in a step, which the chip does not tell apart."""
     steps, offsets = events.steps(dt).numpy(), events.offsets.numpy()
     first = torch.from_numpy(_first_of_step(steps, events.units.numpy(), offsets, events.n_units))
