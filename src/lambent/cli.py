@@ -216,8 +216,10 @@ def _train(
     history = run.metrics()
     result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
     if history:
-        result |= {k: history[-1][k] for k in ("loss", "accuracy", "spikes_per_unit", "silent")}
+        result |= {k: history[-1][k] for k in ("loss", "accuracy", "spikes_per_unit", "silent", "best_epoch")}
         result["seconds"] = sum(m["seconds"] for m in history)
+        if finished and chosen.qat_bits and result["best_epoch"] == len(history) - chosen.qat_epochs:
+            console.print("fine-tuning did not improve on the validation samples: kept as first quantised")
     if not finished:
         console.print(f"interrupted; go on with: lambent train {data} --out {out} --resume", markup=False)
     elif held is not None:

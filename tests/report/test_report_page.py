@@ -186,16 +186,22 @@ def test_histories_with_gaps(minimal: Build, history: list[dict], drawings: int,
     assert remark in " ".join(page.texts)
 
 
-def test_quantisation_aware_epochs_are_marked(minimal: Build) -> None:
-    """The best epoch is one of those whose weights were quantised, and so one whose model was kept."""
+def test_the_epoch_that_was_kept_is_marked(minimal: Build) -> None:
+    def texts() -> str:
+        return " ".join(Page(render(minimal(history=history))).texts)
+
     history = [{"epoch": e, "accuracy": a} for e, a in enumerate([0.5, 0.9, 0.6, 0.7, 0.4], 1)]
-    texts = " ".join(Page(render(minimal(history=history))).texts)
-    assert "best, epoch 2" in texts
-    assert "weights quantised" not in texts
+    assert "kept" not in texts()
+    history[-1]["best_epoch"] = 4
+    assert "kept, epoch 4" in texts()
+    assert "weights quantised" not in texts()
     history[2:] = [m | {"aware": 1.0} for m in history[2:]]
-    texts = " ".join(Page(render(minimal(history=history))).texts)
-    assert "best, epoch 4" in texts
-    assert "weights quantised" in texts
+    assert "kept, epoch 4" in texts()
+    assert "weights quantised" in texts()
+    history[-1]["best_epoch"] = 2
+    assert "weights quantised: kept as here" in texts()
+    history[:2] = []
+    assert "weights quantised: kept as here" in texts()
 
 
 def test_write_leaves_only_the_page(minimal: Build, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import torch
 
 import lambent as lb
 from lambent.hardware.loihi2.convert import convert, largest_weights
+from lambent.quantize import quantization_aware
 from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
+from lambent.workflow import calibration_events
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
 
@@ -114,7 +116,21 @@ def test_accuracy_seen_in_training_is_that_of_the_chip(tmp_path, data, config):
     scores = convert(run.aware_model()).network.logits(valid.batch(range(len(valid)))[0])
     best = run.load("checkpoint.pt")["state"]["best_epoch"]
     assert best in (2, 3)
+    assert run.metrics()[-1]["best_epoch"] == best
     assert run.metrics()[best - 1]["val_accuracy"] == (scores.argmax(1) == valid.labels).mean()
+
+
+def test_fine_tuning_that_makes_it_worse_is_not_kept(tmp_path, data, config):
+    start, run = Run(tmp_path / "start"), Run(tmp_path / "run")
+    train(start, dataclasses.replace(config, epochs=3), data, Quiet(), facts=FACTS)
+    bad = dataclasses.replace(config, epochs=0, qat_bits="6", qat_epochs=2, qat_lr=1e3)
+    assert not train(run, bad, data, Quiet(3), facts=FACTS, model=start.model().state_dict())
+    first = run.load("best.pt")  # kept before the first epoch is done
+    assert train(run, bad, data, Quiet(), facts=FACTS, resume=True)
+    assert [m["best_epoch"] for m in run.metrics()] == [0, 0]
+    assert same(first, run.load("best.pt"))
+    quantised = quantization_aware(start.model(), 6, calibration=calibration_events(run)).state_dict()
+    assert same(quantised, run.load("best.pt"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -62,14 +62,14 @@ def _pair(history: Sequence[Mapping[str, Any]], key: str, title: str) -> str:
     ):
         if _any(history, name):
             _line(axes, x, column(history, name), color=colour, linestyle=dash, label=label)
-    best = f"val_{key}" if _any(history, f"val_{key}") else key
-    aware = np.isfinite(column(history, "aware"))
-    y = column(history, best)
-    if aware.any() and not aware.all():  # of a quantised model, only epochs with quantised weights can be the best
-        axes.axvline(x[aware][0] - 0.5, color=svg.MUTED, linewidth=0.8, label="weights quantised")
-        y = np.where(aware, y, np.nan) if np.isfinite(y[aware]).any() else y
-    at = int(np.nanargmin(y) if key == "loss" else np.nanargmax(y))
-    axes.plot(x[at], y[at], "o", color=svg.INK, markersize=4.5, label=f"best, epoch {x[at]:.0f}")
+    aware, kept = np.isfinite(column(history, "aware")), column(history, "best_epoch")[-1]
+    untrained = aware.any() and kept < x[aware][0]
+    if aware.any() and (untrained or not aware.all()):
+        label = "weights quantised" + (": kept as here" if untrained else "")
+        axes.axvline(x[aware][0] - 0.5, color=svg.MUTED, linewidth=0.8, label=label)
+    if kept in x and not untrained:
+        y = column(history, f"val_{key}" if _any(history, f"val_{key}") else key)[x == kept]
+        axes.plot([kept], y[-1:], "o", color=svg.INK, markersize=4.5, label=f"kept, epoch {kept:.0f}")
     low, high = axes.get_ylim()
     if key == "accuracy":
         axes.set_ylim(min(low, high - 0.1), high + 0.01)

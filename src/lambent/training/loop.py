@@ -44,7 +44,8 @@ class Watcher(Protocol):
 class State:
     """Where a run is. Randomness is a function of (seed, epoch, batch), so this is all it takes to go on.
 
-    `aware_from` is the number of epochs before quantisation-aware training began, None if it did not begin.
+    `best_epoch` is the one whose model is kept. `aware_from` is the number of epochs before quantisation-aware training
+    began, None if it did not begin; a `best_epoch` of that number is the model as quantised, not trained on.
     """
 
     epoch: int = 0
@@ -352,6 +353,10 @@ def train(
                     trainer.model.load_state_dict(run.load("best.pt"))
                 trainer.start_aware(typical)
                 run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
+            if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
+                state.best_accuracy = trainer.validate().get("val_accuracy", -1.0)
+                run.save("best.pt", trainer.model.state_dict())
+                run.outdate()
             metrics = trainer.run_epoch(watcher, stop)
             if metrics is None:
                 run.save("checkpoint.pt", trainer.checkpoint())
@@ -362,6 +367,7 @@ def train(
                 state.best_accuracy, state.best_epoch = accuracy, state.epoch
                 run.save("best.pt", trainer.model.state_dict())
                 run.outdate()
+            metrics["best_epoch"] = state.best_epoch
             _record(run, metrics)
             run.save("checkpoint.pt", trainer.checkpoint())
             watcher.epoch(metrics)
