@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lambent.compiling import jit
 
-@numba.njit(cache=True, nogil=True)
+
+@jit
 def sort_samples(
     times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.int64], duration: float
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -57,7 +58,7 @@ def sort_samples(
     return out_times, out_units
 
 
-@numba.njit(cache=True, nogil=True)
+@jit
 def move_spikes(
     times: NDArray[Any],
     units: NDArray[np.int32],
@@ -102,7 +103,7 @@ def move_spikes(
     return out_times[:n], out_units[:n], out_offsets
 
 
-@numba.njit(cache=True, nogil=True)
+@jit
 def centres(
     times: NDArray[Any], units: NDArray[np.int32], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lambent.compiling import jit
 from lambent.encode.membrane import RATE
 
 FIBRES = 40
@@ -41,8 +41,6 @@ BUSHY_CELL = np.dtype(
     ]
 )
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
-
 
 def hair_cells_at_rest(channels: int) -> NDArray[Any]:
     """Hair cells after long silence, (channels,) of `HAIR_CELL`."""
@@ -54,7 +52,7 @@ def hair_cells_at_rest(channels: int) -> NDArray[Any]:
     return cells
 
 
-@_jit
+@jit
 def release_transmitter(velocity: NDArray[np.float32], cells: NDArray[Any]) -> None:
     """Turn the membrane's `velocity` (channels, steps) in place into each fibre's probability to fire in a step."""
     for i in range(velocity.shape[0]):
@@ -71,7 +69,7 @@ def release_transmitter(velocity: NDArray[np.float32], cells: NDArray[Any]) -> N
         cell["pool"], cell["cleft"], cell["store"] = pool, cleft, store
 
 
-@_jit
+@jit
 def bushy_cells_at_rest(seeds: NDArray[np.uint64]) -> NDArray[Any]:
     """Bushy cells without input, one per seed, (channels,) of `BUSHY_CELL`."""
     cells = np.zeros(len(seeds), BUSHY_CELL)
@@ -81,7 +79,7 @@ def bushy_cells_at_rest(seeds: NDArray[np.uint64]) -> NDArray[Any]:
     return cells
 
 
-@_jit
+@jit
 def _exponential(cell: Any) -> float:
     """A draw from the exponential distribution; the generator is SplitMix64, one per cell."""
     z = cell["random"] + np.uint64(0x9E3779B97F4A7C15)
@@ -92,7 +90,7 @@ def _exponential(cell: Any) -> float:
     return -np.log(((z >> np.uint64(11)) + 0.5) * 2.0**-53)
 
 
-@_jit
+@jit
 def fibre_spikes(probability: float, ready: int, wait: float, cell: Any) -> tuple[int, float]:
     """How many of `ready` fibres fire in a step, binomial with the `probability` of each.
 
@@ -114,7 +112,7 @@ def fibre_spikes(probability: float, ready: int, wait: float, cell: Any) -> tupl
     return fired, wait - hazard * ready
 
 
-@_jit
+@jit
 def bushy_spikes(
     probability: NDArray[np.float32], cells: NDArray[Any], first_step: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

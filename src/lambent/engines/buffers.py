@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from lambent.compiling import jit
 
 
-@njit(nogil=True, cache=True)
+@jit
 def grown(x):
     """`x` with room for twice as many entries."""
     more = np.empty((2 * x.shape[0], *x.shape[1:]), x.dtype)

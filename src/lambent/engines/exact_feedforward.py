@@ -11,8 +11,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from lambent.compiling import inline, jit
 from lambent.engines.exact_solution import crossing, earliest_crossing
 from lambent.engines.exact_unit import (
     Decays,
@@ -23,17 +23,13 @@ from lambent.engines.exact_unit import (
     before,
     decays,
     highest,
-    inline,
     new_spikes,
-    options,
     through_spike,
     turns,
     unit_at,
     with_room,
     write_spike,
 )
-
-_jit = njit(**options)
 
 
 class Arrivals(NamedTuple):
@@ -64,7 +60,7 @@ class Inbox(NamedTuple):
     decays: np.ndarray
 
 
-@_jit
+@jit
 def _arrivals(times, sources, connections, size, end):
     """What these spikes make arrive before `end`."""
     _, start, target, _, delay, shared = connections
@@ -99,7 +95,7 @@ def _arrivals(times, sources, connections, size, end):
     return Arrivals(time, spike, connection, bounds)
 
 
-@_jit
+@jit
 def _new_table(arrivals):
     """Room for the decays of the unit with most arrivals."""
     longest = len(arrivals.time)
@@ -156,7 +152,7 @@ def _before_maximum(x, peak, n, inbox, weight, unit, derivatives):
     return x, peak, n
 
 
-@_jit
+@jit
 def lif_forward(
     first, last_sample, times, sources, offsets, connections, units, duration, derivatives, counts,
     peak_time, peak_change, limit,
@@ -206,7 +202,7 @@ def lif_forward(
     return spikes, total, -1, -1, 0.0
 
 
-@_jit
+@jit
 def _sort(spikes, begin, end):
     """Put spikes begin:end in the order of their times."""
     own = slice(begin, end)
@@ -215,7 +211,7 @@ def _sort(spikes, begin, end):
     spikes.slope[own], spikes.change[own] = spikes.slope[own][order], spikes.change[own][order]
 
 
-@_jit
+@jit
 def lif_backward(
     first, last_sample, times, sources, offsets, connections, units, min_slope, counts,
     peak_time, peak_change, spikes, own_offsets, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,

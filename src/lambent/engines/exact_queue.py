@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-_options: Any = {"nogil": True, "cache": True}
-_jit = njit(**_options)
-_inline = njit(**_options, forceinline=True)
+from lambent.compiling import inline, jit
 
 
 class Queue(NamedTuple):
@@ -29,7 +26,7 @@ class Queue(NamedTuple):
     size: np.ndarray
 
 
-@_jit
+@jit
 def new_queue(units):
     """A queue in which no unit is due."""
     return Queue(
@@ -40,7 +37,7 @@ def new_queue(units):
     )
 
 
-@_jit
+@jit
 def clear(queue):
     """Let no unit be due."""
     queue.time[:] = math.inf
@@ -48,13 +45,13 @@ def clear(queue):
     queue.size[0] = 0
 
 
-@_inline
+@inline
 def earliest(queue):
     """The time at which the next unit is due, or infinity."""
     return queue.time[queue.heap[0]] if queue.size[0] else math.inf
 
 
-@_inline
+@inline
 def _settle(queue, unit, place):
     """Put `unit` into the heap at the hole `place`, moved up or down to where it belongs."""
     time, heap = queue.time, queue.heap
@@ -76,7 +73,7 @@ def _settle(queue, unit, place):
     queue.place[unit] = place
 
 
-@_inline
+@inline
 def set_due(queue, unit, time):
     """Let `unit` be due at `time`; infinity takes it out of the queue."""
     place = queue.place[unit]

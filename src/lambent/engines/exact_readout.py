@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from lambent.engines.exact_unit import Decays, Peak, State, Unit, after, decays, highest, options
-
-_jit = njit(**options)
+from lambent.compiling import jit
+from lambent.engines.exact_unit import Decays, Peak, State, Unit, after, decays, highest
 
 
-@_jit
+@jit
 def li_peaks(first, last_sample, times, sources, offsets, weight, tau_mem, tau_syn, duration, peak_time, peak_spike):
     """When V of leaky integrators is highest in samples `first:last_sample`, (batch, out).
 

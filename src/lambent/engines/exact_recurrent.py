@@ -13,8 +13,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from lambent.compiling import inline, jit
 from lambent.engines.exact_queue import clear, earliest, new_queue, set_due
 from lambent.engines.exact_solution import crossing, earliest_crossing
 from lambent.engines.exact_unit import (
@@ -26,16 +26,12 @@ from lambent.engines.exact_unit import (
     before,
     decays,
     highest,
-    inline,
     new_spikes,
-    options,
     through_spike,
     unit_at,
     with_room,
     write_spike,
 )
-
-_jit = njit(**options)
 
 
 class Past(NamedTuple):
@@ -112,7 +108,7 @@ def _solve(k, units, past, queue, solved, duration):
     set_due(queue, k, now + s)
 
 
-@_jit
+@jit
 def lif_forward(
     first, last_sample, times, sources, offsets, connections, units, duration, derivatives, counts,
     peak_time, peak_change, limit,
@@ -199,7 +195,7 @@ def _retreat(k, t, units, a_v, a_i, last, known):
     return known
 
 
-@_jit
+@jit
 def lif_backward(
     first, last_sample, times, sources, offsets, connections, units, min_slope, counts,
     peak_time, peak_change, spikes, own_offsets, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,

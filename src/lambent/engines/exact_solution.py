@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
-_jit = njit(nogil=True, cache=True, error_model="numpy")
+from lambent.compiling import jit
 
 
-@_jit
+@jit
 def propagator(s, tau_m, tau_s):
     """exp(-s / tau_m), exp(-s / tau_s) and r(s)."""
     rate = 1.0 / tau_s - 1.0 / tau_m
@@ -33,7 +31,7 @@ def propagator(s, tau_m, tau_s):
     return decay_m, decay_s, (decay_m - decay_s) / (tau_m * rate)
 
 
-@_jit
+@jit
 def response_derivatives(s, tau_m, tau_s):
     """dr / dtau_m and dr / dtau_s at s."""
     # r = s / tau_m exp(-s / tau_m) phi(x) with phi(x) = (1 - exp(-x)) / x; decay_m times phi and times its slope
@@ -53,7 +51,7 @@ def response_derivatives(s, tau_m, tau_s):
     return front * ((front - 1.0) * phi + front * slope) / tau_m, -front * slope * s / (tau_s * tau_s)
 
 
-@_jit
+@jit
 def stationary(v, i, tau_m, tau_s):
     """The s > 0 at which dV/ds = 0, or infinity if there is none."""
     rate = 1.0 / tau_s - 1.0 / tau_m
@@ -67,14 +65,14 @@ def stationary(v, i, tau_m, tau_s):
     return z if rate == 0.0 else math.log1p(rate * z) / rate
 
 
-@_jit
+@jit
 def voltage(s, v, i, tau_m, tau_s):
     """V(s)."""
     decay_m, _, r = propagator(s, tau_m, tau_s)
     return v * decay_m + i * r
 
 
-@_jit
+@jit
 def earliest_crossing(v, i, tau_m, threshold, height):
     """A time before which V(s) can't reach threshold, infinity for never, without solving; `height` is the largest r.
 
@@ -86,7 +84,7 @@ def earliest_crossing(v, i, tau_m, threshold, height):
     return max((threshold - v) * tau_m / (i - v), 0.0) if i > v else math.inf
 
 
-@_jit
+@jit
 def crossing(v, i, tau_m, tau_s, threshold, longest):
     """The first s in [0, longest] at which V(s) reaches threshold from below, or infinity.
 

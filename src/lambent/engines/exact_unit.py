@@ -8,17 +8,13 @@ the backward pass has to multiply them with. Nothing grows with the number of ar
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from lambent.compiling import inline, jit
 from lambent.engines.buffers import grown
 from lambent.engines.exact_solution import earliest_crossing, propagator, response_derivatives, stationary
-
-options: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
-_jit = njit(**options)
-inline = njit(**options, forceinline=True)  # a call would count a reference to every array it is given
 
 
 class Unit(NamedTuple):
@@ -138,13 +134,13 @@ def highest(peak, x, y, t, d, unit, derivatives):
     return Peak(t, y.v, y.v_m, y.v_s) if y.v > peak.v else peak
 
 
-@_jit
+@jit
 def new_spikes():
     """Room for some spikes."""
     return Spikes(np.empty(64), np.empty(64, np.int32), np.empty((64, 2)), np.empty((64, 3)))
 
 
-@_jit
+@jit
 def with_room(spikes, n):
     """`spikes` with room for entry n."""
     if n < spikes.time.shape[0]:

@@ -14,16 +14,13 @@ reordering of sums but keeps NaN and infinity.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
+from lambent.compiling import kernel
 from lambent.engines.buffers import grown
 
-_options: Any = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-_jit = njit(**_options)
-_inline = njit(**_options, forceinline=True)
+_FAST = {"reassoc", "contract", "nsz"}  # sums in any order; infinities and NaN are what they are
+_jit, _inline = kernel(fastmath=_FAST), kernel(fastmath=_FAST, forceinline=True)
 
 _BLOCK = 16  # steps
 

@@ -16,9 +16,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from lambent.compiling import jit
 from lambent.engines import grid_cpu, operations
 from lambent.engines.threads import in_threads
 from lambent.events import Events
@@ -83,7 +83,7 @@ def lif_forward(
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def _before_spikes(
     steps: np.ndarray, units: np.ndarray, current: np.ndarray, voltage: np.ndarray,
     keep: np.ndarray, gain: np.ndarray, tau_mem: np.ndarray, min_slope: np.ndarray,
@@ -140,7 +140,7 @@ def once_per_step(events: Events, dt: float) -> Events:
     return Events(events.times[first], events.units[first], kept, events.n_units, events.duration, check=False)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _first_of_step(steps: np.ndarray, units: np.ndarray, offsets: np.ndarray, n_units: int) -> np.ndarray:
     first = np.empty(len(steps), np.bool_)
     latest = np.empty(n_units, np.int32)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lambent.compiling import jit
 from lambent.hardware.loihi2.kernels import LIMIT
-from lambent.hardware.loihi2.kernels._jit import jit
 from lambent.hardware.loihi2.kernels.lists import grown
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
 

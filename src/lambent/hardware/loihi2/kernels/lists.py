@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.hardware.loihi2.kernels._jit import jit
+from lambent.compiling import jit
 
 
 class Spikes(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.hardware.loihi2.kernels._jit import jit
+from lambent.compiling import jit
 from lambent.hardware.loihi2.kernels.lists import grown
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lambent.compiling import jit
 from lambent.hardware.loihi2.kernels import LIMIT
-from lambent.hardware.loihi2.kernels._jit import jit
 
 
 class Synapses(NamedTuple):
