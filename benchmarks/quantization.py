@@ -7,10 +7,7 @@ network as it is (post-training), and fine-tunes it with quantised weights (awar
     python benchmarks/quantization.py TRAIN.h5.gz TEST.h5.gz [--bits 8 6 4 3 2] [--seeds 0 1 2] [--out runs]
         [--figure quantization.svg]
 
-With 6 and 8 bits rounding loses nothing that training could win back, and the default rates only unsettle the network,
-says the validation loss (seeds 0 and 1: float 0.172 and 0.122; 8 bits, post-training 0.166 and 0.121, after 8 epochs
-0.179 and 0.132). So these get 2 epochs at a tenth of the rates. Runs in --out are kept and gone on with; the float ones
-are those of `spoken_digits.py`.
+Runs in --out are kept and gone on with; the float ones are those of `spoken_digits.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +28,6 @@ from lambent.engines.threads import engine_only_threads
 from lambent.hardware.loihi2.convert import convert
 from lambent.training import Config, Run, predict
 
-FEW_BITS = 4
 SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
 
 
@@ -52,8 +48,6 @@ def case(data: SpikeDataset, test: SpikeDataset, bits: int, seed: int, folder: P
     """Test accuracies of one seed [%], and what fine-tuning took."""
     start = trained(Run(folder / f"recipe{seed}"), Config(seed=seed), data)
     config = replace(start.config(), epochs=0, qat_bits=str(bits))
-    if bits > FEW_BITS:
-        config = replace(config, qat_lr=config.qat_lr / 10, qat_epochs=2)
     aware = trained(Run(folder / f"aware{bits}_{seed}"), config, data, start)
     scores, labels = (x.numpy() for x in predict(start.model(), test))
     calibration = workflow.calibration_events(start)

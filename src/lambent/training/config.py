@@ -89,7 +89,7 @@ class Config:
     # quantisation-aware training, after the epochs above: the chip's integers forward
     qat_bits: str = _key("", "bits of a weight, 2 to 8: 4, or one for each layer such as 4,8; empty: none")
     qat_epochs: int = _key(8, "passes over the training data with quantised weights")
-    qat_lr: float = _key(0.2, "factor on the learning rates in these passes; 0.02 suits 6 to 8 bits")
+    qat_lr: float = _key(0.2, "factor on the learning rates in these passes")
     # procedure
     valid: float = _key(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
     patience: int = _key(0, "stop after this many epochs without a better validation accuracy; 0: never")
