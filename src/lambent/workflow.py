@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import datetime
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from torch import nn
@@ -16,7 +19,16 @@ from torch import nn
 from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.hardware import HostCost, measure_host
-from lambent.hardware.loihi2 import Cost, Loihi2Network, NetxReport, estimate_cost, export_netx, load_netx, map_to_cores
+from lambent.hardware.loihi2 import (
+    Cost,
+    Loihi2Network,
+    Mapping,
+    NetxReport,
+    estimate_cost,
+    export_netx,
+    load_netx,
+    map_to_cores,
+)
 from lambent.hardware.loihi2.cost import mean_cost
 from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.quantize import quantized_model
@@ -164,23 +176,77 @@ def evaluate_run(
     for name in ("cost.json", "host.json"):  # of the last evaluation
         run.path(name).unlink(missing_ok=True)
     if network is not None:
-        cost = chip_cost(network, samples)
+        cost = simulate(network, samples).cost
         run.write_json("cost.json", {"error": cost} if isinstance(cost, str) else cost.as_dict())
     if host:
         run.write_json("host.json", {"costs": [cost.as_dict() for cost in host_costs(model, samples)]})
     return evaluation
 
 
-def chip_cost(network: Loihi2Network, samples: SpikeDataset) -> Cost | str:
-    """What a sample costs on the chip, modelled, or why the network does not fit on one."""
+@dataclass(frozen=True)
+class Simulation:
+    """What a network did on a data set, on the chip model.
+
+    Attributes:
+        samples, steps, seconds: how many, of how many time steps in all, in what time.
+        spikes: spikes a sample of each layer.
+        accuracy: share of right answers, None for a network without a readout.
+        mapping: its cores, with the traffic of some samples; or why it does not fit on a chip.
+        cost: what a sample costs on the chip, modelled; or why it does not fit on one.
+    """
+
+    samples: int
+    steps: int
+    seconds: float
+    spikes: tuple[float, ...]
+    accuracy: float | None
+    mapping: Mapping | str
+    cost: Cost | str
+
+
+def simulate(
+    network: Loihi2Network,
+    samples: SpikeDataset,
+    *,
+    partition: bool = False,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Simulation:
+    """Run a network on the chip model, and model what a sample costs on the chip.
+
+    Args:
+        partition: place units so that fewer spikes go from core to core; see `map_to_cores`.
+        progress: called with the number of samples done and in all.
+    """
+    mapping: Mapping | str
     try:
         mapping = map_to_cores(network)
     except ValueError as error:
-        return str(error)
-    parts = []
-    for events, y in samples.batches(_CHIP_BATCH):
-        parts.append((len(y), estimate_cost(network, network.run(events, ("spikes",)), mapping)))
-    return mean_cost(parts)
+        mapping = str(error)
+    readout, spikes = network.readout, np.zeros(len(network.layers))
+    done, right, steps, seconds = 0, 0, 0, 0.0
+    costs: list[tuple[int, Cost]] = []
+    for events, labels in samples.batches(_CHIP_BATCH):
+        start = time.perf_counter()
+        run = network.run(events, ("spikes", readout.reads) if readout else ("spikes",))
+        seconds += time.perf_counter() - start
+        spikes += [np.count_nonzero(s) for s in run.spikes]
+        steps += len(labels) * run.spikes[0].shape[2]
+        if readout is not None:
+            right += int((readout.scores(run).argmax(1) == labels.numpy()).sum())
+        if not isinstance(mapping, str):
+            mapping = mapping if costs else map_to_cores(network, run, partition=partition)
+            costs.append((len(labels), estimate_cost(network, run, mapping)))
+        done += len(labels)
+        progress(done, len(samples))
+    return Simulation(
+        samples=done,
+        steps=steps,
+        seconds=seconds,
+        spikes=tuple((spikes / done).tolist()),
+        accuracy=None if readout is None else right / done,
+        mapping=mapping,
+        cost=mapping if isinstance(mapping, str) else mean_cost(costs),
+    )
 
 
 def kept_chip_cost(run: Run) -> Cost | str:

@@ -1,0 +1,50 @@
+"""`lambent simulate`: any NetX file on the chip model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lambent.cli._common import DataFile, Json, console, last_line, progress_bar
+from lambent.data import SpikeDataset
+from lambent.hardware.loihi2 import load_netx
+
+
+def simulate(
+    network: Annotated[Path, typer.Argument(metavar="NETWORK", help="NetX file (.net).")],
+    data: DataFile,
+    duration: Annotated[
+        float | None,
+        typer.Option(help="Length of a sample [ms], on which means depend; the data's own where left out."),
+    ] = None,
+    partition: Annotated[
+        bool, typer.Option("--partition", help="Place units so that fewer spikes go from core to core (pymetis).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run any NetX file on the bit-exact chip model: spikes per layer, speed, modelled cost, accuracy of a readout."""
+    from lambent import workflow  # brings matplotlib, which takes its time
+
+    net = load_netx(network)
+    samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
+    if len(samples) == 0:
+        raise ValueError(f"{data}: holds no samples")
+    with progress_bar("simulating") as progress:
+        done = workflow.simulate(net, samples, partition=partition, progress=progress)
+    speed = done.steps / done.seconds
+    result: dict[str, Any] = {"n": done.samples, "steps_per_s": speed, "spikes_per_sample": done.spikes}
+    console.print(f"{net}", markup=False)
+    console.print(f"{done.samples} samples, {done.steps:,} steps, {speed:,.0f} steps/s")
+    for layer, spikes in zip(net.layers, done.spikes, strict=True):
+        console.print(f"{layer.name}: {spikes:.1f} spikes a sample, {spikes / layer.n_out:.2f} a unit")
+    if done.accuracy is not None:
+        result["accuracy"] = done.accuracy
+        console.print(f"accuracy {100 * done.accuracy:.2f} %")
+    if isinstance(done.cost, str):
+        console.print(f"no modelled cost: {done.cost}", markup=False, soft_wrap=True)
+    else:
+        result["cost"] = done.cost.as_dict()
+        console.print(f"{done.mapping}\n{done.cost}", markup=False, soft_wrap=True)
+    last_line(as_json, result)

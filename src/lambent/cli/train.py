@@ -1,0 +1,110 @@
+"""`lambent train`, whose options are the keys of `Config`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lambent.cli._common import Json, console, last_line
+from lambent.training import Config, Run
+
+
+def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for every key of `Config`, None where left out, in its `**settings`."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    added = []
+    for f in fields(Config):
+        kind = type(f.default)
+        name = f.name.replace("_", "-")
+        flags = [f"--{name}/--no-{name}"] if kind is bool else [f"--{name}"]
+        shown = f"{f.metadata['help']}  [{str(f.default).lower() if kind is bool else f.default}]"
+        option = typer.Option(*flags, help=shown, rich_help_panel="Settings", show_default=False)
+        added.append(
+            inspect.Parameter(
+                f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+
+    def wrapped(**kwargs: Any) -> None:
+        command(**kwargs)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__signature__ = inspect.Signature([*keyword, *added])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in [*keyword, *added]}
+    return wrapped
+
+
+@_with_config_options
+def train(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Training words, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run, made if need be.")],
+    test: Annotated[Path | None, typer.Option(help="Test words, evaluated at the end.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; options given here win.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Begin with the model and settings of this run; with --qat-bits, quantise it."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, bit for bit.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
+    as_json: Json = False,
+    **settings: Any,
+) -> None:
+    """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
+    from lambent import workflow  # brings matplotlib, which takes its time
+
+    run = Run(out)
+    given = {k: v for k, v in settings.items() if v is not None}
+    if resume:
+        given |= {k: v for k, v in (("config", config), ("from", start)) if v is not None}
+        if given:
+            what = f"--{next(iter(given)).replace('_', '-')}"
+            raise ValueError(f"--resume takes the run's own settings ({run.path('config.toml')}); drop {what}")
+        chosen = run.config()
+    else:
+        if run.exists() and not overwrite:
+            raise ValueError(f"{out}: holds a run already; go on with --resume, replace it with --overwrite")
+        if config is not None and start is not None:
+            raise ValueError("--from takes the settings of that run; drop --config")
+        if start is not None and run.folder.resolve() == start.resolve():
+            raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
+        if start is not None and "qat_bits" in given:
+            given = {"epochs": 0} | given
+        base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
+        chosen = Config(**(vars(base) | given))
+    if resume and test is None and (known := run.facts()["data"]["test"]):
+        test = Path(known)
+    samples, held = workflow.load_training_data(data, test, chosen)
+    console.print(f"{data}: {samples}", markup=False)
+    source = {"train": str(data), "test": str(test) if test else None}
+    finished = workflow.train_run(
+        run, chosen, samples, source, console,
+        resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
+    )  # fmt: skip
+    history = run.metrics()
+    result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
+    if history:
+        result |= {k: history[-1][k] for k in ("loss", "accuracy", "spikes_per_unit", "silent", "best_epoch")}
+        result["seconds"] = sum(m["seconds"] for m in history)
+        if finished and chosen.qat_bits and result["best_epoch"] == len(history) - chosen.qat_epochs:
+            console.print("fine-tuning did not improve on the validation samples: kept as first quantised")
+    if not finished:
+        console.print(f"interrupted; go on with: lambent train {data} --out {out} --resume", markup=False)
+    elif held is not None:
+        kind = "chip" if chosen.qat_bits else "float"
+        evaluation = workflow.evaluate_run(run, held, chip=kind == "chip", source=str(test))
+        result["accuracy_test"] = evaluation.accuracy(kind)
+        console.print(f"test accuracy ({kind}) {100 * result['accuracy_test']:.2f} % on {len(held)} samples")
+    last_line(as_json, result)
+    if not finished:
+        raise typer.Exit(130)
