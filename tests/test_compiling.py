@@ -29,7 +29,7 @@ class Package:
         for package in (self.folder, self.room):
             (package / "__init__.py").touch()
         (self.room / "kernel.py").write_text(KERNEL)
-        self.cache = self.folder / "__pycache__"
+        self.cache = self.folder / "__pycache__" / "lambent-kernels"
 
     def run(self, value: int, **environment: str) -> tuple[str, str]:
         """What the kernel returns, and how many signatures were found compiled."""
@@ -44,7 +44,7 @@ class Package:
         return value_, hits
 
     def kept(self) -> list[Path]:
-        return sorted(self.cache.glob("lambent-*"))
+        return sorted(self.cache.iterdir()) if self.cache.exists() else []
 
 
 @pytest.fixture
@@ -77,9 +77,16 @@ def test_a_folder_of_the_users(package, tmp_path):
     package.run(1, NUMBA_CACHE_DIR=str(own))
     assert package.run(1, NUMBA_CACHE_DIR=str(own)) == ("1", "1")
     assert not package.kept()
-    assert len(list(own.glob("lambent-*"))) == 1
+    assert len(list((own / "lambent-kernels").iterdir())) == 1
 
 
-def test_a_folder_that_cannot_be_written(package, tmp_path):
+def test_folders_that_cannot_be_written(package, tmp_path):
+    """Then the user's own cache is taken, and without one nothing is kept; but never is old code run."""
+    package.cache.parent.write_text("a file where a folder is wanted")
+    for value in (1, 2):
+        assert package.run(value, XDG_CACHE_HOME=str(tmp_path / "cache")) == (str(value), "0")
+    assert package.run(1, XDG_CACHE_HOME=str(tmp_path / "cache")) == ("1", "1")
+    assert len(list((tmp_path / "cache" / "lambent-kernels").iterdir())) == 2
     (tmp_path / "file").touch()
-    assert package.run(1, NUMBA_CACHE_DIR=str(tmp_path / "file")) == ("1", "0")
+    for value in (1, 1, 2):
+        assert package.run(value, XDG_CACHE_HOME=str(tmp_path / "file")) == (str(value), "0")

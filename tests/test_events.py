@@ -87,7 +87,7 @@ def test_to_dense_with_a_duration_that_is_no_multiple_of_dt():
     assert batch([[9.5]], [[0]]).to_dense(3.0).shape == (1, 4, 4)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_from_lists_dtype(dtype):
     events = Events.from_lists([[1, 2]], [np.array([0, 1], dtype=np.uint16)], 2, 3.0, dtype=dtype)
     assert events.times.dtype == dtype
@@ -196,8 +196,35 @@ def test_steps_are_floor_of_time_over_dt(given_lists, dt):
     assert (steps < n_steps(duration, dt)).all()
 
 
+@pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0])
+def test_float64_times_fall_in_their_step_in_long_samples(dt):
+    """Also just before the next one, and after a million steps."""
+    n = np.r_[np.arange(1000), 999_000 + np.arange(1000)]
+    for late in (0.0, 0.5, 1 - 1e-6):
+        times = torch.from_numpy((n + late) * dt)
+        events = Events(times, torch.zeros(len(n), dtype=torch.int32), torch.tensor([0, len(n)]), 1, 1e6 * dt)
+        assert torch.equal(events.steps(dt), torch.from_numpy(n.astype(np.int32)))
+
+
+def test_steps_that_float32_cannot_tell_apart():
+    x = torch.zeros(1, 4_300_000, 1)
+    x[0, [0, 4_250_000, 4_299_999]] = 1
+    assert torch.equal(Events.from_dense(x, 1.0, torch.float64).to_dense(1.0), x)
+    with pytest.raises(ValueError, match=r"float32 cannot tell steps of 1 ms apart at 4\.3e\+06 ms"):
+        Events.from_dense(x, 1.0).to_dense(1.0)
+
+
 @pytest.mark.parametrize(
-    ("duration", "dt", "steps"), [(1.0, 0.1, 10), (1000.0, 1.0, 1000), (10.5, 1.0, 11), (0.3, 1.0, 1)]
+    ("duration", "dt", "steps"),
+    [
+        (1.0, 0.1, 10),
+        (1000.0, 1.0, 1000),
+        (10.5, 1.0, 11),
+        (0.3, 1.0, 1),
+        (4_300_000.0, 1.0, 4_300_000),
+        (float(np.float32(100.1)), 0.1, 1001),
+        (100.02, 1.0, 101),
+    ],
 )
 def test_n_steps(duration, dt, steps):
     assert n_steps(duration, dt) == steps
@@ -227,8 +254,18 @@ def test_to_changes_the_precision_of_times_only():
     events = batch([[1.0], [2.0]], [[0], [1]]).to(torch.float64)
     assert (events.times.dtype, events.units.dtype) == (torch.float64, torch.int32)
     assert events.to("cpu").device == torch.device("cpu")
-    with pytest.raises(TypeError, match="floating point"):
-        events.to(torch.int32)
+    for dtype in (torch.int32, torch.float16, torch.bfloat16):
+        with pytest.raises(TypeError, match=f"float32 or float64, got {dtype}"):
+            events.to(dtype)
+
+
+def test_to_lower_precision_stays_within_the_duration():
+    times = torch.tensor([1.0, 99.99999999], dtype=torch.float64, requires_grad=True)
+    events = Events(times, torch.tensor([0, 1]), torch.tensor([0, 2]), 2, 100.0).to(torch.float32)
+    assert events.times[1].item() == float(np.nextafter(np.float32(100), np.float32(0)))
+    Events(events.times, events.units, events.offsets, 2, 100.0)
+    events.times.sum().backward()
+    assert times.grad.tolist() == [1.0, 1.0]
 
 
 def test_to_another_device_moves_every_tensor():
@@ -293,7 +330,8 @@ def test_later_samples_may_start_earlier():
     ("change", "error", "message"),
     [
         ({"times": [1.0, 2.0]}, TypeError, "times must be a tensor, got list"),
-        ({"times": torch.tensor([1, 2])}, TypeError, "times must be floating point"),
+        ({"times": torch.tensor([1, 2])}, TypeError, "times must be float32 or float64"),
+        ({"times": torch.tensor([1.0, 2.0]).half()}, TypeError, "float32 or float64 .* got torch.float16"),
         ({"units": torch.tensor([0.0, 1.0])}, TypeError, "units must be integers, got torch.float32"),
         ({"units": torch.tensor([True, False])}, TypeError, "units must be integers, got torch.bool"),
         ({"offsets": torch.tensor([0.0, 2.0])}, TypeError, "offsets must be integers"),
@@ -305,6 +343,10 @@ def test_later_samples_may_start_earlier():
         ({"offsets": torch.tensor([], dtype=torch.int64)}, ValueError, "offsets must run from 0"),
         ({"offsets": torch.tensor([0, 2, 1, 2])}, ValueError, "offsets decrease at sample 1"),
         ({"n_units": 0}, ValueError, "n_units must be at least 1"),
+        ({"n_units": 2.99}, TypeError, "n_units must be a whole number, got 2.99"),
+        ({"n_units": 2**33}, ValueError, "n_units must .* fit in int32"),
+        ({"counts": torch.zeros(7, 2)}, ValueError, r"counts must have shape \(1, 4\), got \(7, 2\)"),
+        ({"counts": torch.zeros(1, 4, dtype=torch.int64)}, TypeError, "counts must be floating point"),
         ({"duration": 0.0}, ValueError, "duration must be positive"),
         ({"duration": float("inf")}, ValueError, "duration must be positive and finite"),
     ],
@@ -329,6 +371,8 @@ def test_lists_that_do_not_fit():
         batch([[], [1.0]], [[], [0, 1]])
     with pytest.raises(TypeError, match="sample 1: units must be integers"):
         batch([[], [1.0]], [[], [0.5]])
+    with pytest.raises(TypeError, match=r"sample 0: times must be a sequence of numbers, got 1\.0"):
+        batch([1.0, 2.0], [0, 1])
 
 
 @pytest.mark.parametrize("count", [-1.0, 0.5, float("nan")])
@@ -342,6 +386,8 @@ def test_dense_counts_must_be_whole(count):
 def test_dense_needs_three_dimensions():
     with pytest.raises(ValueError, match=r"got shape \(2, 3\)"):
         Events.from_dense(torch.zeros(2, 3), 1.0)
+    with pytest.raises(TypeError, match="spikes must be a tensor, got ndarray"):
+        Events.from_dense(np.zeros((1, 2, 3)), 1.0)
 
 
 def test_padding_is_never_seen():

@@ -101,6 +101,25 @@ def test_bad_arguments():
         losses.first_spike_cross_entropy(events, torch.tensor([0]), tau=0.0)
     with pytest.raises(ValueError, match="lower"):
         losses.rate_penalty(events, 3.0, 2.0)
+    for labels, kind in (([0], "list"), (torch.tensor([0.0]), "torch.float32")):
+        with pytest.raises(TypeError, match=f"labels must be a tensor of whole numbers, got {kind}"):
+            losses.count_cross_entropy(events, labels)
+    with pytest.raises(TypeError, match="targets must be a tensor, got list"):
+        losses.first_spike_mse(events, [[1.0, 2.0]])
+    assert losses.count_cross_entropy(events, torch.tensor([1], dtype=torch.int32)) > 0
+
+
+def test_nothing_has_no_mean():
+    nothing, labels = lb.Events.from_lists([], [], 2, 10.0), torch.zeros(0, dtype=torch.int64)
+    for loss in (
+        lambda: losses.readout_cross_entropy(torch.zeros(0, 3), labels),
+        lambda: losses.first_spike_cross_entropy(nothing, labels),
+        lambda: losses.count_cross_entropy(nothing, labels),
+        lambda: losses.first_spike_mse(nothing, torch.zeros(0, 2)),
+        lambda: losses.rate_penalty(nothing),
+    ):
+        with pytest.raises(ValueError, match="the batch is empty"):
+            loss()
 
 
 def test_first_spike_mse():

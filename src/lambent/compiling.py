@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,28 +25,44 @@ _settings: Any = numba.config  # what NUMBA_CACHE_DIR and the like set
 _UNUSED = 30 * 24 * 3600  # seconds after which a folder of another version goes; a program may still run it
 
 
-def _folder(package: Path, base: Path) -> Path | None:
-    """The folder in `base` for what is compiled of the files as they are now; None if it cannot be written."""
+def _digest(package: Path) -> str:
+    """A name for the contents of all files that may go into a kernel."""
     contents = {path: path.read_bytes() for path in sorted(package.rglob("*.py"))}
     rooms = {path.parent for path, content in contents.items() if b"\nfrom lambent.compiling import" in content}
     digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8)
     for path, content in contents.items():
         if path.parent in rooms:
             digest.update(f"{path.relative_to(package)} {len(content)} ".encode() + content)
-    folder = base / f"lambent-{digest.hexdigest()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.touch()
-        for other in base.glob("lambent-*"):
+    return digest.hexdigest()
+
+
+def _folder(package: Path) -> Path | None:
+    """Where compiled kernels are kept, the first of several places that can be written; None if none can."""
+    name = _digest(package)
+    if _settings.CACHE_DIR:
+        places = [Path(_settings.CACHE_DIR)]
+    else:
+        places = [package / "__pycache__", Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache")))]
+    for place in places:
+        folder = place / "lambent-kernels" / name
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.touch()
+            if os.access(folder, os.W_OK):
+                _tidy(folder)
+                return folder
+    return None
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the folders beside `folder` that have not been used for long."""
+    for other in folder.parent.iterdir():
+        with suppress(OSError):
             if time.time() - other.stat().st_mtime > _UNUSED:
                 shutil.rmtree(other)
-    except OSError:  # read-only, or another process removes the same
-        return folder if os.access(folder, os.W_OK) else None
-    return folder
 
 
-_PACKAGE = Path(__file__).parent
-_CACHE = _folder(_PACKAGE, Path(_settings.CACHE_DIR or _PACKAGE / "__pycache__"))
+_CACHE = _folder(Path(__file__).parent)
 
 
 def kernel(**options: Any) -> Callable[[F], F]:
@@ -56,11 +73,11 @@ def kernel(**options: Any) -> Callable[[F], F]:
     Args:
         options: more options of `numba.njit`.
     """
-    compiled = numba.njit(nogil=True, cache=True, error_model="numpy", **options)
+    compiled = numba.njit(nogil=True, cache=_CACHE is not None, error_model="numpy", **options)
 
     def decorate(function: F) -> F:
         before = _settings.CACHE_DIR  # read for every function that is decorated, not only for ours
-        _settings.CACHE_DIR = str(_CACHE or before)
+        _settings.CACHE_DIR = str(_CACHE or "")
         try:
             return compiled(function)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,20 +10,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# A float32 time n * dt may fall a rounding short of step n; two units in the last place put it back.
-_STEP_SLACK = 1.0 + 2.0**-22
+_FLOATS = (torch.float32, torch.float64)
+_EXCESS = 0.01  # steps
 
 
 def n_steps(duration: float, dt: float) -> int:
-    """Number of grid steps of `dt` [ms] that cover `duration` [ms]."""
-    return max(1, int(np.ceil(duration / dt / _STEP_SLACK)))
+    """Number of grid steps of `dt` [ms] that cover `duration` [ms].
+
+    What is left of less than a hundredth of a step, and may come from rounding, is no step of its own.
+    """
+    exact = duration / dt
+    return max(1, int(np.ceil(exact - min(exact * 2.0**-22, _EXCESS))))
+
+
+def check_n_units(n_units: Any) -> int:
+    """`n_units`, if it is a number of units.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is out of range.
+    """
+    try:
+        n = operator.index(n_units)
+    except TypeError:
+        raise TypeError(f"n_units must be a whole number, got {n_units!r}") from None
+    if not 1 <= n < 2**31:
+        raise ValueError(f"n_units must be at least 1 and fit in int32, got {n}")
+    return n
 
 
 class Events:
     """A batch of spike trains.
 
     Args:
-        times: (n_spikes,) float, spike times [ms]; takes part in autograd.
+        times: (n_spikes,) float32 or float64, spike times [ms]; takes part in autograd.
         units: (n_spikes,) integer, the unit of each spike, stored as int32.
         offsets: (batch + 1,) integer, sample ``b`` owns entries ``offsets[b]:offsets[b + 1]``, stored as
             int64.
@@ -34,9 +55,9 @@ class Events:
         padded: `times` and `units` may go on past ``offsets[-1]`` (see `padded`).
 
     Raises:
-        TypeError: a tensor has the wrong dtype or the argument is no tensor.
-        ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets. The
-            message names the sample and the entry.
+        TypeError: a tensor has the wrong dtype, the argument is no tensor, or `n_units` no whole number.
+        ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets, `counts` of another
+            shape. The message names the sample and the entry.
     """
 
     __slots__ = ("_counts", "_padded", "_times", "_units", "duration", "n_units", "offsets")
@@ -54,7 +75,7 @@ class Events:
         padded: bool = False,
     ) -> None:
         if check:
-            _check(times, units, offsets, n_units, duration)
+            _check(times, units, offsets, n_units, duration, counts)
         self._times = times
         self._units = units.to(torch.int32)
         self.offsets = offsets.to(torch.int64)
@@ -77,10 +98,15 @@ class Events:
         """Build a batch from one sequence of times [ms] and one of units per sample.
 
         Raises:
+            TypeError: as `Events`, or a sample is no sequence.
             ValueError: as `Events`, or the two lists do not fit each other.
         """
         if len(times) != len(units):
             raise ValueError(f"times lists {len(times)} samples, units {len(units)}")
+        for name, lists in (("times", times), ("units", units)):
+            for b, x in enumerate(lists):
+                if np.ndim(x) == 0:
+                    raise TypeError(f"sample {b}: {name} must be a sequence of numbers, got {x!r}")
         t = [torch.as_tensor(x, dtype=dtype).reshape(-1) for x in times]
         u = [_as_units(x, b) for b, x in enumerate(units)]
         for b, (tb, ub) in enumerate(zip(t, u, strict=True)):
@@ -102,8 +128,11 @@ class Events:
         A count of c gives c spikes at the start of the step, time ``n * dt`` [ms].
 
         Raises:
+            TypeError: `spikes` is no tensor.
             ValueError: wrong number of dimensions, negative or fractional counts.
         """
+        if not isinstance(spikes, Tensor):
+            raise TypeError(f"spikes must be a tensor, got {type(spikes).__name__}")
         if spikes.ndim != 3:
             raise ValueError(f"spikes must be (batch, steps, units), got shape {tuple(spikes.shape)}")
         if not dt > 0:
@@ -203,11 +232,25 @@ class Events:
         return torch.repeat_interleave(sample, sizes, output_size=len(self.times))
 
     def steps(self, dt: float) -> Tensor:
-        """The grid step floor(t / dt) of each spike, int32 (n_spikes,)."""
+        """The grid step floor(t / dt) of each spike, int32 (n_spikes,).
+
+        A time that rounding has put just before a step is of that step.
+
+        Raises:
+            ValueError: `dt` is not positive, or so small that the times' precision cannot tell steps apart.
+        """
         if not dt > 0:
             raise ValueError(f"dt must be positive, got {dt}")
-        step = torch.floor(self.times.detach().to(torch.float64) * (_STEP_SLACK / dt)).to(torch.int32)
-        return step.clamp_(max=n_steps(self.duration, dt) - 1)
+        steps, times = n_steps(self.duration, dt), self.times.detach()
+        # a product n * dt is off by half of eps; the rest is for the arithmetic here
+        slack = torch.finfo(times.dtype).eps + 2.0**-51
+        if steps * slack > 0.5:
+            raise ValueError(
+                f"{times.dtype} cannot tell steps of {dt:g} ms apart at {self.duration:g} ms; "
+                "take longer steps, shorter samples or times in float64"
+            )
+        step = torch.floor(times.to(torch.float64) * ((1 + slack) / dt)).to(torch.int32)
+        return step.clamp_(max=steps - 1)
 
     def to_dense(self, dt: float) -> Tensor:
         """Spike counts per step, float (batch, steps, n_units) with steps = ceil(duration / dt)."""
@@ -263,10 +306,16 @@ class Events:
         )
 
     def to(self, *args: Any, **kwargs: Any) -> Events:
-        """Move to a device (all tensors) or change the float dtype (times, counts), as `torch.Tensor.to`."""
+        """Move to a device (all tensors) or change the float dtype (times, counts), as `torch.Tensor.to`.
+
+        Raises:
+            TypeError: a type other than float32 or float64.
+        """
         times = self.times.to(*args, **kwargs)
-        if not times.is_floating_point():
-            raise TypeError(f"times must stay floating point, got {times.dtype}")
+        if times.dtype not in _FLOATS:
+            raise TypeError(f"times must be float32 or float64, got {times.dtype}")
+        if times.dtype != self.times.dtype:
+            times = within(times, self.duration)
         return Events(
             times,
             self.units.to(times.device),
@@ -296,6 +345,12 @@ class Events:
         )
 
 
+def within(times: Tensor, duration: float) -> Tensor:
+    """The times, those that rounding took to `duration` moved to the last one before it; gradients pass."""
+    last = torch.nextafter(times.new_full((), duration), times.new_zeros(()))
+    return times + (times.detach().clamp(max=last) - times.detach())
+
+
 def _as_units(x: Any, sample: int) -> Tensor:
     u = torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x).reshape(-1)
     if len(u) == 0:
@@ -305,7 +360,7 @@ def _as_units(x: Any, sample: int) -> Tensor:
     return u.to(torch.int64)  # narrowed by Events once checked, so that no overflow passes unseen
 
 
-def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration: float) -> None:
+def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration: float, counts: Tensor | None) -> None:
     for name, x in (("times", times), ("units", units), ("offsets", offsets)):
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
@@ -315,17 +370,20 @@ def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration
             raise ValueError(f"{name} is on {x.device}, times on {times.device}")
         if name != "times" and (x.is_floating_point() or x.dtype is torch.bool or x.is_complex()):
             raise TypeError(f"{name} must be integers, got {x.dtype}")
-    if not times.is_floating_point():
-        raise TypeError(f"times must be floating point [ms], got {times.dtype}")
+    if times.dtype not in _FLOATS:
+        raise TypeError(f"times must be float32 or float64 [ms], got {times.dtype}")
     units, offsets = units.to(torch.int64), offsets.to(torch.int64)  # unsigned types can't be compared
-    if n_units < 1:
-        raise ValueError(f"n_units must be at least 1, got {n_units}")
+    n_units = check_n_units(n_units)
     if not (np.isfinite(duration) and duration > 0):
         raise ValueError(f"duration must be positive and finite [ms], got {duration}")
     if len(times) != len(units):
         raise ValueError(f"{len(times)} times but {len(units)} units")
     if len(offsets) < 1 or int(offsets[0]) != 0 or int(offsets[-1]) != len(times):
         raise ValueError(f"offsets must run from 0 to the number of spikes ({len(times)})")
+    if counts is not None and (not counts.is_floating_point() or counts.device != times.device):
+        raise TypeError(f"counts must be floating point and on {times.device}, got {counts.dtype} on {counts.device}")
+    if counts is not None and counts.shape != (len(offsets) - 1, n_units):
+        raise ValueError(f"counts must have shape ({len(offsets) - 1}, {n_units}), got {tuple(counts.shape)}")
     sizes = offsets.diff()
     if (sizes < 0).any():
         raise ValueError(f"offsets decrease at sample {int((sizes < 0).nonzero()[0])}")

@@ -1,6 +1,7 @@
 """Losses on readouts, spike times and spike counts, and the rate regulariser.
 
-All are plain tensor code: gradients reach the layers through voltages, `Events.times` and `Events.counts()`.
+All are plain tensor code: gradients reach the layers through voltages, `Events.times` and `Events.counts()`. All are
+means over the batch, and raise ValueError for an empty one; labels that are no whole numbers are a TypeError.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def readout_cross_entropy(logits: Tensor, labels: Tensor, scale: float = 1.0, la
 
     Args:
         logits: (batch, classes), or (batch, steps, classes) for reduce="none": the mean of the steps' losses.
-        labels: (batch,) int64.
+        labels: (batch,) integers.
         scale: factor on the logits. Reduced voltages are small numbers (tenths of a threshold); a factor of
             about 30 lets a softmax decide.
         label_smoothing: as `torch.nn.functional.cross_entropy`.
@@ -59,7 +60,7 @@ def first_spike_cross_entropy(
 
     Args:
         events: the output layer's spikes; unit c stands for class c.
-        labels: (batch,) int64.
+        labels: (batch,) integers.
         tau: how sharply times are told apart [ms].
         alpha, tau_alpha: weight and time constant [ms] of the push to spike early.
 
@@ -93,6 +94,8 @@ def first_spike_mse(events: Events, targets: Tensor, scale: float | None = None)
     scale = events.duration if scale is None else scale
     if not scale > 0:
         raise ValueError(f"scale must be positive, got {scale}")
+    if not isinstance(targets, Tensor):
+        raise TypeError(f"targets must be a tensor, got {type(targets).__name__}")
     if targets.shape != (len(events), events.n_units):
         raise ValueError(f"targets must have shape ({len(events)}, {events.n_units}), got {tuple(targets.shape)}")
     wanted = ~torch.isnan(targets)
@@ -100,6 +103,7 @@ def first_spike_mse(events: Events, targets: Tensor, scale: float | None = None)
     def complain() -> None:
         raise ValueError("targets are all NaN")
 
+    _check_filled(len(events))
     expect(wanted.any(), complain)
     error = torch.where(wanted, first_spike_times(events) - targets, 0.0) / scale
     return (error**2).sum() / wanted.sum()
@@ -126,12 +130,22 @@ def rate_penalty(events: Events, lower: float = 0.0, upper: float = float("inf")
     """
     if not 0 <= lower <= upper:
         raise ValueError(f"need 0 <= lower <= upper, got {lower} and {upper}")
+    _check_filled(len(events))
     mean = events.counts().mean(0)
     return ((lower - mean).clamp(min=0) ** 2 + (mean - upper).clamp(min=0) ** 2).mean()
 
 
+def _check_filled(batch: int) -> None:
+    if not batch:
+        raise ValueError("the batch is empty: there is nothing to take the mean of")
+
+
 def _checked(labels: Tensor, batch: int, classes: int) -> Tensor:
     """The labels, if each is one of `classes`; a step that runs ahead gets harmless ones until it is known."""
+    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype is torch.bool:
+        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise TypeError(f"labels must be a tensor of whole numbers, got {kind}")
+    _check_filled(batch)
     if labels.shape != (batch,):
         raise ValueError(f"labels must have shape ({batch},), got {tuple(labels.shape)}")
 
@@ -139,4 +153,4 @@ def _checked(labels: Tensor, batch: int, classes: int) -> Tensor:
         raise ValueError(f"labels must lie in [0, {classes}), got {int(labels.min())} to {int(labels.max())}")
 
     expect(((labels >= 0) & (labels < classes)).all(), complain)
-    return labels.clamp(0, classes - 1)
+    return labels.clamp(0, classes - 1).long()

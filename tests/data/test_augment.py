@@ -136,6 +136,21 @@ def test_bad_parameters(make, message):
         make()
 
 
+def test_shifts_are_whole():
+    with pytest.raises(TypeError, match=r"max_shift must be a whole number, got 1\.5"):
+        ShiftChannels(1.5)
+
+
+@pytest.mark.parametrize(
+    "augmentation", [ShiftChannels(1), ShiftTime(1.0), JitterTimes(1.0), Dilate(0.9, 1.1), Drop(0.5)]
+)
+def test_gradients_would_be_lost(augmentation):
+    times = torch.tensor([1.0], requires_grad=True)
+    events = Events(times, torch.tensor([0]), torch.tensor([0, 1]), 2, 5.0)
+    with pytest.raises(ValueError, match="carry gradients"):
+        augmentation(events, torch.tensor([0]), torch.Generator())
+
+
 # -- one by one ---------------------------------------------------------------------------------------
 
 

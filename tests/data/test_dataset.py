@@ -130,6 +130,8 @@ def test_one_sample(words):
         assert isinstance(label, int)
         check_batch(words, events, torch.tensor([label]), [i])
     assert words[-1][1] == words.labels[59]
+    with pytest.raises(TypeError, match=r"a whole number, got slice\(1, 3, None\); see batch"):
+        words[1:3]
     with pytest.raises(IndexError, match="sample 60 of 60"):
         words[60]
 
@@ -222,7 +224,9 @@ def test_subset(words):
         words.subset(np.ones(3, dtype=bool))
 
 
-@pytest.mark.parametrize(("held_out", "number"), [(0.1, 6), (0.5, 30), (7, 7), (59, 59)])
+@pytest.mark.parametrize(
+    ("held_out", "number"), [(0.1, 6), (0.5, 30), (7, 7), (59, 59), (np.float32(0.1), 6), (np.int64(7), 7)]
+)
 def test_split_by_label(words, held_out, number):
     rest, part = words.split(held_out, seed=0)
     assert (len(rest), len(part)) == (60 - number, number)

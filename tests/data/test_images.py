@@ -84,6 +84,19 @@ def test_numbers_must_agree(files):
         lb.data.from_idx(*files)
 
 
+def test_what_is_no_class_is_passed_over(tmp_path):
+    for folder in (".ipynb_checkpoints", "__MACOSX", "cat", "dog"):
+        (tmp_path / folder).mkdir()
+    for name in ("cat/1.png", "dog/1.png", ".ipynb_checkpoints/1.png", "cat/._1.png"):
+        if "._" in name:
+            (tmp_path / name).write_bytes(b"no image")
+        else:
+            Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / name)
+    data = lb.data.from_image_folder(tmp_path)
+    assert data.class_names == ["cat", "dog"]
+    assert data.labels.tolist() == [0, 1]
+
+
 def test_bad_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         lb.data.from_image_folder(tmp_path / "nowhere")

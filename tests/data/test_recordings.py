@@ -50,10 +50,10 @@ def test_one_word_in_two_formats(tmp_path):
 # -- tables -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("head", ["", "path,label,speaker,split\n"])
+@pytest.mark.parametrize("head", ["", "path,label,speaker,split\n", "\n,,\nPath, Label,Speaker\n"])
 def test_table(tmp_path, head):
     table = tmp_path / "words.csv"
-    table.write_text(head + 'a.wav,yes,ann,train\n"b, too.wav",no,bob,test\n\nc.wav,no,ann\n')
+    table.write_text(head + 'a.wav,yes,ann,Train\n"b, too.wav",no,bob,test\n\nc.wav,no,ann\n')
     assert list_recordings(table) == [
         Recording(tmp_path / "a.wav", "yes", "ann"),
         Recording(tmp_path / "b, too.wav", "no", "bob", "test"),

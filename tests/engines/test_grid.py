@@ -165,3 +165,25 @@ def test_groups_cover_every_batch():
         assert all(a[1] == b[0] for a, b in pairwise(bounds))
         assert len(bounds) <= 8
         assert np.all([b > a for a, b in bounds])
+
+
+@pytest.mark.parametrize(("dt", "delay", "duration", "expected"), [(0.01, 39.99, 50.0, 2500), (1.0, 2**25, 50.0, None)])
+def test_long_delays_reach_the_right_unit(dt, delay, duration, expected):
+    """In many steps of many units; and those past the end take no memory."""
+    layer = lb.LIF(1, 5001, dt=dt, delay=delay, max_delay=1e9)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[0, 2500] = 100.0 / dt
+    events = lb.Events.from_lists([[0.0]], [[0]], 1, duration)
+    out = layer(events)
+    assert set(out.units.tolist()) == ({expected} if expected else set())
+    if expected:
+        assert out.times[0].item() == pytest.approx(delay + dt)
+        out.counts().sum().backward()
+        assert layer.weight.grad[0, 2500] != 0
+
+
+def test_too_many_steps_with_delays():
+    layer = lb.LIF(1, 1000, dt=0.001, delay=0.05)
+    with pytest.raises(ValueError, match="3000000 steps of 1000 units with delays are too many"):
+        layer(lb.Events.from_lists([[]], [[]], 1, 3000.0))

@@ -85,6 +85,8 @@ def test_attributes():
 
 def test_constrain():
     layer = lb.LIF(2, 2, recurrent=True, delay=1.0, recurrent_delay=1.0)
+    for value in (layer.tau_mem, layer.threshold):
+        value.requires_grad_()
     with torch.no_grad():
         layer.tau_mem.fill_(-3)
         layer.threshold.fill_(-1)
@@ -95,10 +97,20 @@ def test_constrain():
     assert layer.delay.tolist() == [[0.0, 62.0], [5.0, 3.0]]
 
 
+def test_constrain_leaves_alone_what_is_not_trained():
+    layers = lb.LIF(3, 2, tau_mem=0.5, tau_syn=0.2, threshold=1e-4), lb.LIReadout(3, 2, tau_mem=0.5, tau_syn=0.2)
+    for layer in layers:
+        before = {name: p.clone() for name, p in layer.named_parameters()}
+        layer.constrain_()
+        assert all(torch.equal(p, before[name]) for name, p in layer.named_parameters())
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
         ({"reset": "soft"}, "reset"),
+        ({"max_delay": -5.0}, "max_delay must not be negative"),
+        ({"max_delay": float("nan")}, "max_delay"),
         ({"dt": 0.0}, "dt"),
         ({"dt": float("nan")}, "dt"),
         ({"tau_mem": -1.0}, "tau_mem of unit 0"),

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from types import ModuleType
 from typing import Protocol
 
@@ -76,6 +77,8 @@ class ShiftChannels:
     max_shift: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.max_shift, Integral):
+            raise TypeError(f"max_shift must be a whole number, got {self.max_shift!r}")
         if self.max_shift < 0:
             raise ValueError(f"max_shift must not be negative, got {self.max_shift}")
 
@@ -234,7 +237,13 @@ class Blend:
 
 
 def operations_for(events: Events) -> ModuleType:
-    """The module whose `move`, `sort`, `take` and `centres` work where the events are."""
+    """The module whose `move`, `sort`, `take` and `centres` work where the events are.
+
+    Raises:
+        ValueError: the spikes carry gradients, which an augmentation would lose.
+    """
+    if events.padded().times.requires_grad:
+        raise ValueError("augmentations change data; these spikes carry gradients, as a layer's do: detach them")
     return host if events.device.type == "cpu" else device
 
 

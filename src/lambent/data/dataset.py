@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset
 
 from lambent.data import shd
 from lambent.data.packing import as_events, check_spikes, gather, pack_units
-from lambent.events import Events
+from lambent.events import Events, check_n_units
 
 Batch = tuple[Events, Tensor]
 Indices = Sequence[int] | NDArray[Any] | Tensor
@@ -40,7 +41,7 @@ class SpikeDataset(Dataset):
         check: validate; switched off for arrays that come from a checked set.
 
     Raises:
-        TypeError: units, offsets, labels or speakers are no integers.
+        TypeError: units, offsets, labels, speakers or `n_units` are no integers, or class names no strings.
         ValueError: arrays that do not fit each other, or bad spikes; names the sample and the entry.
     """
 
@@ -58,7 +59,7 @@ class SpikeDataset(Dataset):
         check: bool = True,
     ) -> None:
         units = _integers("units", units)
-        self.n_units = int(n_units)
+        self.n_units = check_n_units(n_units)
         self.duration = float(duration)
         self.times = np.asarray(times, dtype=np.float32)
         self.offsets = _integers("offsets", offsets).astype(np.int64, copy=False)
@@ -67,6 +68,8 @@ class SpikeDataset(Dataset):
         if class_names is None:
             class_names = [str(c) for c in range(int(self.labels.max(initial=-1)) + 1)]
         self.class_names = list(class_names)
+        if unnamed := [name for name in self.class_names if not isinstance(name, str)]:
+            raise TypeError(f"class_names must be strings, got {unnamed[0]!r}")
         if check:
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
             self._check_labels()
@@ -133,7 +136,14 @@ class SpikeDataset(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Events, int]:
-        """One sample: Events of batch size 1, and its label."""
+        """One sample: Events of batch size 1, and its label.
+
+        Raises:
+            TypeError: `index` is no whole number; `batch` and `subset` take several.
+            IndexError: it is outside the set.
+        """
+        if not isinstance(index, (int, np.integer)):
+            raise TypeError(f"a sample is chosen by a whole number, got {index!r}; see batch() and subset()")
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         events, labels = self.batch([index % len(self)])
@@ -290,7 +300,7 @@ def _integers(name: str, x: ArrayLike) -> NDArray[Any]:
 
 def _share(held_out: float | int, total: int, what: str) -> int:
     """The number to hold out of `total`, at least one and not all."""
-    number = round(held_out * total) if isinstance(held_out, float) else int(held_out)
+    number = int(held_out) if isinstance(held_out, Integral) else round(held_out * total)
     if not 0 < number < total:
         raise ValueError(f"held_out={held_out} would hold out {number} of {total} {what}")
     return number

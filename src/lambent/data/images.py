@@ -47,6 +47,7 @@ def from_image_folder(
     """PNG files in one folder per class, all of one size; colours become grey. Latencies as in `from_idx`.
 
     Classes are the folders' names in alphabetical order (numbers in numerical order), images go by name in each.
+    Hidden files and folders, and folders without images, are passed over.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -56,7 +57,8 @@ def from_image_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder")
-    classes = sorted((x for x in folder.iterdir() if x.is_dir()), key=lambda x: _natural(x.name))
+    folders = (x for x in folder.iterdir() if x.is_dir() and not x.name.startswith("."))
+    classes = sorted((x for x in folders if _png_files(x)), key=lambda x: _natural(x.name))
     files = [(file, label) for label, c in enumerate(classes) for file in sorted(_png_files(c), key=_by_name)]
     if not files:
         raise ValueError(f"{folder} holds no PNG files in folders, one per class")
@@ -72,7 +74,7 @@ def from_image_folder(
 
 
 def _png_files(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.suffix.lower() == ".png"]
+    return [x for x in folder.iterdir() if x.suffix.lower() == ".png" and not x.name.startswith(".")]
 
 
 def _natural(name: str) -> tuple[bool, int, str]:

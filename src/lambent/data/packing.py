@@ -69,8 +69,6 @@ def check_spikes(
         ValueError: arrays that do not fit each other, a time that is NaN, negative, at or past `duration`
             or earlier than the one before it, a unit out of range. Names the sample and the entry.
     """
-    if n_units < 1:
-        raise ValueError(f"n_units must be at least 1, got {n_units}")
     if not (np.isfinite(duration) and duration > 0):
         raise ValueError(f"duration must be positive and finite [ms], got {duration}")
     for name, x in (("times", times), ("units", units), ("offsets", offsets)):

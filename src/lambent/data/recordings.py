@@ -82,10 +82,10 @@ def _from_table(table: Path) -> list[Recording]:
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         try:
-            for row in reader:
+            for n, row in enumerate(row for row in reader if any(map(str.strip, row))):
                 cells = [cell.strip() for cell in row]
-                if not any(cells) or (reader.line_num == 1 and cells == list(_COLUMNS[: len(cells)])):
-                    continue
+                if n == 0 and [cell.casefold() for cell in cells] == list(_COLUMNS[: len(cells)]):
+                    continue  # the heading
                 where = f"{table}, line {reader.line_num}"
                 if not 2 <= len(cells) <= 4 or not all(cells[:2]):
                     raise ValueError(f"{where}: expected path,label[,speaker[,split]], got {row}")
@@ -93,7 +93,7 @@ def _from_table(table: Path) -> list[Recording]:
                 here = table.parent / path
                 if (first := lines.setdefault(here, reader.line_num)) != reader.line_num:
                     raise ValueError(f"{where}: {path} was listed in line {first} already")
-                recordings.append(Recording(here, label, speaker or None, "" if split == "train" else split))
+                recordings.append(Recording(here, label, speaker or None, "" if split.casefold() == "train" else split))
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{table}: no table of comma-separated values ({error})") from error
     return recordings

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambent.data.packing import check_units, pack_units
+from lambent.events import check_n_units
 from lambent.files import replacing
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ def read(path: Path, duration: float | None, n_units: int | None, crop: bool) ->
         keys = _column(f, path, "extra/keys", "SO") if "extra/keys" in f else None
         speakers = _column(f, path, "extra/speaker", "iu") if "extra/speaker" in f else None
         if n_units is None:
-            n_units = int(f.attrs.get("n_units", _SHD_UNITS))
+            n_units = f.attrs.get("n_units", _SHD_UNITS)
+        try:
+            n_units = check_n_units(n_units)
+        except (TypeError, ValueError) as e:
+            raise ValueError(f"{path}: {e}") from e
         if duration is None and "duration_ms" in f.attrs:
             duration = float(f.attrs["duration_ms"])
         if crop and duration is None:

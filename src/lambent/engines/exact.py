@@ -19,7 +19,7 @@ from lambent.engines import exact_feedforward, exact_recurrent
 from lambent.engines.exact_readout import li_peaks
 from lambent.engines.exact_unit import Connections, Spikes
 from lambent.engines.groups import run_groups, sample_groups, total
-from lambent.events import Events
+from lambent.events import Events, within
 from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses, membrane_response
 
 SPIKE_LIMIT = 1_000_000  # of a layer in one sample, or a thousand times its units if that is more
@@ -53,10 +53,7 @@ def lif(
         *(x.double() for x in (neuron.tau_mem, neuron.tau_syn, neuron.threshold, bias)),
         len(inputs.weight), events.duration, neuron.min_slope, wants_tau,
     )  # fmt: skip
-    times = times.to(events.times.dtype)
-    late = times.detach() >= events.duration  # by rounding to float32
-    if late.any():
-        times = times + late * (torch.nextafter(times.detach(), times.new_zeros(())) - times.detach())
+    times = within(times.to(events.times.dtype), events.duration)
     counts = counts.to(inputs.weight.dtype)
     return Events(times, units, offsets, size, events.duration, counts=counts, check=False)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from lambent.engines import grid_kernels as kernels
 from lambent.engines import operations
 from lambent.engines.groups import run_groups, sample_groups, total
+from lambent.neurons.lif import delay_steps
 
 
 def _array(x: Tensor | None, like: Tensor | None = None) -> np.ndarray:
@@ -26,7 +27,7 @@ def _array(x: Tensor | None, like: Tensor | None = None) -> np.ndarray:
     return np.ascontiguousarray((x if like is None else x.to(like.dtype)).numpy())
 
 
-def _reach(delay: Tensor | None, sources: int, dt: float) -> np.ndarray:
+def _reach(delay: Tensor | None, sources: int, dt: float, n_steps: int) -> np.ndarray:
     """Where spikes arrive in the kernels' ring: delay in whole steps * number of targets + target.
 
     Unsigned, since Numba checks whether a signed index counts from the end. Empty rows without delays.
@@ -34,7 +35,11 @@ def _reach(delay: Tensor | None, sources: int, dt: float) -> np.ndarray:
     if delay is None:
         return np.empty((sources, 0), np.uint32)
     size = delay.shape[1]
-    return (np.rint(_array(delay) / dt) * size + np.arange(size)).astype(np.uint32)
+    if 2 * (n_steps + 1) * size > 2**32:
+        raise ValueError(f"{n_steps} steps of {size} units with delays are too many; take shorter samples")
+    # what arrives after the last step may as well arrive in the first one after it
+    steps = delay_steps(delay, dt).clamp(max=n_steps).numpy().astype(np.int64)
+    return (steps * size + np.arange(size)).astype(np.uint32)
 
 
 def _rows(size: int, *reaches: np.ndarray) -> int:
@@ -50,7 +55,7 @@ def lif_forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of one LIF layer: times, counts, units, offsets, and for the adjoint steps, slopes, peak steps."""
     batch, size = len(offsets) - 1, weight.shape[1]
-    reach, own_reach = _reach(delay, len(weight), dt), _reach(recurrent_delay, size, dt)
+    reach, own_reach = _reach(delay, len(weight), dt, n_steps), _reach(recurrent_delay, size, dt, n_steps)
     counts = np.zeros((batch, size), _array(weight).dtype)
     peak_step = np.zeros((batch, size), np.int32)
     args = (
@@ -84,7 +89,7 @@ def lif_backward(
     Those of absent matrices, and of times and delays that want none, come empty.
     """
     batch, size = len(offsets) - 1, weight.shape[1]
-    reach, own_reach = _reach(delay, len(weight), dt), _reach(recurrent_delay, size, dt)
+    reach, own_reach = _reach(delay, len(weight), dt, n_steps), _reach(recurrent_delay, size, dt, n_steps)
     w, wr = _array(weight), _array(recurrent, weight)
     groups = len(sample_groups(batch))
     d_times = np.zeros(len(times) if wants_times else 0, w.dtype)

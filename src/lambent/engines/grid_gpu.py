@@ -19,7 +19,7 @@ from torch import Tensor
 from lambent.engines import grid_gpu_backward, grid_gpu_forward, grid_gpu_readout, operations
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
-from lambent.neurons.lif import LIFNeuron, Synapses, check_connections, check_values
+from lambent.neurons.lif import LIFNeuron, Synapses, check_connections, check_values, delay_steps
 from lambent.waiting import expect, learn, running_ahead
 
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch is known
@@ -206,7 +206,7 @@ def _like(x: Tensor | None, weight: Tensor) -> Tensor | None:
 
 def _in_steps(n_steps: int, dt: float, delay: Tensor | None) -> Tensor | None:
     # a spike that arrives after the last step may as well arrive in the first one after it
-    return None if delay is None else torch.round(delay.detach() / dt).clamp(max=n_steps)
+    return None if delay is None else delay_steps(delay, dt).clamp(max=n_steps)
 
 
 def _longest(*delays: Tensor | None) -> Tensor:

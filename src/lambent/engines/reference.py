@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
-from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
+from lambent.neurons.lif import LIFNeuron, Synapses, delay_steps, grid_constants
 
 
 class _Spike(torch.autograd.Function):
@@ -46,7 +46,7 @@ def _deliver(
     later by x leaves x / tau_syn of its weight more in I, and x / tau_mem less in V, at its step of arrival.
     """
     weight, delay = synapses
-    steps = torch.zeros_like(weight) if delay is None else torch.round(delay.detach() / dt)
+    steps = torch.zeros_like(weight) if delay is None else delay_steps(delay, dt)
     for d in steps.unique():
         arrival = n + 1 + int(d)
         if arrival >= len(current):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ import torch
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
-_engine_only: list[int] = []
+_lock = threading.Lock()
+_inside: list[int] = []  # for each thread in `engine_only_threads`, torch's threads before the first of them
+_own = threading.local()
 
 
 @lru_cache(maxsize=1)
@@ -34,7 +37,7 @@ def in_threads(work: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> list
 
 def engine_threads() -> int:
     """Threads for an engine: `torch.get_num_threads()`, or what it was before `engine_only_threads`."""
-    return _engine_only[-1] if _engine_only else torch.get_num_threads()
+    return _inside[0] if _inside else torch.get_num_threads()
 
 
 @contextmanager
@@ -45,11 +48,18 @@ def engine_only_threads() -> Iterator[None]:
     costs much on a busy one (each operation waits for the slowest thread), and lets sums depend on the number
     of threads.
     """
-    before = torch.get_num_threads()
-    _engine_only.append(engine_threads())
-    torch.set_num_threads(1)
+    outermost = not getattr(_own, "inside", False)
+    if outermost:
+        with _lock:
+            before = engine_threads()
+            _inside.append(before)
+            torch.set_num_threads(1)  # for this thread, and those that are yet to start
+        _own.inside = True
     try:
         yield
     finally:
-        torch.set_num_threads(before)
-        _engine_only.pop()
+        if outermost:
+            _own.inside = False
+            with _lock:
+                _inside.pop()
+                torch.set_num_threads(before)

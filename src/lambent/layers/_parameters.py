@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -26,8 +27,10 @@ def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True)
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise ValueError unless every size is at least 1."""
+    """Raise TypeError unless every size is a whole number, ValueError unless it is at least 1."""
     for name, size in sizes.items():
+        if not isinstance(size, Integral):
+            raise TypeError(f"{name} must be a whole number, got {size!r}")
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
 

@@ -87,6 +87,8 @@ class LIF(nn.Module):
         self.in_features, self.out_features = in_features, out_features
         self.reset, self.dt, self.min_slope = reset, check_dt(dt), min_slope
         self.max_delay = 62 * (dt or 1.0) if max_delay is None else max_delay
+        if not self.max_delay >= 0:
+            raise ValueError(f"max_delay must not be negative [ms], got {max_delay}")
         self.tau_mem = _fixed(per_unit("tau_mem", tau_mem, out_features))
         self.tau_syn = _fixed(per_unit("tau_syn", tau_syn, out_features))
         self.threshold = _fixed(per_unit("threshold", threshold, out_features))
@@ -122,16 +124,17 @@ class LIF(nn.Module):
 
     @torch.no_grad()
     def constrain_(self) -> None:
-        """Put trained values back where they mean something.
+        """Put values that are trained (`requires_grad`) back where they mean something.
 
-        tau >= dt (0.1 ms in continuous time), threshold > 0, 0 <= delay <= max_delay.
+        tau >= dt (0.1 ms in continuous time), threshold >= 0.001, 0 <= delay <= max_delay.
         """
-        for tau in (self.tau_mem, self.tau_syn):
-            tau.clamp_(min=smallest_tau(self.dt))
-        self.threshold.clamp_(min=1e-3)
-        for delay in (self.delay, self.recurrent_delay):
-            if delay is not None:
-                delay.clamp_(0.0, self.max_delay)
+        tau, threshold, delay = (smallest_tau(self.dt), None), (1e-3, None), (0.0, self.max_delay)
+        for value, bounds in (
+            (self.tau_mem, tau), (self.tau_syn, tau), (self.threshold, threshold),
+            (self.delay, delay), (self.recurrent_delay, delay),
+        ):  # fmt: skip
+            if value is not None and value.requires_grad:
+                value.clamp_(*bounds)
 
     def forward(self, events: Events) -> Events:
         """Spikes of the layer.
@@ -170,13 +173,18 @@ class LIF(nn.Module):
 
 
 def check_input(events: Events, weight: Tensor) -> None:
-    """Raise unless `events` is an `Events` of as many units as `weight` (in, out) has inputs, on its device."""
+    """Raise unless `events` is an `Events` of as many units as `weight` (in, out) has inputs, on its device.
+
+    Or if the weights are in a type that no engine computes with.
+    """
     if not isinstance(events, Events):
         raise TypeError(f"a layer takes lambent.Events, got {type(events).__name__}")
     if events.n_units != len(weight):
         raise ValueError(f"the layer has {len(weight)} inputs, the events have {events.n_units} units")
     if events.device != weight.device:
         raise ValueError(f"the layer is on {weight.device}, the events are on {events.device}")
+    if weight.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"weights must be float32 or float64, got {weight.dtype}; for mixed precision use autocast")
 
 
 def _fixed(x: Tensor) -> nn.Parameter:

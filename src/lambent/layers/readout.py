@@ -26,9 +26,9 @@ class LIReadout(nn.Module):
     * "max": the largest V[n];  "none": all voltages, (batch, N, out_features).
 
     Weights (and time constants after ``requires_grad_()``) get the exact derivative of the discrete
-    voltages, spike times that of the continuous ones. With ``dt=None`` the sums are integrals over the
-    duration T: 1/T int V(t) dt, 1/T int exp(-t/T) V(t) dt, V(T) and the largest V(t), all exact; there are
-    no steps then, and so no "none".
+    voltages, spike times that of the continuous ones (the first; there are no second ones on a grid). With
+    ``dt=None`` the sums are integrals over the duration T: 1/T int V(t) dt, 1/T int exp(-t/T) V(t) dt, V(T) and
+    the largest V(t), all exact; there are no steps then, and so no "none".
 
     EventProp's gradient says what moving a spike would do, and is blind to spikes that would come or go. With
     `count_gradient` c > 0 the counts of the input get one, too: c times what one more spike of a unit would add to the
@@ -83,9 +83,10 @@ class LIReadout(nn.Module):
 
     @torch.no_grad()
     def constrain_(self) -> None:
-        """Put trained time constants back to at least dt (0.1 ms in continuous time)."""
-        self.tau_mem.clamp_(min=smallest_tau(self.dt))
-        self.tau_syn.clamp_(min=smallest_tau(self.dt))
+        """Put time constants that are trained back to at least dt (0.1 ms in continuous time)."""
+        for tau in (self.tau_mem, self.tau_syn):
+            if tau.requires_grad:
+                tau.clamp_(min=smallest_tau(self.dt))
 
     def forward(self, events: Events) -> Tensor:
         """(batch, out_features), or (batch, steps, out_features) for reduce="none".

@@ -80,6 +80,11 @@ def check_connections(name: str, x: Tensor, lowest: float = -torch.inf) -> None:
     expect(good.all(), complain)
 
 
+def delay_steps(delay: Tensor, dt: float) -> Tensor:
+    """Delays [ms] as whole steps of `dt`, float64."""
+    return torch.round(delay.detach().to(torch.float64) / dt)
+
+
 def _one_minus_exp_over(x: Tensor) -> Tensor:
     """(1 - exp(-x)) / x, smooth through x = 0, where the plain quotient is 0 / 0 in value and gradient."""
     small = x.abs() < 1e-3

@@ -26,8 +26,7 @@ def import_nir(path: str | os.PathLike[str], dt: float | None = None) -> nn.Sequ
     `Flatten` nodes, with or without synapses from the units back to themselves:
 
     * `CubaLIF`, `CubaLI`: r, w_in and pulses of one step go into the weights; v_leak is where V = 0 lies.
-    * `LIF`, `LI` have no synaptic current: `tau_syn` becomes dt / 50, so that an event acts in one step. Raise it
-      before training the layer with `constrain_`, which keeps time constants at dt or above.
+    * `LIF`, `LI` have no synaptic current: `tau_syn` becomes dt / 50, so that an event acts in one step.
 
     Spikes take one step from layer to layer here, and decays are exp(-dt / tau) as the equations have it, where
     other frameworks may pass spikes on at once and decay by 1 - dt / tau. A final layer of leaky integrators gives

@@ -27,7 +27,7 @@ from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.cuba import decayed
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
 from lambent.hardware.loihi2.layers import Loihi2Layer
-from lambent.neurons.lif import LIFNeuron, Synapses
+from lambent.neurons.lif import LIFNeuron, Synapses, delay_steps
 
 _NOT_RECORDED = np.zeros((0, 0), np.int8)
 
@@ -56,7 +56,7 @@ def lif_forward(
         kind="dense" if recurrent is None else "dense_rec",
         weight=_integers(weight * gain / 64).T,
         weight_rec=None if recurrent is None else _integers(recurrent * gain / 64).T,
-        delay=0 if delay is None else _integers(delay / dt).T,
+        delay=0 if delay is None else _integers(delay_steps(delay, dt)).T,
         i_decay=_integers((1 - alpha_syn) * 4096),
         v_decay=_integers((1 - alpha_mem) * 4096),
         v_th_mant=torch.floor(threshold.double() / 64).to(torch.int64).numpy(),

@@ -22,7 +22,7 @@ from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Grid, choose_grid
 from lambent.layers import LIF, LIReadout
 from lambent.layers.chain import check_chain
-from lambent.neurons.lif import grid_constants
+from lambent.neurons.lif import delay_steps, grid_constants
 
 _ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
 _HEADROOM = 1.5  # room for voltages beyond the highest one seen
@@ -159,10 +159,8 @@ def check_model(model: nn.Module) -> list[LIF | LIReadout]:
 
 
 def _steps(delay: Tensor | None, dt: float) -> np.ndarray:
-    """Delays [ms] as whole steps, rounded as the engines do."""
-    if delay is None:
-        return np.zeros((), np.int64)
-    return _array(torch.round(delay.detach() / dt)).astype(np.int64)
+    """Delays [ms] as whole steps."""
+    return np.zeros((), np.int64) if delay is None else _array(delay_steps(delay, dt)).astype(np.int64)
 
 
 def _array(x: Tensor) -> np.ndarray:
