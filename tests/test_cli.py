@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -127,10 +128,14 @@ def test_quantisation_aware(run, files, tmp_path):
     assert last_line(out)["accuracy"] == pytest.approx(result["accuracy_test"])
     assert run("report", folder)[0] == 0
     assert "weights of 4,6 bits in the last 2 epochs" in (folder / "report.html").read_text()
+    assert "other bits" not in out
     code, out, _ = run("export", folder, "--weight-bits", 8, "--json")
     assert [x["weight_bits"] for x in last_line(out)["layers"]] == [8, 8]
+    assert "warning: the network was trained for weights of other bits" in out
     code, out, _ = run("evaluate", folder, test, "--chip", "--json")
     assert "accuracy_quantised" in last_line(out)
+    assert "trained with quantised weights" not in out
+    assert "words4.net, weights of 8, 8 bits" in out
     assert run("report", folder)[0] == 0
 
 
@@ -158,6 +163,80 @@ def test_evaluate_without_chip(run, files, tmp_path):
     assert code == 0
     assert last_line(out).keys() == {"accuracy", "n"}
     assert run("report", tmp_path / "r")[0] == 0
+    run("evaluate", tmp_path / "r", test, "--chip")
+    assert "replaces the earlier evaluation with --chip" in run("evaluate", tmp_path / "r", test)[1]
+    assert "replaces" not in run("evaluate", tmp_path / "r", test)[1]
+
+
+def test_the_runs_own_network_by_its_path(run, files, tmp_path):
+    train, test = files
+    folder = tmp_path / "r"
+    run("train", train, "--out", folder, *SMALL)
+    for bits in (8, 3):
+        assert run("export", folder, "--weight-bits", bits, "--out", folder / "r.net")[0] == 0
+        assert not (folder / "evaluation.npz").exists()
+        code, out, err = run("evaluate", folder, test, "--chip")
+        assert code == 0, err
+        assert f"r.net, weights of {bits}, {bits} bits" in out
+
+
+def test_going_on_keeps_the_duration(run, files, tmp_path):
+    """A test set that lasts longer than the training data fits a run that goes on, with or without it at hand."""
+    train = files[0]
+    long, short = tmp_path / "long.h5", tmp_path / "short.h5"
+    data = lb.data.yin_yang(200, seed=0)
+    spikes = (data.times, data.units, data.offsets, data.labels, data.n_units)
+    lb.data.write_shd(long, lb.data.SpikeDataset(*spikes, 70.0, data.class_names))
+    lb.data.write_shd(short, lb.data.SpikeDataset(*spikes, 60.0, data.class_names))
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert run("train", short, "--test", long, "--out", a, *SMALL)[0] == 0
+    assert run("train", short, "--from", a, "--qat-bits", 4, "--qat-epochs", 1, "--out", b)[0] == 0
+    assert run("evaluate", b, long, "--chip")[0] == 0
+    assert [lb.training.Run(x).facts()["duration"] for x in (a, b)] == [70.0, 70.0]
+    code, out, err = run("train", short, "--out", a, "--resume")
+    assert code == 0, err
+    assert "finished already" in out
+    long.unlink()
+    code, out, err = run("train", short, "--out", a, "--resume")
+    assert code == 0, err
+    assert "is gone; give it with --test" in out
+    assert run("train", train, "--out", tmp_path / "c", *SMALL)[0] == 0
+
+
+def test_settings_of_a_run_stay(run, files, tmp_path):
+    folder = tmp_path / "r"
+    run("train", files[0], "--out", folder, *SMALL)
+    config = (folder / "config.toml").read_text()
+    (folder / "config.toml").write_text(config.replace("lr = 0.005", "lr = 0.5"))
+    code, _, err = run("train", files[0], "--out", folder, "--resume")
+    assert code == 1
+    assert "lr was 0.005 when the run began, is 0.5" in err
+    (folder / "config.toml").write_text("\ufeff" + config.replace("epochs = 2", "epochs = 3"))
+    code, out, err = run("train", files[0], "--out", folder, "--resume", "--json")
+    assert code == 0, err
+    assert last_line(out)["epochs"] == 3
+
+
+def test_version(run):
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("lambent 0")
+
+
+def test_json_knows_no_infinity(run, files, tmp_path):
+    run("train", files[0], "--out", tmp_path / "r", *SMALL, "--rate-upper", "inf")
+    code, out, _ = run("info", tmp_path / "r", "--json")
+    assert code == 0
+    assert last_line(out)["config"]["rate_upper"] is None
+
+
+def test_lines_that_can_be_pasted(run, files, tmp_path, monkeypatch):
+    folder = tmp_path / ("a long name :bug: [b] " * 5)
+    monkeypatch.setattr("lambent.workflow.train_run", lambda *_, **__: False)
+    code, out, _ = run("train", files[0], "--out", folder, *SMALL)
+    assert code == 130
+    line = next(line for line in out.splitlines() if "go on with" in line)
+    assert shlex.split(line.partition("with: ")[2])[2:] == [str(files[0]), "--out", str(folder), "--resume"]
 
 
 def test_a_renamed_run_keeps_its_network(run, files, tmp_path):
@@ -239,6 +318,14 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
         (("train", train, "--out", tmp_path / "x", "--from", tmp_path / "r", "--config", __file__), "--config"),
         (("train", train, "--out", tmp_path / "x", "--from", tmp_path / "r", "--hidden", "9"), "hidden = 20"),
         (("train", train, "--out", tmp_path / "x", "--qat-bits", "1"), "qat_bits"),
+        (("train", train, "--out", tmp_path / "x", "--seed", 10**20), "seed must be below 2^63"),
+        (("train", train, "--out", tmp_path / "x", "--hidden", 10**12), "not enough memory"),
+        (("train", train, "--out", tmp_path / "r", "--resume", "--overwrite"), "drop one of them"),
+        (("train", train, "--out", tmp_path / "r", "--from", tmp_path / "r"), "is the run to start from"),
+        (("info", tmp_path / "nosuch.net"), "nosuch.net: no such file or folder"),
+        (("export", tmp_path / "r", "--out", tmp_path), "is a folder; name a file in it"),
+        (("export", tmp_path / "r", "--out", tmp_path / "no" / "r.net"), "no: no such folder"),
+        (("encode", tmp_path, tmp_path / "o.h5", "--split", "a=0.1", "--split", "a=0.2"), "--split a is given twice"),
         (("export", tmp_path / "r", "--weight-bits", 9), "weight_bits must be"),
         (("export", tmp_path / "r", "--weight-bits", "4,x"), "such as 4,8"),
         (("export", tmp_path), "config.toml"),
@@ -265,3 +352,8 @@ def test_other_classes_are_refused(run, files, tmp_path):
     code, _, err = run("train", files[0], "--test", tmp_path / "other.h5", "--out", tmp_path / "x", *SMALL)
     assert code == 1
     assert "classes" in err
+    run("train", files[0], "--out", tmp_path / "r", *SMALL)
+    run("export", tmp_path / "r")
+    code, _, err = run("simulate", tmp_path / "r" / "r.net", tmp_path / "other.h5")
+    assert code == 1
+    assert "other.h5: classes ['a', 'b', 'c'] are not those trained on" in err

@@ -18,20 +18,31 @@ SETTINGS: dict[str, Any] = {
 """A fifth of the channels, short words and little time: a coarser grid, a higher learning rate, milder augmentation."""
 
 
+_SOURCE = "keywords, in the package"
+
+
 def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
-    """Run the demonstration in `folder`; returns its evaluation, the path of its report and the seconds."""
+    """Run the demonstration in `folder`; returns its evaluation, the path of its report and the seconds.
+
+    An interrupted one goes on where it was.
+
+    Raises:
+        ValueError: the folder holds another run, or a demonstration with another seed.
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
     start = time.perf_counter()
     run = Run(folder)
-    if run.exists():
-        raise ValueError(f"{folder}: holds a run already; choose another folder for the demo")
+    resume = run.exists()
+    if resume and run.facts()["data"]["train"] != _SOURCE:
+        raise ValueError(f"{folder}: holds another run; choose another folder for the demo")
     config = Config(**SETTINGS, seed=seed)
     words, held = keywords()
     console.print(f"keywords: {', '.join(words.class_names)}")
     console.print(f"{len(words):,} to train on, {len(held)} of other voices to test")
-    source = "keywords, in the package"
-    if not workflow.train_run(run, config, words, {"train": source, "test": None}, console):
+    source = {"train": _SOURCE, "test": None}
+    if not workflow.train_run(run, config, words, source, console, resume=resume):
         raise KeyboardInterrupt
     console.print(str(workflow.export_run(run)), markup=False, soft_wrap=True)
-    evaluation = workflow.evaluate_run(run, held, chip=True, source=source)
+    evaluation = workflow.evaluate_run(run, held, chip=True, source=_SOURCE)
     report = workflow.report_run(run)
     return {"evaluation": evaluation.summary(), "report": report, "seconds": time.perf_counter() - start}

@@ -35,20 +35,25 @@ from lambent.quantize import quantized_model
 from lambent.report import write
 from lambent.report.of_run import cost_figures, report_data
 from lambent.training import Config, Run, train
-from lambent.training.config import NETWORK
+from lambent.training.config import NETWORK, RUNNING
 from lambent.training.evaluate import Evaluation, evaluate, load_test_data, match_classes
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
 
 _CHIP_BATCH, _HOST_BATCH = 50, 64
 
 
-def load_training_data(train: Path, test: Path | None, config: Config) -> tuple[SpikeDataset, SpikeDataset | None]:
+def load_training_data(
+    train: Path, test: Path | None, config: Config, before: Run | None = None
+) -> tuple[SpikeDataset, SpikeDataset | None]:
     """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
+
+    Args:
+        before: a run that training goes on from; the duration is then that of its data.
 
     Raises:
         FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or the two do not fit each other.
     """
-    duration = config.duration or None
+    duration = config.duration or (None if before is None else before.facts()["duration"])
     data = SpikeDataset.from_shd(train, duration)
     if test is None:
         return data, None
@@ -83,6 +88,7 @@ def train_run(
         "duration": data.duration,
         "samples": len(data),
         "checksum": data.checksum(),
+        "settings": vars(config),
         "threads": config.threads or torch.get_num_threads(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -99,11 +105,19 @@ def train_run(
         facts["from"] = str(start.folder)
     if resume:
         known = run.facts()
-        same = ("n_units", "class_names", "duration", "samples", "checksum")
-        if any(known.get(k, facts[k]) != facts[k] for k in same):
-            raise ValueError(
-                f"{run.folder}: was trained on other data ({known['data']['train']}); resume with the same"
-            )
+        for key in ("n_units", "class_names", "duration", "samples", "checksum"):
+            if known.get(key, facts[key]) != facts[key]:
+                raise ValueError(
+                    f"{run.folder}: was trained on other data ({known['data']['train']}): "
+                    f"{key} was {known[key]}, is {facts[key]}; resume with the same"
+                )
+        began = known.get("settings", {})
+        for key, value in vars(config).items():
+            if key not in RUNNING and began.get(key, value) != value:
+                raise ValueError(
+                    f"{run.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
+                    "back, or begin another run with --from"
+                )
     with ExitStack() as stack:
         watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
         if tensorboard:
@@ -124,6 +138,7 @@ def export_run(
     lava_compatible: bool = False,
 ) -> NetxReport:
     """Quantise the run's model and write it as NetX, to RUN/NAME.net unless told otherwise; see `export_netx`."""
+    own = path is None or path.resolve() == run.netx.resolve()
     report = export_netx(
         run.trained_model(),
         path or run.netx,
@@ -132,7 +147,7 @@ def export_run(
         labels=run.facts()["class_names"],
         lava_compatible=lava_compatible,
     )
-    if path is None:
+    if own:
         run.write_json(
             "export.json", {"file": run.netx.name, "weight_bits": [layer.weight_bits for layer in report.layers]}
         )
@@ -216,6 +231,9 @@ def simulate(
     Args:
         partition: place units so that fewer spikes go from core to core; see `map_to_cores`.
         progress: called with the number of samples done and in all.
+
+    Raises:
+        ValueError: the data have more classes than the network.
     """
     mapping: Mapping | str
     try:
@@ -232,7 +250,10 @@ def simulate(
         spikes += [np.count_nonzero(s) for s in run.spikes]
         steps += len(labels) * run.spikes[0].shape[2]
         if readout is not None:
-            right += int((readout.scores(run).argmax(1) == labels.numpy()).sum())
+            scores = readout.scores(run)
+            if labels.max() >= scores.shape[1]:
+                raise ValueError(f"the network has {scores.shape[1]} classes, the data a label {int(labels.max())}")
+            right += int((scores.argmax(1) == labels.numpy()).sum())
         if not isinstance(mapping, str):
             mapping = mapping if costs else map_to_cores(network, run, partition=partition)
             costs.append((len(labels), estimate_cost(network, run, mapping)))
@@ -276,6 +297,12 @@ def host_costs(model: nn.Sequential, samples: SpikeDataset) -> list[HostCost]:
             except NotImplementedError:  # no engine for this device
                 break
     return costs
+
+
+def trained_for_other_bits(run: Run, weight_bits: Sequence[int]) -> bool:
+    """Whether quantisation-aware training was for other numbers of bits than these, one for each layer."""
+    grids = [layer.grid.bits for layer in run.trained_model() if isinstance(layer, OnGrid)]
+    return bool(grids) and grids != list(weight_bits)
 
 
 def quantised_like_export(run: Run) -> nn.Sequential | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
@@ -19,14 +22,39 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lambent {version('lambent')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
 for _command in (demo, encode, train, export, evaluate, report, simulate, listen, info):
     app.command()(_command)
 
 
 def main() -> None:
     """Run the command line; errors that a user can mend are one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show is no reason to stop
     try:
         app()
-    except (ValueError, TypeError, OSError, ImportError, NotImplementedError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, ImportError, NotImplementedError, MemoryError) as error:
+        print(f"error: {error or 'not enough memory'}", file=sys.stderr)
+        sys.exit(1)
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # torch's way to say that there is not enough
+            raise
+        print(f"error: not enough memory: {error}", file=sys.stderr)
         sys.exit(1)

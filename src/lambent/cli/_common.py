@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-console = Console(highlight=False)
+console = Console(highlight=False, emoji=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line last.")]
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
@@ -22,10 +23,23 @@ DataFile = Annotated[
 ]
 
 
+def say(text: object) -> None:
+    """Print a line as it is, however long."""
+    console.print(str(text), markup=False, soft_wrap=True)
+
+
 def last_line(wanted: bool, values: dict[str, Any]) -> None:
-    """Print `values` as JSON, if `wanted`."""
+    """Print `values` as JSON, if `wanted`; null for numbers that JSON does not know."""
     if wanted:
-        print(json.dumps(values), flush=True)
+        print(json.dumps(_finite(values), allow_nan=False), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(x) for x in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

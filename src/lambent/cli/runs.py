@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from dataclasses import asdict
 from enum import StrEnum
@@ -13,7 +14,7 @@ import torch
 import typer
 from rich.table import Table
 
-from lambent.cli._common import DataFile, Folder, Json, console, last_line, progress_bar, show_accuracies
+from lambent.cli._common import DataFile, Folder, Json, console, last_line, progress_bar, say, show_accuracies
 from lambent.hardware.loihi2 import load_netx, map_to_cores
 from lambent.hardware.loihi2.lava import misread_by_lava
 from lambent.nir import export_nir
@@ -55,12 +56,14 @@ def export(
             raise ValueError("--weight-bits and --lava-compatible are of NetX; NIR holds the weights as they are")
         path = out or there.netx.with_suffix(".nir")
         export_nir(there.model(), path)
-        console.print(f"wrote {path}", markup=False)
+        say(f"wrote {path}")
         last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
         return
     bits = None if weight_bits is None else parse_bits(weight_bits)
     report = workflow.export_run(there, bits, out, lava_compatible)
-    console.print(str(report), markup=False, soft_wrap=True)
+    say(report)
+    if workflow.trained_for_other_bits(there, [layer.weight_bits for layer in report.layers]):
+        say("warning: the network was trained for weights of other bits; leave --weight-bits out for those")
     last_line(as_json, asdict(report))
 
 
@@ -78,20 +81,24 @@ def evaluate(
     from lambent import workflow  # brings matplotlib, which takes its time
 
     there = Run(run)
+    if not chip and there.path("cost.json").exists():
+        say("this replaces the earlier evaluation with --chip in the report")
     with progress_bar("evaluating") as progress:
         evaluation = workflow.evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
     show_accuracies(summary)
-    if there.aware_model() is not None:
+    if there.aware_model() is not None and "accuracy_quantised" not in summary:
         console.print("trained with quantised weights; the float network has the same, in floating point")
     if chip:
+        bits = ", ".join(map(str, there.read_json("export.json")["weight_bits"]))
+        say(f"on the chip: {there.netx}, weights of {bits} bits")
         cost = workflow.kept_chip_cost(there)
-        console.print(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost), markup=False, soft_wrap=True)
+        say(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost))
         summary["cost"] = {"error": cost} if isinstance(cost, str) else cost.as_dict()
     if host:
         measured = workflow.kept_host_costs(there)
         for host_cost in measured:
-            console.print(str(host_cost), markup=False, soft_wrap=True)
+            say(host_cost)
         summary["host"] = [x.as_dict() for x in measured]
     last_line(as_json, summary)
 
@@ -105,7 +112,7 @@ def report(
     from lambent import workflow  # brings matplotlib, which takes its time
 
     path = workflow.report_run(Run(run), out)
-    console.print(f"wrote {path}", markup=False)
+    say(f"wrote {path}")
     last_line(as_json, {"report": str(path), "bytes": path.stat().st_size})
 
 
@@ -118,9 +125,13 @@ def demo(
     from lambent.demo import run_demo
 
     folder = out or Path(tempfile.mkdtemp(prefix="lambent-demo-")) / "keywords"
-    result = run_demo(folder, seed, console)
+    try:
+        result = run_demo(folder, seed, console)
+    except KeyboardInterrupt:
+        say(f"interrupted; go on with: {shlex.join(('lambent', 'demo', '--out', str(folder), '--seed', str(seed)))}")
+        raise typer.Exit(130) from None
     show_accuracies(result["evaluation"])
-    console.print(f"report: {result['report']}", markup=False)
+    say(f"report: {result['report']}")
     flat = result["evaluation"]
     figures = {
         "accuracy_float": flat["accuracy"],
@@ -149,6 +160,8 @@ def info(
             "threads": torch.get_num_threads(),
             "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         }
+    elif not run.exists():
+        raise FileNotFoundError(f"{run}: no such file or folder")
     elif run.is_file():
         net = load_netx(run)
         facts = {
@@ -180,5 +193,5 @@ def info(
         table.add_row(name, shown)
     console.print(table, markup=False)
     if shown_after:
-        console.print(shown_after, markup=False, soft_wrap=True)
+        say(shown_after)
     last_line(as_json, facts)

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import DataFile, Json, console, last_line, progress_bar
+from lambent.cli._common import DataFile, Json, console, last_line, progress_bar, say
 from lambent.data import SpikeDataset
 from lambent.hardware.loihi2 import load_netx
+from lambent.training.evaluate import match_classes
 
 
 def simulate(
@@ -31,11 +32,13 @@ def simulate(
     samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
     if len(samples) == 0:
         raise ValueError(f"{data}: holds no samples")
+    if net.readout is not None and net.readout.labels:
+        match_classes(samples, list(net.readout.labels), str(data))
     with progress_bar("simulating") as progress:
         done = workflow.simulate(net, samples, partition=partition, progress=progress)
     speed = done.steps / done.seconds
     result: dict[str, Any] = {"n": done.samples, "steps_per_s": speed, "spikes_per_sample": done.spikes}
-    console.print(f"{net}", markup=False)
+    say(f"{net}")
     console.print(f"{done.samples} samples, {done.steps:,} steps, {speed:,.0f} steps/s")
     for layer, spikes in zip(net.layers, done.spikes, strict=True):
         console.print(f"{layer.name}: {spikes:.1f} spikes a sample, {spikes / layer.n_out:.2f} a unit")
@@ -43,8 +46,8 @@ def simulate(
         result["accuracy"] = done.accuracy
         console.print(f"accuracy {100 * done.accuracy:.2f} %")
     if isinstance(done.cost, str):
-        console.print(f"no modelled cost: {done.cost}", markup=False, soft_wrap=True)
+        say(f"no modelled cost: {done.cost}")
     else:
         result["cost"] = done.cost.as_dict()
-        console.print(f"{done.mapping}\n{done.cost}", markup=False, soft_wrap=True)
+        say(f"{done.mapping}\n{done.cost}")
     last_line(as_json, result)

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lambent.cli._common import Folder, Json, console, last_line, progress_bar
+from lambent.cli._common import Folder, Json, console, last_line, progress_bar, say
 from lambent.data import encode_recordings
 from lambent.encode import read_audio
 from lambent.encode.words import MICROPHONE_RATE, file_blocks, microphone_blocks
@@ -47,13 +47,19 @@ def encode(
     """Turn recordings into spike trains; Ctrl-C, then the same command again, goes on where it was."""
     if by and not split:
         raise ValueError("--by says what a --split takes; give one, such as --split test=0.1")
+    shares: dict[str, float] = {}
+    for text in split or []:
+        name, share = _share(text)
+        if name in shares:
+            raise ValueError(f"--split {name} is given twice")
+        shares[name] = share
     try:
         with progress_bar("encoding") as progress:
             made = encode_recordings(
                 source,
                 out,
                 channels,
-                splits=dict(_share(text) for text in split or []),
+                splits=shares,
                 by=by or "class",
                 duration=duration,
                 seed=seed,
@@ -66,11 +72,13 @@ def encode(
     if made.resumed:
         console.print(f"{made.resumed} files had been encoded before")
     for path, words in made.written.items():
-        console.print(f"wrote {path}: {words} words", markup=False, soft_wrap=True)
+        say(f"wrote {path}: {words} words")
+    for path in sorted({*out.parent.glob(f"{out.name.split('.')[0]}_*.h5*")} - {*made.written}):
+        say(f"left as it was: {path}")
     for path in made.clipped:
-        console.print(f"clipped: {path}", markup=False, soft_wrap=True)
+        say(f"clipped: {path}")
     for path, problem in made.skipped.items():
-        console.print(f"skipped: {path}: {problem}", markup=False, soft_wrap=True)
+        say(f"skipped: {path}: {problem}")
     files = {str(path): words for path, words in made.written.items()}
     skipped = {str(path): problem for path, problem in made.skipped.items()}
     last_line(as_json, {"written": files, "skipped": skipped, "clipped": [str(path) for path in made.clipped]})
@@ -115,7 +123,7 @@ def listen(
         for word in listener.stream(blocks, rate, level):
             heard.append(replace(word, name=f"{name} at {word.name}"))
             answers = [f"{kind} {word.answer(kind)} ({100 * p.max():.1f} %)" for kind, p in word.confidence.items()]
-            console.print(f"{heard[-1].name}: {', '.join(answers)}", markup=False, soft_wrap=True)
+            say(f"{heard[-1].name}: {', '.join(answers)}")
 
     if microphone:
         console.print("listening; Ctrl-C ends")
@@ -141,7 +149,7 @@ def listen(
     if heard:
         page = out or Run(run).path("listen.html")
         listener.write_page(heard[-PICTURES:], page)
-        console.print(f"spikes through the layers: {page}", markup=False, soft_wrap=True)
+        say(f"spikes through the layers: {page}")
     for name, problem in failed.items():
         print(f"error: {name}: {problem}", file=sys.stderr)
     last_line(as_json, {"heard": [w.summary() for w in heard], "failed": failed, "page": page and str(page)})

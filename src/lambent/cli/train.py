@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, console, last_line
+from lambent.cli._common import Json, console, last_line, say
 from lambent.training import Config, Run
+
+_LONG = 1e5  # ms, of a sample
 
 
 def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,6 +66,8 @@ def train(
     """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
     from lambent import workflow  # brings matplotlib, which takes its time
 
+    if resume and overwrite:
+        raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")
     run = Run(out)
     given = {k: v for k, v in settings.items() if v is not None}
     if resume:
@@ -72,21 +77,28 @@ def train(
             raise ValueError(f"--resume takes the run's own settings ({run.path('config.toml')}); drop {what}")
         chosen = run.config()
     else:
+        if start is not None and run.folder.resolve() == start.resolve():
+            raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
         if run.exists() and not overwrite:
             raise ValueError(f"{out}: holds a run already; go on with --resume, replace it with --overwrite")
         if config is not None and start is not None:
             raise ValueError("--from takes the settings of that run; drop --config")
-        if start is not None and run.folder.resolve() == start.resolve():
-            raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
-        if start is not None and "qat_bits" in given:
+        if start is not None and given.get("qat_bits"):
             given = {"epochs": 0} | given
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
         chosen = Config(**(vars(base) | given))
     if resume and test is None and (known := run.facts()["data"]["test"]):
-        test = Path(known)
-    samples, held = workflow.load_training_data(data, test, chosen)
-    console.print(f"{data}: {samples}", markup=False)
-    source = {"train": str(data), "test": str(test) if test else None}
+        if Path(known).exists():
+            test = Path(known)
+        else:
+            say(f"{known}, the test data when the run began, is gone; give it with --test")
+    before = Run(start) if start is not None else run if resume else None
+    samples, held = workflow.load_training_data(data, test, chosen, before)
+    say(f"{data}: {samples}")
+    if samples.duration > _LONG:
+        say(f"warning: samples of {samples.duration:g} ms; times in the file must be seconds")
+    source = {"train": str(data.resolve()), "test": str(test.resolve()) if test else None}
+    done = len(run.metrics()) if resume else 0
     finished = workflow.train_run(
         run, chosen, samples, source, console,
         resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
@@ -96,10 +108,13 @@ def train(
     if history:
         result |= {k: history[-1][k] for k in ("loss", "accuracy", "spikes_per_unit", "silent", "best_epoch")}
         result["seconds"] = sum(m["seconds"] for m in history)
-        if finished and chosen.qat_bits and result["best_epoch"] == len(history) - chosen.qat_epochs:
-            console.print("fine-tuning did not improve on the validation samples: kept as first quantised")
+        untuned = sum("aware" not in m for m in history)
+        if finished and chosen.qat_bits and result["best_epoch"] == untuned < len(history):
+            say("fine-tuning did not improve on the validation samples: kept as first quantised")
+        if finished and resume and done == len(history):
+            say("the run was finished already")
     if not finished:
-        console.print(f"interrupted; go on with: lambent train {data} --out {out} --resume", markup=False)
+        say(f"interrupted; go on with: {shlex.join(('lambent', 'train', str(data), '--out', str(out), '--resume'))}")
     elif held is not None:
         kind = "chip" if chosen.qat_bits else "float"
         evaluation = workflow.evaluate_run(run, held, chip=kind == "chip", source=str(test))

@@ -21,6 +21,9 @@ NETWORK = (
 )  # fmt: skip
 """The keys that a trained network has settled."""
 
+RUNNING = ("epochs", "patience", "threads")
+"""The keys that may change before a run is resumed: how long it goes on, and on what."""
+
 
 def parse_bits(text: str) -> int | tuple[int, ...]:
     """Bits as `export_netx` takes them from "4", or "4,8" for one number for each layer.
@@ -118,6 +121,7 @@ class Config:
                      "weight_decay", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
                      "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
+        self._need("seed", self.seed < 2**63, "below 2^63")
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
@@ -162,7 +166,7 @@ class Config:
             ValueError: no TOML, an unknown key, or a bad value; names the file.
         """
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not a TOML file: {error}") from error
         known = {f.name for f in fields(cls)}
