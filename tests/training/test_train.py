@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ import lambent as lb
 from lambent.hardware.loihi2.convert import convert, largest_weights
 from lambent.quantize import quantization_aware
 from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
+from lambent.training.progress import TensorBoardWatcher
 from lambent.workflow import calibration_events
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
@@ -207,6 +211,9 @@ def test_other_files_are_not_touched(tmp_path, data, config):
     with pytest.raises(ValueError, match="holds other files"):
         train(Run(mine.parent), config, data, Quiet(), facts=FACTS)
     assert mine.read_text() == "mine"
+    mine.with_name("config.toml").write_text("mine")
+    with pytest.raises(ValueError, match="holds other files"):
+        train(Run(mine.parent), config, data, Quiet(), facts=FACTS)
     with pytest.raises(ValueError, match="is a file"):
         train(Run(mine), config, data, Quiet(), facts=FACTS)
 
@@ -216,7 +223,7 @@ def test_a_better_model_outdates_what_was_made_of_the_older(tmp_path, data, conf
     assert not train(run, config, data, Quiet(7), facts=FACTS)
     made = [run.netx, *(run.path(n) for n in ("export.json", "evaluation.npz", "report.html"))]
     for path in made:
-        path.write_text("{}")
+        path.write_text('{"weight_bits": [8, 8]}')
     train(run, dataclasses.replace(config, valid=0.0), data, Quiet(), facts=FACTS)
     assert not any(path.exists() for path in made)
 
@@ -279,9 +286,27 @@ def test_schedule(data):
     assert trainer.rate() == pytest.approx(0.1)
 
 
-def test_tensorboard_is_an_extra(tmp_path):
-    from lambent.training.progress import TensorBoardWatcher
+def test_logs_begin_after_the_folder_is_emptied(tmp_path, data, config, monkeypatch):
+    class Writer:
+        def __init__(self, folder):
+            Path(folder).mkdir(exist_ok=True)
+            (Path(folder) / "events.1").touch()
 
+        def add_scalar(self, *_):
+            pass
+
+        flush = add_scalar
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    folder = tmp_path / "r" / "tensorboard"
+    for _ in range(2):
+        watcher = TensorBoardWatcher(Quiet(), folder)
+        assert train(Run(tmp_path / "r"), dataclasses.replace(config, epochs=1), data, watcher, facts=FACTS)
+        assert [p.name for p in folder.iterdir()] == ["events.1"]
+        (folder / "events.0").touch()
+
+
+def test_tensorboard_is_an_extra(tmp_path):
     try:
         import tensorboard  # noqa: F401
     except ImportError:

@@ -321,7 +321,7 @@ def train(
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the data cannot be trained on, or there is no such device.
+        ValueError: the checkpoint is damaged, the data cannot be trained on, or there is no such device.
     """
     if config.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train on the cpu")
@@ -336,7 +336,14 @@ def train(
         data, valid = data.split(config.valid, seed=config.seed)
     trainer = Trainer(config, data, valid, len(facts["class_names"]))
     if resume:
-        trainer.restore(run.load("checkpoint.pt"))
+        checkpoint = run.load("checkpoint.pt")
+        try:
+            trainer.restore(checkpoint)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{run.path('checkpoint.pt')}: is not of the network that config.toml describes; "
+                "they do not fit each other"
+            ) from error
     else:
         trainer.start(model)
         run.create(config, facts)
@@ -350,7 +357,7 @@ def train(
                 if trainer.done():
                     return True
                 if state.epoch:
-                    trainer.model.load_state_dict(run.load("best.pt"))
+                    trainer.model.load_state_dict(run.trained_model().state_dict())
                 trainer.start_aware(typical)
                 run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
             if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
