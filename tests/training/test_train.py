@@ -233,6 +233,33 @@ def test_small_data(tmp_path, data, config):
         train(Run(tmp_path / "r"), config, data.subset(range(4)), Quiet(), facts=FACTS)
 
 
+def test_no_data(tmp_path, data, config):
+    facts = FACTS | {"data": {"train": "a.h5", "test": None}}
+    with pytest.raises(ValueError, match=r"^a\.h5: holds no samples"):
+        train(Run(tmp_path / "r"), config, data.subset([]), Quiet(), facts=facts)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("valid", [0.0, 0.1])
+@pytest.mark.parametrize("batch_size", [50, 300])  # diverges in the first epoch, and at its end
+def test_divergence_is_told(tmp_path, data, config, valid, batch_size):
+    bad = dataclasses.replace(config, lr=1e30, valid=valid, batch_size=batch_size, epochs=9, warmup=0.0)
+    with pytest.raises(ValueError, match=r"training diverged in epoch \d \(lr 1e\+30\): .*; lower lr or clip"):
+        train(Run(tmp_path / "r"), bad, data, Quiet(), facts=FACTS)
+
+
+def test_divergence_keeps_the_best_model(tmp_path, data, config):
+    run, config = Run(tmp_path / "r"), dataclasses.replace(config, valid=0.0)
+    assert not train(run, config, data, Quiet(12), facts=FACTS)
+    best, checkpoint = run.load("best.pt"), run.load("checkpoint.pt")
+    checkpoint["model"]["0.weight"][0, 0] = torch.nan
+    run.save("checkpoint.pt", checkpoint)
+    told = r"in epoch 3 \(lr 0\.\d+\): 0\.weight is not finite .* The best model so far, of epoch 2, is kept"
+    with pytest.raises(ValueError, match=told):
+        train(run, config, data, Quiet(), facts=FACTS, resume=True)
+    assert same(best, run.load("best.pt"))
+
+
 def test_delays_fit_a_fine_grid():
     assert build_model(Config(dt=0.5), 5, 3)[0].delay.max() <= 31.0
 

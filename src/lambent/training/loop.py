@@ -182,7 +182,11 @@ class Trainer:
         return factor * 0.5 * (1 + math.cos(math.pi * done / epochs))
 
     def step(self, events: Events, labels: Tensor) -> dict[str, float]:
-        """One optimiser step; returns sums over the batch."""
+        """One optimiser step; returns sums over the batch.
+
+        Raises:
+            ValueError: training diverged.
+        """
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * self.rate()
@@ -198,17 +202,39 @@ class Trainer:
             (loss + config.rate_strength * penalty).backward()
             return figures
 
-        figures = run_ahead(gradients)
+        try:
+            figures = run_ahead(gradients)
+        except ValueError:
+            self._check_values()  # what the layers complain about may be the last step's doing
+            raise
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()
         for layer in self.model:
             layer.constrain_()  # type: ignore[operator]
         n = len(labels)
         loss, correct, spikes, silent = figures.tolist()
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss}")
         return {"samples": n, "loss": loss * n, "correct": correct, "spikes": spikes * n, "silent": silent * n}
 
+    def _check_values(self) -> None:
+        for name, parameter in self.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._diverged(f"{name} is not finite any more")
+
+    def _diverged(self, sign: str) -> ValueError:
+        state, config = self.state, self.config
+        kept = f". The best model so far, of epoch {state.best_epoch}, is kept" if state.best_epoch else ""
+        return ValueError(
+            f"training diverged in epoch {state.epoch + 1} (lr {config.lr:g}): {sign}; lower lr or clip{kept}"
+        )
+
     def run_epoch(self, watcher: Watcher, stopping: Stop) -> dict[str, float] | None:
-        """Finish the current epoch and return its metrics, or None if asked to stop before."""
+        """Finish the current epoch and return its metrics, or None if asked to stop before.
+
+        Raises:
+            ValueError: training diverged.
+        """
         state, config = self.state, self.config
         order = torch.randperm(len(self.data), generator=generator(config.seed, 1, state.epoch))
         self.model.train()
@@ -224,6 +250,7 @@ class Trainer:
             watcher.batch(state.epoch, state.batch, self.batches, means(state.sums))
             if stopping.asked:
                 return None
+        self._check_values()  # before this epoch's model can be kept
         metrics = {"epoch": state.epoch + 1} | means(state.sums) | {"lr": config.lr * self.rate()}
         if state.aware_from is not None:
             metrics["aware"] = 1.0
@@ -321,12 +348,15 @@ def train(
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the checkpoint is damaged, the data cannot be trained on, or there is no such device.
+        ValueError: the checkpoint is damaged, the data cannot be trained on, there is no such device, or training
+            diverged; the best model so far is kept.
     """
     if config.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train on the cpu")
     if config.threads:
         torch.set_num_threads(config.threads)
+    if len(data) == 0:
+        raise ValueError(f"{facts.get('data', {}).get('train', 'the training data')}: holds no samples")
     spread = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
     typical, _ = data.batch(spread)
     valid = None
