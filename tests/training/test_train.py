@@ -250,7 +250,7 @@ def test_divergence_is_told(tmp_path, data, config, valid, batch_size):
 
 def test_divergence_keeps_the_best_model(tmp_path, data, config):
     run, config = Run(tmp_path / "r"), dataclasses.replace(config, valid=0.0)
-    assert not train(run, config, data, Quiet(12), facts=FACTS)
+    assert not train(run, config, data, Quiet(13), facts=FACTS)
     best, checkpoint = run.load("best.pt"), run.load("checkpoint.pt")
     checkpoint["model"]["0.weight"][0, 0] = torch.nan
     run.save("checkpoint.pt", checkpoint)

@@ -109,8 +109,9 @@ class SpikeDataset(Dataset):
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: no HDF5, truncated, a dataset missing or of the wrong kind, rows of times and units
-                that differ in length, or bad spikes; names file, dataset and sample.
+            TypeError: `n_units` is no whole number.
+            ValueError: no HDF5, truncated, a dataset missing, or one or an attribute of the wrong kind, rows of times
+                and units that differ in length, or bad spikes; names file, dataset and sample.
         """
         raw = shd.read(Path(path), duration, n_units, crop)
         try:
