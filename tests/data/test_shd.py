@@ -118,6 +118,13 @@ def test_bad_attributes(good, name, value, message):
     read(good, duration=1000.0, n_units=700)
 
 
+def test_bad_class_names(good):
+    with h5py.File(good, "r+") as f:
+        f["extra/keys"][1] = b"y\x1b"
+    with pytest.raises(ValueError, match=r"good\.h5: the name of class 1 holds a control character"):
+        read(good)
+
+
 # -- writing ------------------------------------------------------------------------------------------
 
 

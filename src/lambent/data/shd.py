@@ -141,7 +141,7 @@ def _noted(f: h5py.File, path: Path, name: str, check: Callable[[Any], T]) -> T 
 
 
 def _check_duration(x: Any) -> float:
-    if not (isinstance(x, Real) and np.isfinite(x) and x > 0):
+    if not (isinstance(x, Real) and 0 < float(x) < np.inf):
         raise ValueError(f"duration must be positive and finite [ms], got {x!r}")
     return float(x)
 
