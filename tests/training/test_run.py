@@ -46,7 +46,7 @@ def test_a_whole_run_is_read(run):
     ("name", "text", "message"),
     [
         ("run.json", "{}", r"run\.json: damaged: lacks n_units, class_names, duration"),
-        ("run.json", "[]", r"run\.json: damaged: must hold names and values, got a list"),
+        ("run.json", "[]", r"run\.json: damaged: must hold names and values, got list"),
         ("run.json", "", r"run\.json: damaged: Expecting value"),
         ("run.json", "\xff", r"run\.json: damaged: .* codec"),
         ("run.json", json.dumps(FACTS | {"n_units": "5"}), r"run\.json: damaged: n_units is '5'"),
@@ -63,10 +63,16 @@ def test_damaged_files_of_a_model(run, name, text, message):
         run.model()
 
 
+def test_facts_that_are_not_always_there(run):
+    assert run.facts("versions")["versions"]
+    with pytest.raises(ValueError, match=r"run\.json: damaged: lacks data, threads"):
+        run.facts("data", "versions", "threads")
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([1], "must hold names and values, got a list"),
+        ([1], "must hold names and values, got list"),
         ({"model": 1}, "do not fit each other"),
         ({1: torch.zeros(2)}, "do not fit each other"),
     ],

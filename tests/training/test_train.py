@@ -163,6 +163,19 @@ def test_damaged_checkpoint(tmp_path, data, config):
         train(run, config, data, Quiet(), facts=FACTS, resume=True)
 
 
+@pytest.mark.parametrize("damage", [{}, {"optimizer": {}}, {"state": {"epochs": 1}}, {"model": {1: 2}}])
+def test_checkpoint_of_another_network(tmp_path, data, config, damage):
+    run = Run(tmp_path / "r")
+    train(run, config, data, Quiet(2), facts=FACTS)
+    run.save("checkpoint.pt", run.load("checkpoint.pt") | damage)
+    config = config if damage else dataclasses.replace(config, hidden=21)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: .* they do not fit each other"):
+        train(run, config, data, Quiet(), facts=FACTS, resume=True)
+    run.save("checkpoint.pt", {"model": {}})
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: damaged: lacks optimizer, state"):
+        train(run, config, data, Quiet(), facts=FACTS, resume=True)
+
+
 def test_it_learns(tmp_path, data):
     config = Config(
         hidden=40, recurrent=False, epochs=15, batch_size=25, lr=1e-2, initial_spikes=2.0, rate_lower=0.5, shift=0,

@@ -37,8 +37,11 @@ def report_data(
         evaluation: its evaluation.
         quantised, network: the quantised model and the chip's network, if the chip was evaluated.
         costs: see `cost_figures`.
+
+    Raises:
+        FileNotFoundError, ValueError: a file of the run is missing or damaged.
     """
-    model, facts, config = run.model(), run.facts(), run.config()
+    model, facts, config = run.model(), run.facts("data", "threads", "versions"), run.config()
     history = run.metrics()
     on_chip = network is not None
     chip_bits = run.read_json("export.json")["weight_bits"] if on_chip else [None] * len(model)

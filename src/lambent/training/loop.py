@@ -369,7 +369,7 @@ def train(
         checkpoint = run.load("checkpoint.pt")
         try:
             trainer.restore(checkpoint)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"{run.path('checkpoint.pt')}: is not of the network that config.toml describes; "
                 "they do not fit each other"

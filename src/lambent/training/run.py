@@ -113,13 +113,16 @@ class Run:
         """
         return Config.from_toml(self._need("config.toml"))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, *also: str) -> dict[str, Any]:
         """What run.json holds.
+
+        Args:
+            also: keys it must have beside "n_units", "class_names" and "duration", which it always has.
 
         Raises:
             FileNotFoundError, ValueError: it is missing or damaged.
         """
-        facts = self.read_json("run.json")
+        facts = _holding(self.read_json("run.json"), str(self.path("run.json")), also)
         names, n_units, duration = (facts[key] for key in ("class_names", "n_units", "duration"))
         good = {
             "n_units": type(n_units) is int and n_units > 0,
@@ -240,7 +243,7 @@ def _from_json(text: bytes, where: str, keys: Sequence[str] = ()) -> dict[str, A
 def _holding(value: Any, where: str, keys: Sequence[str]) -> dict[str, Any]:
     """`value`, if it is a dictionary that holds `keys`."""
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: damaged: must hold names and values, got a {type(value).__name__}")
+        raise ValueError(f"{where}: damaged: must hold names and values, got {type(value).__name__}")
     if missing := [key for key in keys if key not in value]:
         raise ValueError(f"{where}: damaged: lacks {', '.join(missing)}")
     return value
