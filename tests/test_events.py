@@ -222,12 +222,21 @@ def test_steps_that_float32_cannot_tell_apart():
         (10.5, 1.0, 11),
         (0.3, 1.0, 1),
         (4_300_000.0, 1.0, 4_300_000),
+        (2.0**31 - 1, 1.0, 2**31 - 1),
         (float(np.float32(100.1)), 0.1, 1001),
         (100.02, 1.0, 101),
     ],
 )
 def test_n_steps(duration, dt, steps):
     assert n_steps(duration, dt) == steps
+
+
+@pytest.mark.parametrize(("duration", "dt"), [(2.0**31, 1.0), (2.0**31 - 0.5, 1.0), (1e300, 1e-9), (1.0, 1e-12)])
+def test_more_steps_than_can_be_counted(duration, dt):
+    with pytest.raises(ValueError, match=r"are more than 2\*\*31 - 1 steps of"):
+        n_steps(duration, dt)
+    with pytest.raises(ValueError, match=r"are more than 2\*\*31 - 1 steps of"):
+        Events.from_lists([[0.0]], [[0]], 1, duration, dtype=torch.float64).steps(dt)
 
 
 @pytest.mark.parametrize("dt", [0.0, -1.0, float("nan")])

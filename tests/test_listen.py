@@ -137,6 +137,15 @@ def test_stream_and_microphone_hear_the_same(trained, sentence, capsys, monkeypa
         assert a["spikes"] == pytest.approx(b["spikes"], rel=0.15)
 
 
+def test_the_loudest_level_is_known(trained):
+    listener = Listener(Run(trained[0]))
+    sound = 0.1 * np.sin(np.arange(8000))
+    assert list(listener.stream([sound], 8000, level=0.5)) == []
+    assert listener.loudest == pytest.approx(0.1 / np.sqrt(2), rel=0.02)
+    assert list(listener.stream([], 8000, level=0.5)) == []
+    assert listener.loudest == 0
+
+
 def test_long_sounds_are_cut(trained, tmp_path, capsys):
     run, files = trained
     sound, rate = lb.encode.read_audio(files[0])

@@ -18,9 +18,17 @@ def n_steps(duration: float, dt: float) -> int:
     """Number of grid steps of `dt` [ms] that cover `duration` [ms].
 
     What is left of less than a hundredth of a step, and may come from rounding, is no step of its own.
+
+    Raises:
+        ValueError: these are more than fit in int32.
     """
     exact = duration / dt
-    return max(1, int(np.ceil(exact - min(exact * 2.0**-22, _EXCESS))))
+    steps = max(1.0, np.ceil(exact - min(exact * 2.0**-22, _EXCESS)))
+    if steps >= 2**31:
+        raise ValueError(
+            f"{duration:g} ms are more than 2**31 - 1 steps of {dt:g} ms; take longer steps or shorter samples"
+        )
+    return int(steps)
 
 
 def check_n_units(n_units: Any) -> int:
@@ -237,7 +245,8 @@ class Events:
         A time that rounding has put just before a step is of that step.
 
         Raises:
-            ValueError: `dt` is not positive, or so small that the times' precision cannot tell steps apart.
+            ValueError: `dt` is not positive, or so small that the times' precision cannot tell steps apart, or int32
+                cannot count them.
         """
         if not dt > 0:
             raise ValueError(f"dt must be positive, got {dt}")

@@ -65,8 +65,11 @@ class Listener:
         run: a trained run; with an exported network, the chip model answers too.
         seed: of the cochlea's noise.
 
+    Attributes:
+        loudest: level of the loudest 20 ms so far of the stream that is, or was last, heard.
+
     Raises:
-        FileNotFoundError: there is no trained run.
+        FileNotFoundError, ValueError: there is no trained run, or its files are damaged.
     """
 
     def __init__(self, run: Run, seed: int = 0) -> None:
@@ -77,6 +80,7 @@ class Listener:
         self.class_names: list[str] = facts["class_names"]
         self.duration: float = facts["duration"]
         self.cochlea = Cochlea(facts["n_units"], seed=seed)
+        self.loudest = 0.0
         self._scale = run.config().logit_scale
 
     @torch.no_grad()
@@ -92,7 +96,12 @@ class Listener:
 
     def stream(self, blocks: Iterable[NDArray[np.floating]], rate: int, level: float) -> Iterator[Heard]:
         """Hear every word of a stream of sound as it ends, see `lambent.encode.words.cut_words`."""
-        for start, audio in cut_words(blocks, rate, level, self.duration / 1e3):
+        self.loudest = 0.0
+
+        def notice(here: float) -> None:
+            self.loudest = max(self.loudest, here)
+
+        for start, audio in cut_words(blocks, rate, level, self.duration / 1e3, notice):
             yield self.hear(audio, rate, f"{start:.2f} s")
 
     def write_page(self, heard: Sequence[Heard], path: Path) -> None:

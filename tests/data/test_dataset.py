@@ -91,6 +91,8 @@ def test_class_names_default_to_numbers():
         ({"labels": [0.0, 1.0]}, TypeError, "labels must be integers"),
         ({"labels": [0, 2]}, ValueError, r"sample 1: label 2 outside \[0, 2\)"),
         ({"labels": [-1, 0]}, ValueError, r"sample 0: label -1 outside \[0, 2\)"),
+        ({"class_names": ["a", " "]}, ValueError, "the name of class 1 is empty"),
+        ({"class_names": ["a\n", "b"]}, ValueError, "the name of class 0 holds a control character: 'a\\\\n'"),
         ({"speakers": [1, 2, 3]}, ValueError, "speakers must be one per sample"),
         ({"n_units": 0}, ValueError, "n_units must be at least 1"),
         ({"duration": float("nan")}, ValueError, "duration must be positive"),

@@ -50,7 +50,7 @@ def test_one_word_in_two_formats(tmp_path):
 # -- tables -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("head", ["", "path,label,speaker,split\n", "\n,,\nPath, Label,Speaker\n"])
+@pytest.mark.parametrize("head", ["", "path,label,speaker,split\n", "\n,,\nPath, Label,Speaker,SPLIT\n"])
 def test_table(tmp_path, head):
     table = tmp_path / "words.csv"
     table.write_text(head + 'a.wav,yes,ann,Train\n"b, too.wav",no,bob,test\n\nc.wav,no,ann\n')
@@ -62,8 +62,29 @@ def test_table(tmp_path, head):
 
 
 @pytest.mark.parametrize(
+    ("head", "rows"),
+    [
+        ("path,label,split", ["a.wav,yes,train", "b.wav,no,test"]),
+        (" Split,LABEL , path", ["Train,yes,a.wav", "test,no,b.wav"]),
+        ("label,path,split,speaker", ["yes,a.wav", "no,b.wav,test,"]),
+    ],
+)
+def test_columns_go_by_the_heading(tmp_path, head, rows):
+    table = tmp_path / "words.csv"
+    table.write_text("\n".join([head, *rows]))
+    assert list_recordings(table) == [
+        Recording(tmp_path / "a.wav", "yes"),
+        Recording(tmp_path / "b.wav", "no", split="test"),
+    ]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("path,label,split\na.wav,yes,test,ann\n", r"line 2: expected path,label,split, got"),
+        ("label,path\nyes\n", r"line 2: expected label,path, got"),
+        ("path,label,gender\n", r"line 1: the heading names a column 'gender' where only path, label"),
+        ("path,label,path\n", r"line 1: the heading names a column 'path' twice"),
         ("a.wav\n", r"line 1: expected path,label"),
         ("a.wav,yes\nb.wav,\n", r"line 2: expected path,label"),
         ("a.wav,yes,ann,test,more\n", r"line 1: expected"),

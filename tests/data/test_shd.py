@@ -97,6 +97,34 @@ def test_number_of_units(good):
         read(good, n_units=699)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_units", "abc", "n_units must be a whole number, got 'abc'"),
+        ("n_units", [700, 3], "n_units must be a whole number"),
+        ("n_units", -5, "n_units must be at least 1"),
+        ("n_units", 0, "n_units must be at least 1"),
+        ("duration_ms", "x", "duration must be positive and finite .* got 'x'"),
+        ("duration_ms", [1.0, 2.0], "duration must be"),
+        ("duration_ms", np.nan, "duration must be"),
+        ("duration_ms", -1.0, "duration must be"),
+    ],
+)
+def test_bad_attributes(good, name, value, message):
+    with h5py.File(good, "r+") as f:
+        f.attrs[name] = value
+    with pytest.raises(ValueError, match=rf"good\.h5: attribute {name}: {message}"):
+        read(good)
+    read(good, duration=1000.0, n_units=700)
+
+
+def test_bad_class_names(good):
+    with h5py.File(good, "r+") as f:
+        f["extra/keys"][1] = b"y\x1b"
+    with pytest.raises(ValueError, match=r"good\.h5: the name of class 1 holds a control character"):
+        read(good)
+
+
 # -- writing ------------------------------------------------------------------------------------------
 
 

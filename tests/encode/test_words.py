@@ -57,6 +57,14 @@ def test_silence_and_clicks_are_no_words():
     assert len(cut(speech(0.5, 0.3, 0.5), level=0.5)) == 0
 
 
+def test_every_level_is_noticed():
+    levels = []
+    assert cut(speech(0.5, 0.3, 0.5), level=0.5, notice=levels.append) == []
+    assert len(levels) == 1.3 / 0.02
+    assert max(levels) == pytest.approx(0.2 / np.sqrt(2), rel=0.02)
+    assert min(levels) == pytest.approx(1e-3, rel=0.3)
+
+
 def test_endless_sound_is_cut_at_the_longest():
     found = cut(speech(0, 3.5))
     assert len(found) == 4

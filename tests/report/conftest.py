@@ -108,9 +108,9 @@ def full_arguments(n_classes: int = 10, names: tuple[str, ...] = DIGITS, **sampl
             weights(rng, "hidden 2 → readout", (256, n_classes), 0.3),
         ],
         "sizes": [
-            LayerSize("hidden 1", "700 × 256 + 256 × 256", 244736, 978944, 244736),
-            LayerSize("hidden 2", "256 × 256", 65536, 262144, 65536),
-            LayerSize("readout", f"256 × {n_classes}", 256 * n_classes, 1024 * n_classes, 256 * n_classes),
+            LayerSize("hidden 1", "700 × 256 + 256 × 256", 244736, 978944, 8),
+            LayerSize("hidden 2", "256 × 256", 65536, 262144, 4),
+            LayerSize("readout", f"256 × {n_classes}", 256 * n_classes, 1024 * n_classes, 3),
         ],
         "costs": [
             CostFigure("this network, Loihi 2", "modelled", 2.31, 0.187),

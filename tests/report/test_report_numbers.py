@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from torch import nn
 
+import lambent as lb
 from lambent.report import WeightMatrix, words
 from lambent.report.confusion import matrix, mistakes
 from lambent.report.histograms import bin_edges, quantisation_error
+from lambent.report.of_run import layer_sizes
 
 
 def test_formats() -> None:
@@ -83,3 +88,11 @@ def test_quantisation_error() -> None:
     assert error == pytest.approx(np.sqrt((0.16 + 0.16) / (1 + 1 + 0.16 + 0.36)))
     assert quantisation_error(WeightMatrix("w", values)) is None
     assert quantisation_error(WeightMatrix("w", np.zeros(3), np.zeros(3))) == (1, 0.0)
+
+
+def test_size_on_the_chip_is_that_of_the_export(tmp_path: Path) -> None:
+    model = nn.Sequential(lb.LIF(5, 7, recurrent=True, dt=1.0), lb.LIReadout(7, 3, dt=1.0))
+    exported = lb.hardware.loihi2.export_netx(model, tmp_path / "a.net", [3, 5])
+    sizes = layer_sizes(model, [layer.weight_bits for layer in exported.layers])
+    assert [size.chip_bytes for size in sizes] == [layer.weight_bytes for layer in exported.layers] == [32, 14]
+    assert [size.chip_bytes for size in layer_sizes(model, [None, None])] == [None, None]

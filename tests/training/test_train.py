@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ import lambent as lb
 from lambent.hardware.loihi2.convert import convert, largest_weights
 from lambent.quantize import quantization_aware
 from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
+from lambent.training.progress import TensorBoardWatcher
 from lambent.workflow import calibration_events
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
@@ -159,6 +163,19 @@ def test_damaged_checkpoint(tmp_path, data, config):
         train(run, config, data, Quiet(), facts=FACTS, resume=True)
 
 
+@pytest.mark.parametrize("damage", [{}, {"optimizer": {}}, {"state": {"epochs": 1}}, {"model": {1: 2}}])
+def test_checkpoint_of_another_network(tmp_path, data, config, damage):
+    run = Run(tmp_path / "r")
+    train(run, config, data, Quiet(2), facts=FACTS)
+    run.save("checkpoint.pt", run.load("checkpoint.pt") | damage)
+    config = config if damage else dataclasses.replace(config, hidden=21)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: .* they do not fit each other"):
+        train(run, config, data, Quiet(), facts=FACTS, resume=True)
+    run.save("checkpoint.pt", {"model": {}})
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: damaged: lacks optimizer, state"):
+        train(run, config, data, Quiet(), facts=FACTS, resume=True)
+
+
 def test_it_learns(tmp_path, data):
     config = Config(
         hidden=40, recurrent=False, epochs=15, batch_size=25, lr=1e-2, initial_spikes=2.0, rate_lower=0.5, shift=0,
@@ -207,6 +224,9 @@ def test_other_files_are_not_touched(tmp_path, data, config):
     with pytest.raises(ValueError, match="holds other files"):
         train(Run(mine.parent), config, data, Quiet(), facts=FACTS)
     assert mine.read_text() == "mine"
+    mine.with_name("config.toml").write_text("mine")
+    with pytest.raises(ValueError, match="holds other files"):
+        train(Run(mine.parent), config, data, Quiet(), facts=FACTS)
     with pytest.raises(ValueError, match="is a file"):
         train(Run(mine), config, data, Quiet(), facts=FACTS)
 
@@ -216,7 +236,7 @@ def test_a_better_model_outdates_what_was_made_of_the_older(tmp_path, data, conf
     assert not train(run, config, data, Quiet(7), facts=FACTS)
     made = [run.netx, *(run.path(n) for n in ("export.json", "evaluation.npz", "report.html"))]
     for path in made:
-        path.write_text("{}")
+        path.write_text('{"weight_bits": [8, 8]}')
     train(run, dataclasses.replace(config, valid=0.0), data, Quiet(), facts=FACTS)
     assert not any(path.exists() for path in made)
 
@@ -224,6 +244,33 @@ def test_a_better_model_outdates_what_was_made_of_the_older(tmp_path, data, conf
 def test_small_data(tmp_path, data, config):
     with pytest.raises(ValueError, match="valid = 0"):
         train(Run(tmp_path / "r"), config, data.subset(range(4)), Quiet(), facts=FACTS)
+
+
+def test_no_data(tmp_path, data, config):
+    facts = FACTS | {"data": {"train": "a.h5", "test": None}}
+    with pytest.raises(ValueError, match=r"^a\.h5: holds no samples"):
+        train(Run(tmp_path / "r"), config, data.subset([]), Quiet(), facts=facts)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("valid", [0.0, 0.1])
+@pytest.mark.parametrize("batch_size", [50, 300])  # diverges in the first epoch, and at its end
+def test_divergence_is_told(tmp_path, data, config, valid, batch_size):
+    bad = dataclasses.replace(config, lr=1e30, valid=valid, batch_size=batch_size, epochs=9, warmup=0.0)
+    with pytest.raises(ValueError, match=r"training diverged in epoch \d \(lr 1e\+30\): .*; lower lr or clip"):
+        train(Run(tmp_path / "r"), bad, data, Quiet(), facts=FACTS)
+
+
+def test_divergence_keeps_the_best_model(tmp_path, data, config):
+    run, config = Run(tmp_path / "r"), dataclasses.replace(config, valid=0.0)
+    assert not train(run, config, data, Quiet(13), facts=FACTS)
+    best, checkpoint = run.load("best.pt"), run.load("checkpoint.pt")
+    checkpoint["model"]["0.weight"][0, 0] = torch.nan
+    run.save("checkpoint.pt", checkpoint)
+    told = r"in epoch 3 \(lr 0\.\d+\): 0\.weight is not finite .* The best model so far, of epoch 2, is kept"
+    with pytest.raises(ValueError, match=told):
+        train(run, config, data, Quiet(), facts=FACTS, resume=True)
+    assert same(best, run.load("best.pt"))
 
 
 def test_delays_fit_a_fine_grid():
@@ -279,9 +326,27 @@ def test_schedule(data):
     assert trainer.rate() == pytest.approx(0.1)
 
 
-def test_tensorboard_is_an_extra(tmp_path):
-    from lambent.training.progress import TensorBoardWatcher
+def test_logs_begin_after_the_folder_is_emptied(tmp_path, data, config, monkeypatch):
+    class Writer:
+        def __init__(self, folder):
+            Path(folder).mkdir(exist_ok=True)
+            (Path(folder) / "events.1").touch()
 
+        def add_scalar(self, *_):
+            pass
+
+        flush = add_scalar
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    folder = tmp_path / "r" / "tensorboard"
+    for _ in range(2):
+        watcher = TensorBoardWatcher(Quiet(), folder)
+        assert train(Run(tmp_path / "r"), dataclasses.replace(config, epochs=1), data, watcher, facts=FACTS)
+        assert [p.name for p in folder.iterdir()] == ["events.1"]
+        (folder / "events.0").touch()
+
+
+def test_tensorboard_is_an_extra(tmp_path):
     try:
         import tensorboard  # noqa: F401
     except ImportError:

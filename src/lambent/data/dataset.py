@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lambent.data import shd
+from lambent.data.names import check_name
 from lambent.data.packing import as_events, check_spikes, gather, pack_units
 from lambent.events import Events, check_n_units
 
@@ -42,7 +43,8 @@ class SpikeDataset(Dataset):
 
     Raises:
         TypeError: units, offsets, labels, speakers or `n_units` are no integers, or class names no strings.
-        ValueError: arrays that do not fit each other, or bad spikes; names the sample and the entry.
+        ValueError: arrays that do not fit each other, or bad spikes; names the sample and the entry. Or a class whose
+            name is empty or holds control characters.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class SpikeDataset(Dataset):
         self.class_names = list(class_names)
         if unnamed := [name for name in self.class_names if not isinstance(name, str)]:
             raise TypeError(f"class_names must be strings, got {unnamed[0]!r}")
+        for c, name in enumerate(self.class_names):
+            check_name(f"the name of class {c}", name)
         if check:
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
             self._check_labels()
@@ -109,8 +113,9 @@ class SpikeDataset(Dataset):
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: no HDF5, truncated, a dataset missing or of the wrong kind, rows of times and units
-                that differ in length, or bad spikes; names file, dataset and sample.
+            TypeError: `n_units` is no whole number.
+            ValueError: no HDF5, truncated, a dataset missing, or one or an attribute of the wrong kind, rows of times
+                and units that differ in length, or bad spikes; names file, dataset and sample.
         """
         raw = shd.read(Path(path), duration, n_units, crop)
         try:

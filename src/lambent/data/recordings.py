@@ -38,8 +38,8 @@ def list_recordings(source: str | Path) -> list[Recording]:
     speaker is the folder between class and file, or what comes before ``_nohash_`` in the name, as in the
     Speech Commands (Warden 2018); otherwise unknown.
 
-    A table is a CSV file of path, label and, optionally, speaker and split, with or without that heading.
-    Paths are relative to the table. Training data may be called "train" or nothing.
+    A table is a CSV file of path, label and, optionally, speaker and split, in this order or under a heading that
+    names the columns. Paths are relative to the table. Training data may be called "train" or nothing.
 
     Raises:
         FileNotFoundError: there is no such folder or table.
@@ -79,17 +79,20 @@ def _speaker(inside: Path) -> str | None:
 def _from_table(table: Path) -> list[Recording]:
     recordings: list[Recording] = []
     lines: dict[Path, int] = {}
+    columns, wanted = list(_COLUMNS), "path,label[,speaker[,split]]"
     with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         try:
             for n, row in enumerate(row for row in reader if any(map(str.strip, row))):
                 cells = [cell.strip() for cell in row]
-                if n == 0 and [cell.casefold() for cell in cells] == list(_COLUMNS[: len(cells)]):
-                    continue  # the heading
                 where = f"{table}, line {reader.line_num}"
-                if not 2 <= len(cells) <= 4 or not all(cells[:2]):
-                    raise ValueError(f"{where}: expected path,label[,speaker[,split]], got {row}")
-                path, label, speaker, split = cells + [""] * (4 - len(cells))
+                if n == 0 and (named := _heading(cells, where)):
+                    columns, wanted = named, ",".join(named)
+                    continue
+                found = dict.fromkeys(_COLUMNS, "") | dict(zip(columns, cells, strict=False))
+                path, label, speaker, split = (found[name] for name in _COLUMNS)
+                if len(cells) > len(columns) or not (path and label):
+                    raise ValueError(f"{where}: expected {wanted}, got {row}")
                 here = table.parent / path
                 if (first := lines.setdefault(here, reader.line_num)) != reader.line_num:
                     raise ValueError(f"{where}: {path} was listed in line {first} already")
@@ -97,6 +100,18 @@ def _from_table(table: Path) -> list[Recording]:
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{table}: no table of comma-separated values ({error})") from error
     return recordings
+
+
+def _heading(cells: Sequence[str], where: str) -> list[str]:
+    """The columns that a table's first row names; none if it is no heading."""
+    names = [cell.casefold() for cell in cells]
+    if not {"path", "label"} <= set(names):
+        return []
+    for name, times in Counter(names).items():
+        if name not in _COLUMNS or times > 1:
+            what = "twice" if name in _COLUMNS else f"where only {', '.join(_COLUMNS)} are known"
+            raise ValueError(f"{where}: the heading names a column {name!r} {what}; remove it")
+    return names
 
 
 def divide(recordings: Sequence[Recording], shares: Mapping[str, float], by: str, seed: int = 0) -> list[Recording]:

@@ -6,10 +6,11 @@ import gzip
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import h5py
 import numpy as np
@@ -21,6 +22,8 @@ from lambent.files import replacing
 
 if TYPE_CHECKING:
     from lambent.data.dataset import SpikeDataset
+
+T = TypeVar("T")
 
 _ROWS = 128  # samples read at a time: HDF5 hands out every row as an array of its own
 _SPIKES = 1 << 20  # spikes converted at a time
@@ -43,13 +46,10 @@ def read(path: Path, duration: float | None, n_units: int | None, crop: bool) ->
         keys = _column(f, path, "extra/keys", "SO") if "extra/keys" in f else None
         speakers = _column(f, path, "extra/speaker", "iu") if "extra/speaker" in f else None
         if n_units is None:
-            n_units = f.attrs.get("n_units", _SHD_UNITS)
-        try:
-            n_units = check_n_units(n_units)
-        except (TypeError, ValueError) as e:
-            raise ValueError(f"{path}: {e}") from e
-        if duration is None and "duration_ms" in f.attrs:
-            duration = float(f.attrs["duration_ms"])
+            n_units = _noted(f, path, "n_units", check_n_units) or _SHD_UNITS
+        n_units = check_n_units(n_units)
+        if duration is None:
+            duration = _noted(f, path, "duration_ms", _check_duration)
         if crop and duration is None:
             raise ValueError("crop=True needs a duration to crop to")
         packed = _read_spikes(times, units, n_units, duration if crop else None, path)
@@ -130,6 +130,20 @@ def _open(path: Path) -> Iterator[h5py.File]:
         except OSError as e:
             raise ValueError(f"{path}: no HDF5 file, or a truncated one ({e})") from e
         yield f
+
+
+def _noted(f: h5py.File, path: Path, name: str, check: Callable[[Any], T]) -> T | None:
+    """An attribute of the file, checked; None if it has none of this name."""
+    try:
+        return check(f.attrs[name]) if name in f.attrs else None
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{path}: attribute {name}: {e}") from e
+
+
+def _check_duration(x: Any) -> float:
+    if not (isinstance(x, Real) and 0 < float(x) < np.inf):
+        raise ValueError(f"duration must be positive and finite [ms], got {x!r}")
+    return float(x)
 
 
 def _dataset(f: h5py.File, path: Path, name: str) -> h5py.Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,11 @@ _SHORTEST = 4  # loud frames of a word; less is a click
 
 
 def cut_words(
-    blocks: Iterable[NDArray[np.floating]], rate: int, level: float, longest: float
+    blocks: Iterable[NDArray[np.floating]],
+    rate: int,
+    level: float,
+    longest: float,
+    notice: Callable[[float], None] = lambda level: None,
 ) -> Iterator[tuple[float, NDArray[np.floating]]]:
     """Cut a stream of sound into words: what is loud, between two pauses of 0.2 s.
 
@@ -30,6 +34,7 @@ def cut_words(
         rate: sampling rate [Hz].
         level: root mean square of 20 ms from which they are loud.
         longest: a word ends after so many seconds even if no pause comes.
+        notice: called with the level of every 20 ms.
 
     Yields:
         The beginning of each word [s] and its sound (samples,), as soon as it has ended.
@@ -38,7 +43,11 @@ def cut_words(
     before: deque[NDArray[np.floating]] = deque(maxlen=_BEFORE)
     loud = quiet = start = 0
     for n, frame in enumerate(_frames(blocks, max(1, round(rate * _FRAME)))):
-        is_loud = len(frame) > 0 and np.sqrt(np.mean(np.square(frame))) >= level
+        is_loud = False
+        if len(frame):
+            here = float(np.sqrt(np.mean(np.square(frame))))
+            is_loud = here >= level
+            notice(here)
         if not word and is_loud:
             word, start, loud, quiet = list(before), n - len(before), 0, 0
         if word or is_loud:

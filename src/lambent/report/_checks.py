@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
+from lambent.data.names import check_name
+
 
 def text(name: str, value: Any) -> None:
-    """A non-empty string without control characters, which no SVG can hold.
+    """A non-empty string without control characters.
 
     Raises:
         TypeError, ValueError: naming the field.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{name} is empty")
-    if any(unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in value):
-        raise ValueError(f"{name} holds a control character: {value!r}")
+    check_name(name, value)
 
 
 def texts(name: str, value: Any) -> None:

@@ -103,7 +103,9 @@ def _headline(data: ReportData) -> str:
     if on_chip and None not in on_chip:
         total = sum(layer.chip_bytes or 0 for layer in data.sizes)
         float_total = sum(layer.float_bytes for layer in data.sizes)
-        tiles.append(("Size on chip", words.size(total), f"{words.size(float_total)} in float", ""))
+        bits = ", ".join(dict.fromkeys(str(layer.chip_bits) for layer in data.sizes))
+        note = f"{bits} bits a weight; {words.size(float_total)} in float"
+        tiles.append(("Weights on chip", words.size(total), note, ""))
     items = "".join(
         f'<div class="tile {kind}"><dt>{escape(name)}</dt><dd class="value">{escape(value)}</dd>'
         f'<dd class="note">{escape(note)}</dd></div>'

@@ -157,13 +157,13 @@ class WeightMatrix:
 
 @dataclass(frozen=True)
 class LayerSize:
-    """The size of one layer: its shape in words, weights, bytes in float and on the chip (or None)."""
+    """The size of one layer: its shape in words, weights, bytes in float, bits of a weight on the chip (or None)."""
 
     name: str
     shape: str
     n_weights: int
     float_bytes: int
-    chip_bytes: int | None = None
+    chip_bits: int | None = None
 
     def __post_init__(self) -> None:
         check.text("LayerSize.name", self.name)
@@ -171,8 +171,13 @@ class LayerSize:
         check.text(f"{where}: shape", self.shape)
         check.count(f"{where}: n_weights", self.n_weights)
         check.count(f"{where}: float_bytes", self.float_bytes)
-        if self.chip_bytes is not None:
-            check.count(f"{where}: chip_bytes", self.chip_bytes)
+        if self.chip_bits is not None:
+            check.count(f"{where}: chip_bits", self.chip_bits, at_least=1)
+
+    @property
+    def chip_bytes(self) -> int | None:
+        """Memory of the weights on the chip, as `lambent.hardware.loihi2.NetxReport` counts it."""
+        return None if self.chip_bits is None else -(-self.n_weights * self.chip_bits // 8)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,10 +37,14 @@ def report_data(
         evaluation: its evaluation.
         quantised, network: the quantised model and the chip's network, if the chip was evaluated.
         costs: see `cost_figures`.
+
+    Raises:
+        FileNotFoundError, ValueError: a file of the run is missing or damaged.
     """
-    model, facts, config = run.model(), run.facts(), run.config()
+    model, facts, config = run.model(), run.facts("data", "threads", "versions"), run.config()
     history = run.metrics()
     on_chip = network is not None
+    chip_bits = run.read_json("export.json")["weight_bits"] if on_chip else [None] * len(model)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return ReportData(
         title=run.name,
@@ -69,7 +73,7 @@ def report_data(
         sample=sample_trace(model, network, evaluation.sample, evaluation.sample_label),
         rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
         weights=_weights(model, quantised),
-        sizes=_layer_sizes(model, network),
+        sizes=layer_sizes(model, chip_bits),
         costs=costs,
     )
 
@@ -158,12 +162,13 @@ def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[Weig
     return out
 
 
-def _layer_sizes(model: nn.Sequential, network: Loihi2Network | None) -> list[LayerSize]:
+def layer_sizes(model: nn.Sequential, chip_bits: Sequence[int | None]) -> list[LayerSize]:
+    """What the weights of each layer take, in float and, at `chip_bits` each, on the chip."""
     out = []
-    for i, layer in enumerate(model):
+    for i, (layer, bits) in enumerate(zip(model, chip_bits, strict=True)):
         matrices = [p for n, p in layer.named_parameters() if n in ("weight", "recurrent_weight")]
         weights = sum(p.numel() for p in matrices)
         shape = " + ".join("x".join(str(n) for n in p.shape) for p in matrices)
         name = f"hidden {i + 1}" if isinstance(layer, LIF) else "readout"
-        out.append(LayerSize(name, shape, weights, 4 * weights, None if network is None else weights))
+        out.append(LayerSize(name, shape, weights, 4 * weights, bits))
     return out

@@ -53,10 +53,10 @@ def sizes(layers: Sequence[LayerSize]) -> str:
     """Weights and bytes of every layer with their sums; the chip's column only where every layer has it."""
     on_chip = [layer.chip_bytes for layer in layers if layer.chip_bytes is not None]
     with_chip = len(on_chip) > 0
-    head = ["Layer", "Shape", "Weights", "Float"] + ["Chip"] * with_chip
+    head = ["Layer", "Shape", "Weights", "Float"] + ["Bits on chip", "Chip"] * with_chip
     rows = [
         [layer.name, layer.shape, words.integer(layer.n_weights), words.size(layer.float_bytes)]
-        + [MISSING if layer.chip_bytes is None else words.size(layer.chip_bytes)] * with_chip
+        + _on_chip(layer) * with_chip
         for layer in layers
     ]
     foot = [
@@ -64,8 +64,12 @@ def sizes(layers: Sequence[LayerSize]) -> str:
         "",
         words.integer(sum(layer.n_weights for layer in layers)),
         words.size(sum(layer.float_bytes for layer in layers)),
-    ] + [words.size(sum(on_chip))] * with_chip
-    return table("Weights and memory by layer", head, rows, foot, words_in=2)
+    ] + ["", words.size(sum(on_chip))] * with_chip
+    return table("Weights and their memory by layer", head, rows, foot, words_in=2)
+
+
+def _on_chip(layer: LayerSize) -> list[str]:
+    return [MISSING, MISSING] if layer.chip_bytes is None else [str(layer.chip_bits), words.size(layer.chip_bytes)]
 
 
 def classes(data: ReportData) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,21 +80,34 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: Path) -> Evaluation:
-        """Read what `save` wrote."""
-        with np.load(path) as z:
-            times = torch.from_numpy(z["sample_times"])
-            n_units, duration = z["sample_shape"]
-            sample = Events(
-                times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration
-            )
-            return cls(
-                data=str(z["data"]),
-                labels=z["labels"],
-                scores={kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z},
-                rates=[z[f"rates_{i}"] for i in range(sum(name.startswith("rates_") for name in z.files))],
-                sample=sample,
-                sample_label=int(z["sample_label"]),
-            )
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing or damaged.
+        """
+        try:
+            with path.open("rb") as file, np.load(file) as z:
+                return cls._from_arrays(z)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{path}: damaged evaluation; evaluate again ({error})") from error
+
+    @classmethod
+    def _from_arrays(cls, z: Mapping[str, np.ndarray]) -> Evaluation:
+        times = torch.from_numpy(z["sample_times"])
+        n_units, duration = z["sample_shape"]
+        sample = Events(
+            times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration
+        )
+        return cls(
+            data=str(z["data"]),
+            labels=z["labels"],
+            scores={kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z},
+            rates=[z[f"rates_{i}"] for i in range(sum(name.startswith("rates_") for name in z))],
+            sample=sample,
+            sample_label=int(z["sample_label"]),
+        )
 
 
 @engine_only_threads()

@@ -182,7 +182,11 @@ class Trainer:
         return factor * 0.5 * (1 + math.cos(math.pi * done / epochs))
 
     def step(self, events: Events, labels: Tensor) -> dict[str, float]:
-        """One optimiser step; returns sums over the batch."""
+        """One optimiser step; returns sums over the batch.
+
+        Raises:
+            ValueError: training diverged.
+        """
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * self.rate()
@@ -198,17 +202,39 @@ class Trainer:
             (loss + config.rate_strength * penalty).backward()
             return figures
 
-        figures = run_ahead(gradients)
+        try:
+            figures = run_ahead(gradients)
+        except ValueError:
+            self._check_values()  # what the layers complain about may be the last step's doing
+            raise
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()
         for layer in self.model:
             layer.constrain_()  # type: ignore[operator]
         n = len(labels)
         loss, correct, spikes, silent = figures.tolist()
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss}")
         return {"samples": n, "loss": loss * n, "correct": correct, "spikes": spikes * n, "silent": silent * n}
 
+    def _check_values(self) -> None:
+        for name, parameter in self.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._diverged(f"{name} is not finite any more")
+
+    def _diverged(self, sign: str) -> ValueError:
+        state, config = self.state, self.config
+        kept = f". The best model so far, of epoch {state.best_epoch}, is kept" if state.best_epoch else ""
+        return ValueError(
+            f"training diverged in epoch {state.epoch + 1} (lr {config.lr:g}): {sign}; lower lr or clip{kept}"
+        )
+
     def run_epoch(self, watcher: Watcher, stopping: Stop) -> dict[str, float] | None:
-        """Finish the current epoch and return its metrics, or None if asked to stop before."""
+        """Finish the current epoch and return its metrics, or None if asked to stop before.
+
+        Raises:
+            ValueError: training diverged.
+        """
         state, config = self.state, self.config
         order = torch.randperm(len(self.data), generator=generator(config.seed, 1, state.epoch))
         self.model.train()
@@ -224,6 +250,7 @@ class Trainer:
             watcher.batch(state.epoch, state.batch, self.batches, means(state.sums))
             if stopping.asked:
                 return None
+        self._check_values()  # before this epoch's model can be kept
         metrics = {"epoch": state.epoch + 1} | means(state.sums) | {"lr": config.lr * self.rate()}
         if state.aware_from is not None:
             metrics["aware"] = 1.0
@@ -321,12 +348,15 @@ def train(
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the data cannot be trained on, or there is no such device.
+        ValueError: the checkpoint is damaged, the data cannot be trained on, there is no such device, or training
+            diverged; the best model so far is kept.
     """
     if config.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train on the cpu")
     if config.threads:
         torch.set_num_threads(config.threads)
+    if len(data) == 0:
+        raise ValueError(f"{facts.get('data', {}).get('train', 'the training data')}: holds no samples")
     spread = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
     typical, _ = data.batch(spread)
     valid = None
@@ -336,7 +366,14 @@ def train(
         data, valid = data.split(config.valid, seed=config.seed)
     trainer = Trainer(config, data, valid, len(facts["class_names"]))
     if resume:
-        trainer.restore(run.load("checkpoint.pt"))
+        checkpoint = run.load("checkpoint.pt")
+        try:
+            trainer.restore(checkpoint)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{run.path('checkpoint.pt')}: is not of the network that config.toml describes; "
+                "they do not fit each other"
+            ) from error
     else:
         trainer.start(model)
         run.create(config, facts)
@@ -350,7 +387,7 @@ def train(
                 if trainer.done():
                     return True
                 if state.epoch:
-                    trainer.model.load_state_dict(run.load("best.pt"))
+                    trainer.model.load_state_dict(run.trained_model().state_dict())
                 trainer.start_aware(typical)
                 run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
             if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts

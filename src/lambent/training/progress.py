@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,13 +64,14 @@ class TensorBoardWatcher:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoard logs need tensorboard: pip install 'lambent[tensorboard]'") from error
-        self.watcher, self.writer = watcher, SummaryWriter(str(folder))
-        self.batch = watcher.batch
+        self.watcher, self.batch = watcher, watcher.batch
+        # made at the first epoch: training begins by emptying its folder
+        self._writer = cache(lambda: SummaryWriter(str(folder)))
 
     def epoch(self, metrics: dict[str, float]) -> None:
         """See `loop.Watcher`."""
         for name, value in metrics.items():
             if name != "epoch":
-                self.writer.add_scalar(name, value, int(metrics["epoch"]))
-        self.writer.flush()
+                self._writer().add_scalar(name, value, int(metrics["epoch"]))
+        self._writer().flush()
         self.watcher.epoch(metrics)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,22 @@ import torch
 from torch import nn
 
 from lambent.files import replacing
+from lambent.hardware.loihi2.cost import Cost
 from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of
 from lambent.training.config import Config
 from lambent.training.model import build_model
+
+_OWN = ("config.toml", "run.json")  # what makes a folder a run
+_HOLDS = {  # what must be in a file
+    "run.json": ("n_units", "class_names", "duration"),
+    "export.json": ("weight_bits",),
+    "cost.json": tuple(field.name for field in fields(Cost)),
+    "host.json": ("costs",),
+    "checkpoint.pt": ("model", "optimizer", "state"),
+    "calibration.pt": ("times", "units", "offsets"),
+}
 
 
 class Run:
@@ -30,8 +43,10 @@ class Run:
     best.pt          the model of the best epoch so far; once weights are quantised, of these epochs
     calibration.pt   a few training samples, to measure activity on before quantising
     NAME.net         the exported network, named like the folder; export.json says so, and with how many bits
-    evaluation.npz   the last evaluation, for the report
+    evaluation.npz   the last evaluation, for the report; cost.json and host.json: what it costs
     report.html
+    listen.html      what was heard last
+    tensorboard/     logs, if asked for
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -44,13 +59,20 @@ class Run:
 
     @property
     def netx(self) -> Path:
-        """Where the exported network lies, also when the folder was renamed since."""
+        """Where the exported network lies, also when the folder was renamed since.
+
+        Raises:
+            ValueError: export.json is damaged.
+        """
         known = self.read_json("export.json") if self.path("export.json").exists() else {}
-        return self.path(known.get("file", f"{self.name}.net"))
+        file = known.get("file", f"{self.name}.net")
+        if not isinstance(file, str):
+            raise ValueError(f"{self.path('export.json')}: damaged: file must be a name, got {file!r}")
+        return self.path(file)
 
     def exists(self) -> bool:
         """Whether a training run was begun here."""
-        return self.path("config.toml").exists()
+        return all(self.path(name).exists() for name in _OWN)
 
     def create(self, config: Config, facts: dict[str, Any]) -> None:
         """Begin a run: make the folder, write the settings and `facts`, drop what an older run left.
@@ -60,14 +82,21 @@ class Run:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"{self.folder}: is a file; a run needs a folder")
-        if not self.exists() and self.folder.exists() and any(self.folder.iterdir()):
+        if self.folder.exists() and not self.exists() and not self._barely_begun():
             raise ValueError(f"{self.folder}: holds other files and no run; choose an empty or new folder")
         self.folder.mkdir(parents=True, exist_ok=True)
-        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt"):
-            self.path(old).unlink(missing_ok=True)
         self.outdate()
-        self.write_text("config.toml", config.to_toml())
+        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "listen.html"):
+            self.path(old).unlink(missing_ok=True)
+        shutil.rmtree(self.path("tensorboard"), ignore_errors=True)
         self.write_json("run.json", facts | {"versions": versions()})
+        self.write_text("config.toml", config.to_toml())
+
+    def _barely_begun(self) -> bool:
+        """Whether the folder is empty, or holds no more than what an interrupted `create` wrote first."""
+        names = [path.name for path in self.folder.iterdir()]
+        path = self.path("run.json")
+        return not names or (names == [path.name] and "versions" in _from_json(path.read_bytes(), str(path)))
 
     def outdate(self, *, export: bool = True) -> None:
         """Remove what was made from an older model: evaluation and report and, with `export`, the network."""
@@ -84,61 +113,102 @@ class Run:
         """
         return Config.from_toml(self._need("config.toml"))
 
-    def facts(self) -> dict[str, Any]:
-        """What run.json holds."""
-        return self.read_json("run.json")
+    def facts(self, *also: str) -> dict[str, Any]:
+        """What run.json holds.
+
+        Args:
+            also: keys it must have beside "n_units", "class_names" and "duration", which it always has.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing or damaged.
+        """
+        facts = _holding(self.read_json("run.json"), str(self.path("run.json")), also)
+        names, n_units, duration = (facts[key] for key in ("class_names", "n_units", "duration"))
+        good = {
+            "n_units": type(n_units) is int and n_units > 0,
+            "class_names": isinstance(names, list) and names and all(isinstance(name, str) for name in names),
+            "duration": type(duration) in (int, float) and duration > 0,
+        }
+        if bad := [key for key, fine in good.items() if not fine]:
+            raise ValueError(f"{self.path('run.json')}: damaged: {bad[0]} is {facts[bad[0]]!r}")
+        return facts
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON file of the run.
+        """Read a JSON file of the run, which holds an object.
 
         Raises:
             FileNotFoundError, ValueError: it is missing or damaged.
         """
         path = self._need(name)
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path}: damaged: {error}") from error
+        value = _from_json(path.read_bytes(), str(path))
+        if name == "cost.json" and "error" in value:  # why there is no cost
+            return value
+        return _holding(value, str(path), _HOLDS.get(name, ()))
 
     def metrics(self) -> list[dict[str, Any]]:
-        """One dictionary per epoch so far."""
+        """One dictionary per epoch so far.
+
+        Raises:
+            ValueError: the file is damaged; names the line.
+        """
         path = self.path("metrics.jsonl")
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [_from_json(line, f"{path}, line {n}", ("epoch", "seconds")) for n, line in enumerate(lines, 1)]
 
     def model(self) -> nn.Sequential:
-        """The model of the best epoch, in evaluation mode; after quantisation-aware training with rounded values."""
+        """The model of the best epoch, in evaluation mode; after quantisation-aware training with rounded values.
+
+        Raises:
+            FileNotFoundError, ValueError: as `trained_model`.
+        """
         trained = self.trained_model()
         return quantized_model(trained).eval() if isinstance(trained[0], OnGrid) else trained
 
     def aware_model(self) -> nn.Sequential | None:
-        """The model of the best epoch as `quantization_aware` made it, or None if that was float training."""
+        """The model of the best epoch as `quantization_aware` made it, or None if that was float training.
+
+        Raises:
+            FileNotFoundError, ValueError: as `trained_model`.
+        """
         trained = self.trained_model()
         return trained if isinstance(trained[0], OnGrid) else None
 
     def trained_model(self) -> nn.Sequential:
-        """The model of the best epoch as it was trained: float, or as `quantization_aware` made it."""
+        """The model of the best epoch as it was trained: float, or as `quantization_aware` made it.
+
+        Raises:
+            FileNotFoundError, ValueError: best.pt is missing, damaged, or not of the network that config.toml and
+                run.json describe.
+        """
         facts, state = self.facts(), self.load("best.pt")
         model = build_model(self.config(), facts["n_units"], len(facts["class_names"]))
-        aware = aware_of(model, state)
-        if aware is not None:
-            return aware.eval()
-        model.load_state_dict(state)
+        try:
+            aware = aware_of(model, state)
+            if aware is not None:
+                return aware.eval()
+            model.load_state_dict(state)
+        except (AttributeError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"{self.path('best.pt')}: is not of the network that config.toml and run.json describe; "
+                "they do not fit each other"
+            ) from error
         return model.eval()
 
-    def load(self, name: str) -> Any:
-        """Read a file written by `save`.
+    def load(self, name: str) -> dict[str, Any]:
+        """Read a file written by `save`, which holds a dictionary.
 
         Raises:
             FileNotFoundError, ValueError: it is missing or damaged.
         """
         path = self._need(name)
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            value = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise ValueError(f"{path}: damaged checkpoint: {error}") from error
+        return _holding(value, str(path), _HOLDS.get(name, ()))
 
-    def save(self, name: str, value: Any) -> None:
-        """Write tensors and plain values."""
+    def save(self, name: str, value: dict[str, Any]) -> None:
+        """Write a dictionary of tensors and plain values."""
         self._write(name, lambda path: torch.save(value, path))
 
     def write_text(self, name: str, text: str) -> None:
@@ -155,11 +225,28 @@ class Run:
 
     def _need(self, name: str) -> Path:
         path = self.path(name)
-        if not self.exists():
-            raise FileNotFoundError(f"{self.folder}: no training run here (config.toml is missing)")
+        if missing := [own for own in _OWN if not self.path(own).exists()]:
+            raise FileNotFoundError(f"{self.folder}: no training run here ({missing[0]} is missing)")
         if not path.exists():
-            raise FileNotFoundError(f"{path} is missing; was the run trained to the end of an epoch?")
+            hint = "; was the run trained to the end of an epoch?" if name == "best.pt" else ""
+            raise FileNotFoundError(f"{path} is missing{hint}")
         return path
+
+
+def _from_json(text: bytes, where: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    try:
+        return _holding(json.loads(text), where, keys)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{where}: damaged: {error}") from error
+
+
+def _holding(value: Any, where: str, keys: Sequence[str]) -> dict[str, Any]:
+    """`value`, if it is a dictionary that holds `keys`."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: damaged: must hold names and values, got {type(value).__name__}")
+    if missing := [key for key in keys if key not in value]:
+        raise ValueError(f"{where}: damaged: lacks {', '.join(missing)}")
+    return value
 
 
 def versions() -> dict[str, str]:

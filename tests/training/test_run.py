@@ -1,0 +1,167 @@
+"""Run folders: what makes one, what a new run removes, and damaged files, which are named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from lambent.training import Config, Run, build_model
+from lambent.training.evaluate import Evaluation, evaluate
+
+FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data):
+    """A run as training, exporting and evaluating leave it, but for the learning."""
+    run = Run(tmp_path_factory.mktemp("runs") / "whole")
+    config = Config(hidden=8)
+    run.create(config, FACTS)
+    model = build_model(config, 5, 3)
+    run.save("best.pt", model.state_dict())
+    run.save("checkpoint.pt", {"model": model.state_dict(), "optimizer": {}, "state": {}})
+    run.write_text("metrics.jsonl", '{"epoch": 1, "seconds": 1.0}\n{"epoch": 2, "seconds": 1.0}\n')
+    run.write_json("cost.json", {"error": "too large"})
+    evaluate(model.eval(), data.subset(range(5)), "test").save(run.path("evaluation.npz"))
+    return run
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path / "r")
+    return Run(tmp_path / "r")
+
+
+def test_a_whole_run_is_read(run):
+    assert run.model()
+    assert [m["epoch"] for m in run.metrics()] == [1, 2]
+    assert run.read_json("cost.json") == {"error": "too large"}
+    assert Evaluation.load(run.path("evaluation.npz")).summary()["n"] == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("run.json", "{}", r"run\.json: damaged: lacks n_units, class_names, duration"),
+        ("run.json", "[]", r"run\.json: damaged: must hold names and values, got list"),
+        ("run.json", "", r"run\.json: damaged: Expecting value"),
+        ("run.json", "\xff", r"run\.json: damaged: .* codec"),
+        ("run.json", json.dumps(FACTS | {"n_units": "5"}), r"run\.json: damaged: n_units is '5'"),
+        ("run.json", json.dumps(FACTS | {"class_names": [1]}), r"run\.json: damaged: class_names is \[1\]"),
+        ("run.json", json.dumps(FACTS | {"duration": 0}), r"run\.json: damaged: duration is 0"),
+        ("config.toml", "hidden = 9", r"best\.pt: .* they do not fit each other"),
+        ("config.toml", "layers = 2\nhidden = 8", r"best\.pt: .* they do not fit each other"),
+        ("best.pt", "PK", r"best\.pt: damaged checkpoint"),
+    ],
+)
+def test_damaged_files_of_a_model(run, name, text, message):
+    run.path(name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=message):
+        run.model()
+
+
+def test_facts_that_are_not_always_there(run):
+    assert run.facts("versions")["versions"]
+    with pytest.raises(ValueError, match=r"run\.json: damaged: lacks data, threads"):
+        run.facts("data", "versions", "threads")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1], "must hold names and values, got list"),
+        ({"model": 1}, "do not fit each other"),
+        ({1: torch.zeros(2)}, "do not fit each other"),
+    ],
+)
+def test_a_model_of_another_kind(run, value, message):
+    run.save("best.pt", value)
+    with pytest.raises(ValueError, match=rf"best\.pt: .*{message}"):
+        run.model()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("export.json", "[1]", "must hold names and values"),
+        ("export.json", "{}", "lacks weight_bits"),
+        ("cost.json", "{}", "lacks .*latency"),
+        ("host.json", "{}", "lacks costs"),
+    ],
+)
+def test_damaged_json(run, name, text, message):
+    run.path(name).write_text(text)
+    with pytest.raises(ValueError, match=rf"{name}: damaged: ({message})"):
+        run.read_json(name)
+
+
+def test_a_network_without_a_name(run):
+    run.write_json("export.json", {"weight_bits": [8, 8], "file": 3})
+    with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name, got 3"):
+        run.netx  # noqa: B018
+
+
+@pytest.mark.parametrize("second", ['{"epoch": 2, "sec', '{"epoch": 2}', "3", ""])
+def test_damaged_metrics(run, second):
+    path = run.path("metrics.jsonl")
+    path.write_text(f'{{"epoch": 1, "seconds": 1.0}}\n{second}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2: damaged: "):
+        run.metrics()
+
+
+@pytest.mark.parametrize("size", [0, 1, 300, -30])
+def test_damaged_evaluation(run, size):
+    path = run.path("evaluation.npz")
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match=r"evaluation\.npz: damaged evaluation"):
+        Evaluation.load(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        Evaluation.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("best.pt", r"best\.pt is missing; was the run trained"),
+        ("calibration.pt", r"calibration\.pt is missing$"),
+        ("run.json", r"no training run here \(run\.json is missing\)"),
+        ("config.toml", r"no training run here \(config\.toml is missing\)"),
+    ],
+)
+def test_missing_files(run, name, message):
+    run.path(name).unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError, match=message):
+        run.load(name if name.endswith(".pt") else "best.pt")
+
+
+def test_a_run_is_replaced_whole(run):
+    for name in ("listen.html", "report.html"):
+        run.path(name).touch()
+    run.path("tensorboard").mkdir()
+    run.path("tensorboard/events.0").touch()
+    run.path("notes.txt").touch()
+    run.create(Config(), FACTS)
+    assert {path.name for path in run.folder.iterdir()} == {"run.json", "config.toml", "notes.txt"}
+
+
+def test_a_creation_that_was_interrupted_is_repeated(tmp_path):
+    run = Run(tmp_path)
+    run.create(Config(), FACTS)
+    run.path("config.toml").unlink()  # is written last
+    assert not run.exists()
+    run.create(Config(), FACTS)
+    assert run.exists()
+
+
+@pytest.mark.parametrize("names", [["config.toml"], ["config.toml", "metrics.jsonl"], ["run.json"]])
+def test_a_folder_of_other_files_is_no_run(tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_text('{"mine": 1}')
+    assert not Run(tmp_path).exists()
+    with pytest.raises(ValueError, match="holds other files and no run"):
+        Run(tmp_path).create(Config(), FACTS)
+    assert all((tmp_path / name).read_text() == '{"mine": 1}' for name in names)
