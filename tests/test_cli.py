@@ -109,7 +109,7 @@ def test_quantisation_aware(run, files, tmp_path):
     args = ("--out", folder, "--from", start, "--qat-bits", "4,6", "--qat-epochs", 2, "--test", test, "--json")
     code, out, err = run("train", train, *args)
     assert code == 0, err
-    assert out.count("quantised") == 2
+    assert out.count("quantised  loss") == 2
     assert "test accuracy (chip)" in out
     result = last_line(out)
     assert result["epochs"] == 2
@@ -357,3 +357,29 @@ def test_other_classes_are_refused(run, files, tmp_path):
     code, _, err = run("simulate", tmp_path / "r" / "r.net", tmp_path / "other.h5")
     assert code == 1
     assert "other.h5: classes ['a', 'b', 'c'] are not those trained on" in err
+
+
+def test_damaged_results_of_a_run_are_named(run, files, tmp_path):
+    train, test = files
+    folder = tmp_path / "r"
+    run("train", train, "--out", folder, *SMALL)
+    run("evaluate", folder, test, "--chip", "--host")
+    for name, damage in (
+        ("cost.json", lambda x: x | {"counts": 3}),
+        ("host.json", lambda x: {"costs": [{}]}),
+    ):
+        kept = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(damage(kept)))
+        code, _, err = run("report", folder)
+        assert code == 1
+        assert f"{name}: damaged" in err.replace("\n", "")
+        (folder / name).write_text(json.dumps(kept))
+    for args in (
+        ("train", train, "--out", test),
+        ("train", train, "--out", test.parent),
+        ("demo", "--out", test.parent),
+    ):
+        code, out, err = run(*args)
+        assert code == 1
+        assert "needs a folder" in err or "holds other files" in err
+        assert "samples" not in out

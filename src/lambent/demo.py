@@ -33,8 +33,10 @@ def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
     start = time.perf_counter()
     run = Run(folder)
     resume = run.exists()
-    if resume and run.facts()["data"]["train"] != _SOURCE:
+    if resume and run.facts("data")["data"].get("train") != _SOURCE:
         raise ValueError(f"{folder}: holds another run; choose another folder for the demo")
+    if not resume:
+        run.check_free()
     config = Config(**SETTINGS, seed=seed)
     words, held = keywords()
     console.print(f"keywords: {', '.join(words.class_names)}")

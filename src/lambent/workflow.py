@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import datetime
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,11 +104,11 @@ def train_run(
         model = start.model().state_dict()
         facts["from"] = str(start.folder)
     if resume:
-        known = run.facts()
+        known = run.facts("data")
         for key in ("n_units", "class_names", "duration", "samples", "checksum"):
             if known.get(key, facts[key]) != facts[key]:
                 raise ValueError(
-                    f"{run.folder}: was trained on other data ({known['data']['train']}): "
+                    f"{run.folder}: was trained on other data ({known['data'].get('train')}): "
                     f"{key} was {known[key]}, is {facts[key]}; resume with the same"
                 )
         began = known.get("settings", {})
@@ -128,7 +128,17 @@ def train_run(
 def calibration_events(run: Run) -> Events:
     """The training samples that a run keeps to measure activity on."""
     saved, facts = run.load("calibration.pt"), run.facts()
-    return Events(saved["times"], saved["units"], saved["offsets"], facts["n_units"], facts["duration"])
+    with _damaged(run.path("calibration.pt")):
+        return Events(saved["times"], saved["units"], saved["offsets"], facts["n_units"], facts["duration"])
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Say that it was this file in which something was missing or wrong."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: damaged: {error!r}") from error
 
 
 def export_run(
@@ -275,14 +285,17 @@ def kept_chip_cost(run: Run) -> Cost | str:
     if not run.path("cost.json").exists():
         return "not evaluated on the chip model"
     values = run.read_json("cost.json")
-    return str(values["error"]) if "error" in values else Cost.from_dict(values)
+    with _damaged(run.path("cost.json")):
+        return str(values["error"]) if "error" in values else Cost.from_dict(values)
 
 
 def kept_host_costs(run: Run) -> list[HostCost]:
     """What the last evaluation measured on its machine."""
     if not run.path("host.json").exists():
         return []
-    return [HostCost.from_dict(values) for values in run.read_json("host.json")["costs"]]
+    kept = run.read_json("host.json")["costs"]
+    with _damaged(run.path("host.json")):
+        return [HostCost.from_dict(values) for values in kept]
 
 
 def host_costs(model: nn.Sequential, samples: SpikeDataset) -> list[HostCost]:
@@ -320,7 +333,7 @@ def report_run(run: Run, path: Path | None = None) -> Path:
         FileNotFoundError: the run was not evaluated yet and its test data is not there.
     """
     if not run.path("evaluation.npz").exists():
-        test = run.facts()["data"].get("test")
+        test = run.facts("data")["data"].get("test")
         if not test or not Path(test).exists():
             raise FileNotFoundError(
                 f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip"

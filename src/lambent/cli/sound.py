@@ -132,7 +132,10 @@ def listen(
     for path in files or []:
         try:
             if stream:
+                before = len(heard)
                 listen_to(*file_blocks(path), str(path))
+                if len(heard) == before:
+                    say(f"{path}: no word; its loudest 20 ms have level {listener.loudest:.3g}, --level is {level:g}")
             else:
                 heard.append(listener.hear(*read_audio(path), str(path)))
         except (OSError, ValueError) as error:

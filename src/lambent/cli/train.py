@@ -81,13 +81,14 @@ def train(
             raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
         if run.exists() and not overwrite:
             raise ValueError(f"{out}: holds a run already; go on with --resume, replace it with --overwrite")
+        run.check_free()
         if config is not None and start is not None:
             raise ValueError("--from takes the settings of that run; drop --config")
         if start is not None and given.get("qat_bits"):
             given = {"epochs": 0} | given
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
         chosen = Config(**(vars(base) | given))
-    if resume and test is None and (known := run.facts()["data"]["test"]):
+    if resume and test is None and (known := run.facts("data")["data"].get("test")):
         if Path(known).exists():
             test = Path(known)
         else:

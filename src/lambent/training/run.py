@@ -74,16 +74,20 @@ class Run:
         """Whether a training run was begun here."""
         return all(self.path(name).exists() for name in _OWN)
 
-    def create(self, config: Config, facts: dict[str, Any]) -> None:
-        """Begin a run: make the folder, write the settings and `facts`, drop what an older run left.
-
-        Raises:
-            ValueError: the path is no folder, or a folder with other things in it.
-        """
+    def check_free(self) -> None:
+        """Raise ValueError if no run can begin here: the path is no folder, or a folder with other things in it."""
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"{self.folder}: is a file; a run needs a folder")
         if self.folder.exists() and not self.exists() and not self._barely_begun():
             raise ValueError(f"{self.folder}: holds other files and no run; choose an empty or new folder")
+
+    def create(self, config: Config, facts: dict[str, Any]) -> None:
+        """Begin a run: make the folder, write the settings and `facts`, drop what an older run left.
+
+        Raises:
+            ValueError: as `check_free`.
+        """
+        self.check_free()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.outdate()
         for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "listen.html"):
