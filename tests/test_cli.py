@@ -196,11 +196,17 @@ def test_going_on_keeps_the_duration(run, files, tmp_path):
     code, out, err = run("train", short, "--out", a, "--resume")
     assert code == 0, err
     assert "finished already" in out
-    long.unlink()
+    late = lb.data.SpikeDataset(*spikes, 80.0, data.class_names)
+    lb.data.write_shd(tmp_path / "late.h5", late)
+    assert run("train", tmp_path / "late.h5", "--from", a, *SMALL[2:], "--out", tmp_path / "d")[0] == 0
+    assert lb.training.Run(tmp_path / "d").facts()["duration"] == 80.0
+    long.rename(tmp_path / "moved.h5")
     code, out, err = run("train", short, "--out", a, "--resume")
     assert code == 0, err
     assert "is gone; give it with --test" in out
-    assert run("train", train, "--out", tmp_path / "c", *SMALL)[0] == 0
+    assert (
+        run("train", long, "--from", a, "--qat-bits", 4, "--qat-epochs", 1, "--out", tmp_path / "c")[0] == 1
+    )  # it is gone
 
 
 def test_settings_of_a_run_stay(run, files, tmp_path):

@@ -43,24 +43,25 @@ _CHIP_BATCH, _HOST_BATCH = 50, 64
 
 
 def load_training_data(
-    train: Path, test: Path | None, config: Config, before: Run | None = None
+    train: Path, test: Path | None, config: Config, least: float = 0.0
 ) -> tuple[SpikeDataset, SpikeDataset | None]:
     """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
 
     Args:
-        before: a run that training goes on from; the duration is then that of its data.
+        least: a duration [ms] that this must not fall below.
 
     Raises:
         FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or the two do not fit each other.
     """
-    duration = config.duration or (None if before is None else before.facts()["duration"])
+    duration = config.duration or None
     data = SpikeDataset.from_shd(train, duration)
+    least = max(data.duration, 0.0 if duration else least)
     if test is None:
-        return data, None
+        return data.with_duration(least), None
     held = match_classes(SpikeDataset.from_shd(test, duration, data.n_units), data.class_names, str(test))
     if len(held) == 0:
         raise ValueError(f"{test}: holds no samples")
-    longest = max(data.duration, held.duration)
+    longest = max(least, held.duration)
     return data.with_duration(longest), held.with_duration(longest)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,8 +93,9 @@ def train(
             test = Path(known)
         else:
             say(f"{known}, the test data when the run began, is gone; give it with --test")
-    before = Run(start) if start is not None else run if resume else None
-    samples, held = workflow.load_training_data(data, test, chosen, before)
+    loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen
+    least = Run(start).facts()["duration"] if start is not None else 0.0
+    samples, held = workflow.load_training_data(data, test, loading, least)
     say(f"{data}: {samples}")
     if samples.duration > _LONG:
         say(f"warning: samples of {samples.duration:g} ms; times in the file must be seconds")
