@@ -165,7 +165,7 @@ def main() -> None:
         row: dict[str, Any] = {"case": case, "seeds": args.seeds}
         for key in ("accuracy", "quantised", "chip", "agreement", "epochs", "minutes"):
             values = [r[key] for r in results if key in r]
-            row[key] = statistics.mean(values) if values else float("nan")
+            row[key] = statistics.mean(values) if values else None
         row["accuracies"] = " ".join(f"{r['accuracy']:.3f}" for r in results)
         rows.append(row)
     show("spoken_digits", rows)
