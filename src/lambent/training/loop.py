@@ -198,7 +198,8 @@ class Trainer:
             penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper) for h in hidden)
             counts = torch.cat([h.counts().detach() for h in hidden], 1)
             correct, silent = (scores.argmax(1) == labels).sum(), (counts == 0).all(0).float().mean()
-            figures = Reading(torch.stack([x.double() for x in (loss, correct, counts.mean(), silent)]))
+            shown = readout_cross_entropy(scores.detach(), labels, config.logit_scale)  # as validation's, not smoothed
+            figures = Reading(torch.stack([x.double() for x in (shown, correct, counts.mean(), silent)]))
             (loss + config.rate_strength * penalty).backward()
             return figures
 
