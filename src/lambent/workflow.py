@@ -315,14 +315,19 @@ def host_costs(model: nn.Sequential, samples: SpikeDataset) -> list[HostCost]:
 
 def trained_for_other_bits(run: Run, weight_bits: Sequence[int]) -> bool:
     """Whether quantisation-aware training was for other numbers of bits than these, one for each layer."""
-    grids = [layer.grid.bits for layer in run.trained_model() if isinstance(layer, OnGrid)]
-    return bool(grids) and grids != list(weight_bits)
+    trained = _trained_bits(run.trained_model())
+    return bool(trained) and trained != list(weight_bits)
+
+
+def _trained_bits(model: nn.Sequential) -> list[int]:
+    """The bits of each layer that a model was trained for; none for a float model."""
+    return [layer.grid.bits for layer in model if isinstance(layer, OnGrid)]
 
 
 def quantised_like_export(run: Run) -> nn.Sequential | None:
     """The float model with the values of the run's exported network; None if it was trained with just these."""
     bits, trained = run.read_json("export.json")["weight_bits"], run.trained_model()
-    if bits == [layer.grid.bits for layer in trained if isinstance(layer, OnGrid)]:
+    if bits == _trained_bits(trained):
         return None
     return quantized_model(trained, bits, calibration=calibration_events(run))
 

@@ -87,7 +87,7 @@ def evaluate(
         evaluation = workflow.evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
     show_accuracies(summary)
-    if there.aware_model() is not None and "accuracy_quantised" not in summary:
+    if "accuracy_quantised" not in summary and there.aware_model() is not None:
         console.print("trained with quantised weights; the float network has the same, in floating point")
     if chip:
         bits = ", ".join(map(str, there.read_json("export.json")["weight_bits"]))

@@ -57,9 +57,9 @@ def from_image_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder")
-    folders = (x for x in folder.iterdir() if x.is_dir() and not x.name.startswith("."))
-    classes = sorted((x for x in folders if _png_files(x)), key=lambda x: _natural(x.name))
-    files = [(file, label) for label, c in enumerate(classes) for file in sorted(_png_files(c), key=_by_name)]
+    images = {x: _png_files(x) for x in folder.iterdir() if x.is_dir() and not x.name.startswith(".")}
+    classes = sorted((x for x, found in images.items() if found), key=lambda x: _natural(x.name))
+    files = [(file, label) for label, c in enumerate(classes) for file in sorted(images[c], key=_by_name)]
     if not files:
         raise ValueError(f"{folder} holds no PNG files in folders, one per class")
     first = _read_png(files[0][0])
