@@ -24,9 +24,9 @@ import soundfile
 import torch
 
 from _common import show
+from lambent.audio.membrane import _responses, transfer_table
 from lambent.data import encode_recordings
 from lambent.encode import Cochlea
-from lambent.encode.membrane import _responses, transfer_table
 
 RATE = 8000
 FILES = 64

@@ -20,7 +20,7 @@ import torch
 
 import lambent as lb
 from _common import show
-from lambent.engines import exact
+from lambent.engines.exact import cpu as exact
 from lambent.neurons.lif import LIFNeuron, SparseSynapses
 
 FAN_OUT, DURATION = 100, 100.0

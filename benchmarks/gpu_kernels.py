@@ -17,8 +17,10 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from _common import show
-from lambent.engines import grid_gpu_backward, grid_gpu_forward, grid_gpu_readout
-from lambent.engines.grid_gpu import _shape
+from lambent.engines.grid import gpu_backward as grid_gpu_backward
+from lambent.engines.grid import gpu_forward as grid_gpu_forward
+from lambent.engines.grid import gpu_readout as grid_gpu_readout
+from lambent.engines.grid.gpu import _shape
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 INTEGERS = {"n_steps", "rows", "capacity", "batch"}

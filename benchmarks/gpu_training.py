@@ -42,7 +42,7 @@ from _common import show
 from bptt import BPTT
 from gpu_limits import atomic_bandwidth, copy_bandwidth, row_bandwidth
 from lambent.data import augment
-from lambent.engines import grid_gpu
+from lambent.engines.grid import gpu as grid_gpu
 from lambent.training import calibrate
 
 INPUTS, OUT = 700, 20

@@ -22,10 +22,10 @@ import matplotlib.pyplot as plt
 from rich.console import Console
 
 from _common import show
-from lambent import workflow
 from lambent.data import SpikeDataset
-from lambent.engines.threads import engine_only_threads
 from lambent.hardware.loihi2.convert import convert
+from lambent.machine.threads import engine_only_threads
+from lambent.runs import steps as workflow
 from lambent.training import Config, Run, predict
 
 SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}

@@ -27,10 +27,10 @@ from rich.console import Console
 
 from _common import show
 from bptt import BPTT
-from lambent import workflow
 from lambent.data import SpikeDataset
-from lambent.engines.threads import engine_only_threads
 from lambent.losses import readout_cross_entropy
+from lambent.machine.threads import engine_only_threads
+from lambent.runs import steps as workflow
 from lambent.training import Config, Run, Trainer
 from lambent.training.loop import generator, predict
 

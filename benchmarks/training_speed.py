@@ -23,7 +23,7 @@ import torch
 import lambent as lb
 from _common import show
 from bptt import BPTT
-from lambent.engines.threads import engine_only_threads
+from lambent.machine.threads import engine_only_threads
 from lambent.training import calibrate
 
 BATCH, STEPS, SPIKES, INPUTS, HIDDEN, OUT = 32, 1000, 8000, 700, 256, 20

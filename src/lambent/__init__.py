@@ -3,8 +3,8 @@
 from lambent import data, encode, hardware, losses, quantize, training
 from lambent.events import Events
 from lambent.layers import LIF, LIReadout
+from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
-from lambent.waiting import run_ahead
 
 __all__ = [
     "LIF",

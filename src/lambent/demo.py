@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from lambent import workflow
 from lambent.data import keywords
+from lambent.runs import steps as workflow
 from lambent.training import Config, Run
 
 SETTINGS: dict[str, Any] = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lambent.events import Events
-from lambent.waiting import expect
+from lambent.machine.waiting import expect
 
 
 def readout_cross_entropy(logits: Tensor, labels: Tensor, scale: float = 1.0, label_smoothing: float = 0.0) -> Tensor:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambent.data import divide, list_recordings
-from lambent.data.recordings import Recording
+from lambent.data.readers.recordings import Recording
 
 
 def touch(folder, *names):

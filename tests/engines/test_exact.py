@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import lambent as lb
-from lambent.engines import exact, grid_cpu
-from lambent.engines.exact_solution import crossing, earliest_crossing, propagator, voltage
+from lambent.engines.exact import cpu as exact
+from lambent.engines.exact.solution import crossing, earliest_crossing, propagator, voltage
+from lambent.engines.grid import cpu as grid_cpu
 from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses
 
 DURATION = 80.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lambent as lb
-from lambent.engines import exact
+from lambent.engines.exact import cpu as exact
 from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses
 
 DURATION = 60.0

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 import lambent as lb
-from lambent.engines import engine_for, grid_cpu, reference
+from lambent.engines import engine_for, reference
+from lambent.engines.grid import cpu as grid_cpu
 from lambent.engines.groups import sample_groups
 from lambent.neurons.lif import LIFNeuron, Synapses
 

@@ -21,7 +21,7 @@ from lambent.engines import engine_for, reference
 from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
 
 pytest.importorskip("triton", reason="needs Triton: pip install 'lambent[gpu]'")
-from lambent.engines import grid_gpu
+from lambent.engines.grid import gpu as grid_gpu
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -340,8 +340,8 @@ def test_every_kernel_compiles(capsys):
 
 
 def test_a_missing_triton_is_announced(monkeypatch):
-    monkeypatch.delattr("lambent.engines.grid_gpu")
-    monkeypatch.setitem(sys.modules, "lambent.engines.grid_gpu", None)
+    monkeypatch.delattr("lambent.engines.grid.gpu")
+    monkeypatch.setitem(sys.modules, "lambent.engines.grid.gpu", None)
     with pytest.raises(ImportError, match=r"lambent\[gpu\]"):
         engine_for(torch.device("cuda"), 1.0)
 

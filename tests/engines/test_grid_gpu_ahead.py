@@ -7,11 +7,11 @@ import torch
 from grid_cases import random_events
 
 import lambent as lb
-from lambent import waiting
+from lambent.machine import waiting as waiting
 from waits import Waits, no_waits
 
 pytest.importorskip("triton", reason="needs Triton: pip install 'lambent[gpu]'")
-from lambent.engines import grid_gpu
+from lambent.engines.grid import gpu as grid_gpu
 
 
 @pytest.fixture

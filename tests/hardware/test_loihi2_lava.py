@@ -26,7 +26,7 @@ from lambent.hardware.loihi2 import (
     load_netx,
     save_netx,
 )
-from lambent.hardware.loihi2.lava import misread_by_lava, read_weights
+from lambent.hardware.loihi2.netx.lava import misread_by_lava, read_weights
 
 ONES = np.ones((2, 3), int)
 SQUARE = np.ones((2, 2), int)

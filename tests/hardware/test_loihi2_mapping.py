@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambent.hardware.loihi2 import ConvLayer, InputLayer, Loihi2Layer, Loihi2Network, core, map_to_cores
-from lambent.hardware.loihi2.connectivity import blocks_of, weight_bits
+from lambent.hardware.loihi2 import ConvLayer, InputLayer, Loihi2Layer, Loihi2Network, map_to_cores
+from lambent.hardware.loihi2.placement import core as core
+from lambent.hardware.loihi2.placement.blocks import blocks_of, weight_bits
 
 
 def layer(name, weight, weight_rec=None, **changes):
@@ -226,7 +227,7 @@ def test_too_many_inputs():
 
 
 def test_too_many_cores(monkeypatch):
-    monkeypatch.setattr("lambent.hardware.loihi2.mapping.CORES", 3)
+    monkeypatch.setattr("lambent.hardware.loihi2.placement.mapping.CORES", 3)
     network = dense(700, 256, 20, recurrent=True)
     message = (
         r"needs 4 cores \(layer/1 3, layer/2 1\), a chip has 3; what fits is chips=2, or weights of at most 7 bits"
@@ -238,7 +239,7 @@ def test_too_many_cores(monkeypatch):
 
 def test_output_axons(monkeypatch):
     """A core whose units send to many cores runs out of axons before it runs out of memory."""
-    monkeypatch.setattr("lambent.hardware.loihi2.mapping.AXONS_OUT", 200)
+    monkeypatch.setattr("lambent.hardware.loihi2.placement.mapping.AXONS_OUT", 200)
     mapping = map_to_cores(dense(10, 250, 20))
     assert [use.units for use in mapping.usage] == [125, 125, 20]
     assert max(use.axons_out for use in mapping.usage) <= 200

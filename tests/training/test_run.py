@@ -8,8 +8,8 @@ import shutil
 import pytest
 import torch
 
+from lambent.runs.evaluation import Evaluation, evaluate
 from lambent.training import Config, Run, build_model
-from lambent.training.evaluate import Evaluation, evaluate
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
 

@@ -15,9 +15,9 @@ import torch
 import lambent as lb
 from lambent.hardware.loihi2.convert import convert, largest_weights
 from lambent.quantize import quantization_aware
+from lambent.runs.steps import calibration_events
 from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
 from lambent.training.progress import TensorBoardWatcher
-from lambent.workflow import calibration_events
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from lambent.cli._common import DataFile, Folder, Json, console, last_line, progress_bar, say, show_accuracies
 from lambent.hardware.loihi2 import load_netx, map_to_cores
-from lambent.hardware.loihi2.lava import misread_by_lava
+from lambent.hardware.loihi2.netx.lava import misread_by_lava
 from lambent.nir import export_nir
 from lambent.training import Run
 from lambent.training.config import parse_bits
@@ -48,7 +48,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a trained network: quantised as NetX for Loihi 2, or as it is as NIR for other frameworks."""
-    from lambent import workflow  # brings matplotlib, which takes its time
+    from lambent.runs import steps as workflow  # brings matplotlib, which takes its time
 
     there = Run(run)
     if format is Format.nir:
@@ -78,7 +78,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Test a trained network, as floats and with --chip as integers on the chip model, with its modelled cost."""
-    from lambent import workflow  # brings matplotlib, which takes its time
+    from lambent.runs import steps as workflow  # brings matplotlib, which takes its time
 
     there = Run(run)
     if not chip and there.path("cost.json").exists():
@@ -109,7 +109,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about an evaluated run."""
-    from lambent import workflow  # brings matplotlib, which takes its time
+    from lambent.runs import steps as workflow  # brings matplotlib, which takes its time
 
     path = workflow.report_run(Run(run), out)
     say(f"wrote {path}")

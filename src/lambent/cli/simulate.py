@@ -10,7 +10,7 @@ import typer
 from lambent.cli._common import DataFile, Json, console, last_line, progress_bar, say
 from lambent.data import SpikeDataset
 from lambent.hardware.loihi2 import load_netx
-from lambent.training.evaluate import match_classes
+from lambent.runs.evaluation import match_classes
 
 
 def simulate(
@@ -26,7 +26,7 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run any NetX file on the bit-exact chip model: spikes per layer, speed, modelled cost, accuracy of a readout."""
-    from lambent import workflow  # brings matplotlib, which takes its time
+    from lambent.runs import steps as workflow  # brings matplotlib, which takes its time
 
     net = load_netx(network)
     samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)

@@ -12,10 +12,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from lambent.audio.words import MICROPHONE_RATE, file_blocks, microphone_blocks
 from lambent.cli._common import Folder, Json, console, last_line, progress_bar, say
 from lambent.data import encode_recordings
 from lambent.encode import read_audio
-from lambent.encode.words import MICROPHONE_RATE, file_blocks, microphone_blocks
 from lambent.training import Run
 
 
@@ -111,7 +111,7 @@ def listen(
     as_json: Json = False,
 ) -> None:
     """Classify sound files, or what a microphone hears, in float and, if the run was exported, on the chip model."""
-    from lambent.listen import PICTURES, Heard, Listener
+    from lambent.runs.listen import PICTURES, Heard, Listener
 
     if bool(files) == microphone:
         raise ValueError("listen takes sound files or --microphone")

@@ -64,7 +64,7 @@ def train(
     **settings: Any,
 ) -> None:
     """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
-    from lambent import workflow  # brings matplotlib, which takes its time
+    from lambent.runs import steps as workflow  # brings matplotlib, which takes its time
 
     if resume and overwrite:
         raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")

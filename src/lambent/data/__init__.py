@@ -4,10 +4,10 @@ from lambent.data import augment
 from lambent.data.dataset import SpikeDataset, collate
 from lambent.data.device import DeviceDataset
 from lambent.data.encoding import encode_recordings
-from lambent.data.images import from_idx, from_image_folder
 from lambent.data.keywords import keywords
-from lambent.data.recordings import divide, list_recordings
-from lambent.data.shd import write_shd
+from lambent.data.readers.images import from_idx, from_image_folder
+from lambent.data.readers.recordings import divide, list_recordings
+from lambent.data.readers.shd import write_shd
 from lambent.data.yin_yang import yin_yang
 
 __all__ = [

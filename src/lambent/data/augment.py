@@ -28,7 +28,7 @@ from torch import Generator, Tensor
 from lambent.data import device, host
 from lambent.data.dataset import SpikeDataset
 from lambent.events import Events
-from lambent.waiting import makes_wait
+from lambent.machine.waiting import makes_wait
 
 __all__ = [
     "Augmentation",

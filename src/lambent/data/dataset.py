@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lambent.data import shd
 from lambent.data.names import check_name
 from lambent.data.packing import as_events, check_spikes, gather, pack_units
+from lambent.data.readers import shd as shd
 from lambent.events import Events, check_n_units
 
 Batch = tuple[Events, Tensor]

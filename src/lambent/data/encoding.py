@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lambent.audio.cochlea import TAIL
 from lambent.data.dataset import SpikeDataset
 from lambent.data.packing import pack_units
-from lambent.data.recordings import Recording, divide, list_recordings
-from lambent.data.shd import as_stored, write_shd
+from lambent.data.readers.recordings import Recording, divide, list_recordings
+from lambent.data.readers.shd import as_stored, write_shd
 from lambent.encode import Cochlea, read_audio
-from lambent.encode.cochlea import TAIL
-from lambent.engines.threads import in_threads
-from lambent.files import replacing
+from lambent.machine.files import replacing
+from lambent.machine.threads import in_threads
 
 _GROUP = 16  # files encoded, and kept for resuming, at a time
 _FULL_SCALE, _CLIPPED = 0.99, 0.01  # a recording is called clipped if so large a share of it is so loud

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambent.compiling import jit
+from lambent.machine.compiling import jit
 
 
 @jit

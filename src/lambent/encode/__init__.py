@@ -5,10 +5,10 @@ Recordings: `Cochlea`. Values (batch, features) in [0, 1]: `latency`, `rate`, `p
 it is called ``decode_`` and the same name, and takes the same numbers.
 """
 
-from lambent.encode.audio import read_audio
+from lambent.audio.cochlea import Cochlea
+from lambent.audio.reading import read_audio
 from lambent.encode.bsa import bsa, decode_bsa
 from lambent.encode.burst import burst, decode_burst
-from lambent.encode.cochlea import Cochlea
 from lambent.encode.contrast import decode_delta, decode_step_forward, delta, moving_window, step_forward
 from lambent.encode.latency import decode_latency, latency
 from lambent.encode.phase import decode_phase, phase

@@ -16,7 +16,8 @@ from types import ModuleType
 
 import torch
 
-from lambent.engines import exact, grid_cpu
+from lambent.engines.exact import cpu as exact
+from lambent.engines.grid import cpu as grid_cpu
 
 
 def engine_for(device: torch.device, dt: float | None) -> ModuleType:
@@ -30,7 +31,7 @@ def engine_for(device: torch.device, dt: float | None) -> ModuleType:
         return exact if dt is None else grid_cpu
     if device.type == "cuda" and dt is not None:
         try:
-            from lambent.engines import grid_gpu
+            from lambent.engines.grid import gpu as grid_gpu
         except ImportError as e:
             raise ImportError("CUDA tensors need Triton: pip install 'lambent[gpu]', or use CPU tensors") from e
         return grid_gpu

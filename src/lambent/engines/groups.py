@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambent.engines.threads import in_threads
+from lambent.machine.threads import in_threads
 
 _GROUPS = 8  # at most; each holds its own sum of weight gradients
 _GROUP_SIZE = 2  # samples, at least

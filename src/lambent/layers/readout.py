@@ -10,8 +10,8 @@ from lambent.events import Events
 from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest_tau
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
 from lambent.layers.lif import check_input
+from lambent.machine.waiting import Guess
 from lambent.neurons.lif import check_values
-from lambent.waiting import Guess
 
 REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lambent.waiting import expect
+from lambent.machine.waiting import expect
 
 
 class LIFNeuron(NamedTuple):

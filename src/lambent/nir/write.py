@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from lambent.files import replacing
 from lambent.layers import LIF, LIReadout
 from lambent.layers.chain import check_chain
+from lambent.machine.files import replacing
 from lambent.nir.package import PREFIX, nir_package
 
 

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lambent.events import Events
+from lambent.hardware.loihi2 import engine as engine
 from lambent.hardware.loihi2.convert import ConvertedLayer, check_model, convert, convert_layer, largest_weights
-from lambent.hardware.loihi2.on_grid import OnGrid
+from lambent.hardware.loihi2.fixed import OnGrid
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Grid
 from lambent.layers import LIF, LIReadout
 from lambent.layers.lif import check_input
 from lambent.neurons.lif import LIFNeuron, Synapses, check_connections
-from lambent.quantize import engine
 
 _Layer = TypeVar("_Layer", LIF, LIReadout)
 

@@ -10,7 +10,7 @@ from string import Template
 
 import numpy as np
 
-from lambent.files import replacing
+from lambent.machine.files import replacing
 from lambent.report import confusion, costs, histograms, learning, tables, trace, words
 from lambent.report.model import ReportData, SampleTrace
 

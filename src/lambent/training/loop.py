@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from lambent.data import DeviceDataset, SpikeDataset, augment
-from lambent.engines.threads import engine_only_threads
 from lambent.events import Events
 from lambent.losses import rate_penalty, readout_cross_entropy
+from lambent.machine.threads import engine_only_threads
+from lambent.machine.waiting import Reading, run_ahead
 from lambent.quantize import quantization_aware
 from lambent.quantize.aware import aware_of
 from lambent.training.config import Config
 from lambent.training.model import build_model, calibrate
 from lambent.training.run import Run
-from lambent.waiting import Reading, run_ahead
 
 EVALUATION_BATCH = 100
 _CALIBRATION_SAMPLES = 64

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from lambent.files import replacing
 from lambent.hardware.loihi2.cost import Cost
-from lambent.hardware.loihi2.on_grid import OnGrid
+from lambent.hardware.loihi2.fixed import OnGrid
+from lambent.machine.files import replacing
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of
 from lambent.training.config import Config

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from lambent.hardware.loihi2.cost import Cost, Parameters, default_parameters, estimate_cost, published
-from lambent.hardware.loihi2.mapping import Mapping, map_to_cores
 from lambent.hardware.loihi2.network import Loihi2Layer, Loihi2Network
+from lambent.hardware.loihi2.placement.mapping import Mapping, map_to_cores
 from lambent.hardware.loihi2.simulator import Run
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from lambent.events import Events
+from lambent.hardware.loihi2.fixed import OnGrid
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.network import MAX_DELAY, THRESHOLD_LIMIT, Loihi2Layer, Loihi2Network
-from lambent.hardware.loihi2.on_grid import OnGrid
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Grid, choose_grid
 from lambent.layers import LIF, LIReadout

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lambent.hardware.loihi2.mapping import Mapping, map_to_cores
 from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.placement.mapping import Mapping, map_to_cores
+from lambent.hardware.loihi2.placement.traffic import check_run, hops, spike_matrix
 from lambent.hardware.loihi2.simulator import Run
-from lambent.hardware.loihi2.traffic import check_run, hops, spike_matrix
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import nn
 
 from lambent.events import Events
 from lambent.hardware.loihi2.convert import ConvertedLayer, convert
-from lambent.hardware.loihi2.netx import save_netx
+from lambent.hardware.loihi2.netx.file import save_netx
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def export_netx(
 
     Several spikes of one unit in one step count once on the chip, where the float model adds them up: a coarse
     dt can cost agreement. What the weights are rounded to here, the chip holds without further loss. Lava reads
-    the file as it is, but for what `lambent.hardware.loihi2.lava` lists, such as delays onto recurrent layers.
+    the file as it is, but for what `lambent.hardware.loihi2.netx.lava` lists, such as delays onto recurrent layers.
     The readout's units have a scale each, stored with the file: divide voltages by it before comparing them.
 
     Args:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from lambent.engines.threads import in_threads
 from lambent.events import Events
 from lambent.hardware.loihi2.inputs import samples_of
 from lambent.hardware.loihi2.kernels.lists import Spikes
+from lambent.machine.threads import in_threads
 
 if TYPE_CHECKING:
     from lambent.hardware.loihi2.network import Loihi2Network

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.compiling import jit
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.lists import grown
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
+from lambent.machine.compiling import jit
 
 _TURN = np.int32(2 * LIMIT - 1)
 _EDGE = np.int32(LIMIT - 1)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.compiling import jit
+from lambent.machine.compiling import jit
 
 
 class Spikes(NamedTuple):

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.compiling import jit
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.lists import grown
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, gather
+from lambent.machine.compiling import jit
 
 _EDGE = np.int64(LIMIT - 1)
 

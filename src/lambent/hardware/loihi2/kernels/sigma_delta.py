@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.compiling import jit
 from lambent.hardware.loihi2.kernels.lists import grown
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
+from lambent.machine.compiling import jit
 
 STATE_SHIFT = 12
 """Bits from a mantissa to the scale of the states."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.compiling import jit
 from lambent.hardware.loihi2.kernels import LIMIT
+from lambent.machine.compiling import jit
 
 
 class Synapses(NamedTuple):

@@ -38,7 +38,7 @@ class Loihi2Layer(Layer):
 
     Arrays are copied, made int32 and read-only. A weight means its own value, as it does in Lava, whose
     reader scales both matrices to 8 bits with one shared exponent, drops the bits that are zero everywhere
-    and shifts back. `lambent.hardware.loihi2.lava` lists the files that Lava misreads. The chip itself holds
+    and shifts back. `lambent.hardware.loihi2.netx.lava` lists the files that Lava misreads. The chip itself holds
     weights of both signs to 8 bits, so weights beyond +-127 should then be even.
 
     Raises:

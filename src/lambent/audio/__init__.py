@@ -1,0 +1,1 @@
+"""Recordings as spikes: the cochlea and its parts."""

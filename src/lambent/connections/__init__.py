@@ -1,0 +1,1 @@
+"""Which unit reaches which, how strongly and when."""

@@ -1,0 +1,272 @@
+"""Numba kernels of `exact` for recurrent layers: a sample's events in the order of their times, and the reverse.
+
+A unit is touched only when an event arrives at it or it spikes; between, its state is the closed form of
+`exact_solution`. What is on its way is a heap of (arrival, ...), one entry per spike whatever its number of targets:
+the connections of a source are sorted by delay, and the entry stands for the next of them. At equal times spikes come
+before arrivals, in both directions of time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lambent.engines.exact.queue import clear, earliest, new_queue, set_due
+from lambent.engines.exact.solution import crossing, earliest_crossing
+from lambent.engines.exact.unit import (
+    Decays,
+    Peak,
+    State,
+    after,
+    at_peak,
+    before,
+    decays,
+    highest,
+    new_spikes,
+    through_spike,
+    unit_at,
+    with_room,
+    write_spike,
+)
+from lambent.machine.compiling import inline, jit
+
+
+class Past(NamedTuple):
+    """What the units were like when last looked at.
+
+    Attributes:
+        state: (size, 5) rows of `State`.
+        last: (size,) when.
+        peak: (size, 4) rows of `Peak`, of units that have not spiked yet.
+    """
+
+    state: np.ndarray
+    last: np.ndarray
+    peak: np.ndarray
+
+
+@inline
+def _state_at(past, k):
+    x = past.state
+    return State(x[k, 0], x[k, 1], x[k, 2], x[k, 3], x[k, 4])
+
+
+@inline
+def _remember(past, k, t, x):
+    row = past.state[k]
+    row[0], row[1], row[2], row[3], row[4] = x
+    past.last[k] = t
+
+
+@inline
+def _again(known, s, unit, derivatives):
+    """Decays over s, and their unit; units that share time constants and arrivals share the work."""
+    d, of = known
+    if d.s == s and of.tau_mem == unit.tau_mem and of.tau_syn == unit.tau_syn:
+        return known
+    return decays(s, unit, derivatives), unit
+
+
+@inline
+def _advance(k, t, units, past, known, silent, derivatives):
+    """Bring unit k to time t."""
+    s = t - past.last[k]
+    if s == 0.0:
+        return known
+    unit, x = unit_at(units, k), _state_at(past, k)
+    known = _again(known, s, unit, derivatives)
+    y = after(x, known[0], unit, derivatives)
+    if silent:
+        row = past.peak[k]
+        row[0], row[1], row[2], row[3] = highest(
+            Peak(row[0], row[1], row[2], row[3]), x, y, t, known[0], unit, derivatives
+        )
+    _remember(past, k, t, y)
+    return known
+
+
+@inline
+def _await(k, units, past, queue, solved):
+    """Put unit k into the queue with a time before which it can't spike, to be solved for when that has come."""
+    unit = unit_at(units, k)
+    s = earliest_crossing(past.state[k, 0], past.state[k, 1], unit.tau_mem, unit.threshold - unit.bias, unit.height)
+    solved[k] = False
+    set_due(queue, k, past.last[k] + s)
+
+
+@inline
+def _solve(k, units, past, queue, solved, duration):
+    """Find out when unit k will spike if nothing more arrives."""
+    unit, now = unit_at(units, k), past.last[k]
+    s = crossing(
+        past.state[k, 0], past.state[k, 1], unit.tau_mem, unit.tau_syn, unit.threshold - unit.bias, duration - now
+    )
+    solved[k] = True
+    set_due(queue, k, now + s)
+
+
+@jit
+def lif_forward(
+    first, last_sample, times, sources, offsets, connections, units, duration, derivatives, counts,
+    peak_time, peak_change, limit,
+):  # fmt: skip
+    """Spikes of samples `first:last_sample`.
+
+    Fills `counts` (batch, size) and of the silent units `peak_time` (batch, size), when V was highest, and
+    `peak_change` (batch, size, 2), the derivatives of V then with respect to tau_mem and tau_syn.
+
+    Returns room for `Spikes`, in order, and how many there are; then the sample and unit that reached more than
+    `limit` spikes in a sample and its time, or (-1, -1, 0).
+    """
+    size = len(units)
+    n_inputs, start, target, weight, delay, _ = connections
+    past, reset = Past(np.zeros((size, 5)), np.zeros(size), np.zeros((size, 4))), np.zeros(size)
+    known = Decays(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0), unit_at(units, 0)
+    queue, solved = new_queue(size), np.empty(size, np.bool_)
+    spikes, total = new_spikes(), 0
+    for b in range(first, last_sample):
+        past.state[:], past.last[:], past.peak[:], reset[:] = 0.0, 0.0, 0.0, 0.0
+        clear(queue)
+        for k in range(size):
+            unit = unit_at(units, k)
+            past.state[k, 0] = past.peak[k, 1] = -unit.bias
+            if unit.bias > unit.threshold:
+                _await(k, units, past, queue, solved)
+        under_way = [(math.inf, 0.0, 0, 0)]  # arrival, time of the spike, connection, end of the source's connections
+        for n in range(offsets[b], offsets[b + 1]):
+            c, end = start[sources[n]], start[sources[n] + 1]
+            if c < end:
+                under_way.append((times[n] + delay[c], times[n], c, end))
+        heapq.heapify(under_way)
+        begin = total
+        while True:
+            t = earliest(queue)
+            arrival, spike, c, end = under_way[0]
+            if min(t, arrival) >= duration:
+                break
+            if t <= arrival:
+                k = queue.heap[0]
+                if not solved[k]:
+                    _solve(k, units, past, queue, solved, duration)
+                    continue
+                if total - begin == limit:
+                    return spikes, total, b, k, t
+                known = _advance(k, t, units, past, known, False, derivatives)
+                spikes = with_room(spikes, total)
+                _remember(past, k, t, write_spike(spikes, total, t, k, _state_at(past, k), reset[k], unit_at(units, k)))
+                reset[k] = t
+                total += 1
+                counts[b, k] += 1
+                _await(k, units, past, queue, solved)
+                c, end = start[n_inputs + k], start[n_inputs + k + 1]
+                if c < end:
+                    heapq.heappush(under_way, (t + delay[c], t, c, end))
+                continue
+            lag = delay[c]
+            while c < end and delay[c] == lag:
+                k = target[c]
+                known = _advance(k, arrival, units, past, known, counts[b, k] == 0, derivatives)
+                past.state[k, 1] += weight[c]
+                _await(k, units, past, queue, solved)
+                c += 1
+            if c < end:
+                heapq.heapreplace(under_way, (spike + delay[c], spike, c, end))
+            else:
+                heapq.heappop(under_way)
+        for k in range(size):
+            if not counts[b, k]:
+                known = _advance(k, duration, units, past, known, True, derivatives)
+                peak_time[b, k] = past.peak[k, 0]
+                peak_change[b, k, 0], peak_change[b, k, 1] = past.peak[k, 2], past.peak[k, 3]
+    return spikes, total, -1, -1, 0.0
+
+
+@inline
+def _retreat(k, t, units, a_v, a_i, last, known):
+    """Bring the adjoint of unit k back to time t: (dL/dV, dL/dI)."""
+    s = last[k] - t
+    if s > 0.0:
+        known = _again(known, s, unit_at(units, k), False)
+        a_v[k], a_i[k] = before(a_v[k], a_i[k], known[0])
+        last[k] = t
+    return known
+
+
+@jit
+def lif_backward(
+    first, last_sample, times, sources, offsets, connections, units, min_slope, counts,
+    peak_time, peak_change, spikes, own_offsets, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,
+):  # fmt: skip
+    """Gradients of samples `first:last_sample`, added to what begins with d_.
+
+    `grad_times` (spikes,), `grad_counts` (batch, size); `d_times`, `d_weight` and `d_delay` (connections,), the first
+    and the last empty where not wanted; `d_units` (4, size) of tau_mem, tau_syn, bias and threshold.
+    """
+    size = len(units)
+    n_inputs, start, target, weight, delay, _ = connections
+    a_v, a_i, last = np.empty(size), np.empty(size), np.empty(size)
+    known = Decays(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0), unit_at(units, 0)
+    for b in range(first, last_sample):
+        # nothing that happens to a unit after its last spike (or its highest voltage, if it is silent) matters
+        a_v[:], a_i[:], last[:] = 0.0, 0.0, -math.inf
+        for k in range(size):
+            if not counts[b, k]:
+                last[k] = np.nextafter(peak_time[b, k], -math.inf)  # what arrives at the peak comes after it
+                a_v[k] = at_peak(k, peak_time[b, k], peak_change[b, k], unit_at(units, k), grad_counts[b, k], d_units)
+        own = own_offsets[b + 1] - own_offsets[b]
+        moved = grad_times[own_offsets[b] : own_offsets[b + 1]].copy()  # dL/dt of each spike of the layer
+        under_way = [(math.inf, 0, 0)]  # minus the arrival, spike (inputs, then own), connection
+        inputs = offsets[b + 1] - offsets[b]
+        for n in range(inputs):
+            source = sources[offsets[b] + n]
+            if start[source] < start[source + 1]:
+                c = start[source + 1] - 1
+                under_way.append((-(times[offsets[b] + n] + delay[c]), n, c))
+        for n in range(own):
+            k = spikes.unit[own_offsets[b] + n]
+            last[k] = spikes.time[own_offsets[b] + n]
+            source = n_inputs + k
+            if start[source] < start[source + 1]:
+                c = start[source + 1] - 1
+                under_way.append((-(spikes.time[own_offsets[b] + n] + delay[c]), inputs + n, c))
+        heapq.heapify(under_way)
+        n = own - 1
+        while n >= 0 or len(under_way) > 1:
+            arrival = -under_way[0][0]
+            s = own_offsets[b] + n
+            if n >= 0 and spikes.time[s] > arrival:
+                k = spikes.unit[s]
+                known = _retreat(k, spikes.time[s], units, a_v, a_i, last, known)
+                a_v[k] = through_spike(
+                    a_v[k], moved[n], spikes, s, unit_at(units, k), min_slope, grad_counts[b, k], d_units
+                )
+                n -= 1
+                continue
+            _, spike, c = under_way[0]
+            if spike < inputs:
+                source, time = sources[offsets[b] + spike], times[offsets[b] + spike]
+            else:
+                source = n_inputs + spikes.unit[own_offsets[b] + spike - inputs]
+                time = spikes.time[own_offsets[b] + spike - inputs]
+            lag, pull = delay[c], 0.0
+            while c >= start[source] and delay[c] == lag:
+                k = target[c]
+                if arrival <= last[k]:
+                    known = _retreat(k, arrival, units, a_v, a_i, last, known)
+                    d_weight[c] += a_i[k]
+                    moves = weight[c] * (a_i[k] / units[k, 1] - a_v[k] / units[k, 0])
+                    pull += moves
+                    if len(d_delay):
+                        d_delay[c] += moves
+                c -= 1
+            if spike >= inputs:
+                moved[spike - inputs] += pull
+            elif len(d_times):
+                d_times[offsets[b] + spike] += pull
+            if c >= start[source]:
+                heapq.heapreplace(under_way, (-(time + delay[c]), spike, c))
+            else:
+                heapq.heappop(under_way)

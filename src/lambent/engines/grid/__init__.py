@@ -1,0 +1,1 @@
+"""Time in steps of dt."""

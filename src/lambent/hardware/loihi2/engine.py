@@ -1,0 +1,153 @@
+"""Engine `loihi2`: layers in the chip's units, run by the chip model; the adjoint is that of `grid_cpu`.
+
+`lif` is that of `lambent.engines`, where voltages count in units of the chip: weights are 64 times an integer, divided
+by the gain; thresholds lie between the integers that spike and those that do not; time constants are those of decays
+in 1/4096. Forward, the integers are what they stand for, and the chip model runs on them: spikes are its own, bit for
+bit. Backward, EventProp integrates the adjoint of the same layer in floating point, with the slopes before spikes and
+the peaks of silent units that the chip's states give.
+
+On the CPU, for reset "zero", without recurrent delays and without gradients of what rounding does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lambent.engines.grid import cpu as grid_cpu
+from lambent.engines.grid import operation as operations
+from lambent.events import Events
+from lambent.events import n_steps as count_steps
+from lambent.hardware.loihi2.kernels import LIMIT
+from lambent.hardware.loihi2.kernels.cuba import decayed
+from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
+from lambent.hardware.loihi2.layers import Loihi2Layer
+from lambent.machine.compiling import jit
+from lambent.machine.threads import in_threads
+from lambent.neurons.lif import LIFNeuron, Synapses, delay_steps
+
+_NOT_RECORDED = np.zeros((0, 0), np.int8)
+
+
+def _integers(x: Tensor) -> np.ndarray:
+    return x.detach().double().round().to(torch.int64).numpy()
+
+
+def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: int) -> list[Spikes]:
+    at, unit, bounds = steps.numpy(), units.numpy(), offsets.tolist()
+    own = [slice(*b) for b in pairwise(bounds)]
+    return [Spikes(*pack_events(at[s], unit[s], n_in, n_steps)[:2], NO_VALUES) for s in own]
+
+
+def lif_forward(
+    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
+    weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
+    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor,
+    tau_mem: Tensor, tau_syn: Tensor, min_slope: Tensor,
+    n_steps: int, dt: float, subtract: bool, _room: Sequence[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """As `grid_cpu.lif_forward`, on the chip model."""
+    size = weight.shape[1]
+    layer = Loihi2Layer(
+        name="layer",
+        kind="dense" if recurrent is None else "dense_rec",
+        weight=_integers(weight * gain / 64).T,
+        weight_rec=None if recurrent is None else _integers(recurrent * gain / 64).T,
+        delay=0 if delay is None else _integers(delay_steps(delay, dt)).T,
+        i_decay=_integers((1 - alpha_syn) * 4096),
+        v_decay=_integers((1 - alpha_mem) * 4096),
+        v_th_mant=torch.floor(threshold.double() / 64).to(torch.int64).numpy(),
+    )
+    run, keep = layer.constants.run, np.subtract(4096, layer.v_decay, dtype=np.int32)
+    unit_gain, tau, least = (x.double().numpy() for x in (gain, tau_mem, min_slope))
+
+    def one_sample(sample: Spikes) -> tuple[np.ndarray, ...]:
+        current, voltage = np.empty((2, n_steps, size), np.int32)
+        own = run(sample, _NOT_RECORDED, current, voltage)
+        step = np.repeat(np.arange(n_steps, dtype=np.int32), np.diff(own.offsets))
+        return step, own.units, *_before_spikes(step, own.units, current, voltage, keep, unit_gain, tau, least)
+
+    parts = in_threads(one_sample, _samples(steps, units, offsets, len(weight), n_steps))
+    own_steps, own_units, slopes = (np.concatenate([p[i] for p in parts] or [np.zeros(0)]) for i in range(3))
+    counts = np.array([np.bincount(p[1], minlength=size) for p in parts]).reshape(len(parts), size)
+    peak_step = np.array([p[3] for p in parts], np.int32).reshape(len(parts), size)
+    sizes = torch.from_numpy(counts.sum(1))
+    own_times = torch.from_numpy(own_steps.astype(np.float64) * dt).to(times.dtype)
+    return (
+        own_times, torch.from_numpy(counts).to(weight.dtype), torch.from_numpy(own_units.astype(np.int32)),
+        torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), torch.from_numpy(own_steps.astype(np.int32)),
+        torch.from_numpy(slopes).to(weight.dtype), torch.from_numpy(peak_step),
+    )  # fmt: skip
+
+
+@jit
+def _before_spikes(
+    steps: np.ndarray, units: np.ndarray, current: np.ndarray, voltage: np.ndarray,
+    keep: np.ndarray, gain: np.ndarray, tau_mem: np.ndarray, min_slope: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """dV/dt = (I - V) / tau_mem before each spike, and the step of the highest voltage of silent units, else -1.
+
+    `current` and `voltage` (steps, size) are the chip's u and v after each step, so V before the reset of a spike
+    is worked out once more; I is u / gain.
+    """
+    slopes = np.empty(len(steps))
+    peak = np.full(current.shape[1], -LIMIT, np.int32)
+    peak_step = np.zeros(current.shape[1], np.int32)
+    for n in range(len(voltage)):
+        now = np.int32(n)
+        for j in range(len(peak)):
+            higher = voltage[n, j] > peak[j]
+            peak[j] = voltage[n, j] if higher else peak[j]
+            peak_step[j] = now if higher else peak_step[j]
+    for s in range(len(steps)):
+        n, j = steps[s], units[s]
+        kept = decayed(voltage[n - 1, j], keep[j]) if n > 0 else np.int32(0)
+        reached = min(kept + current[n, j], LIMIT - 1)
+        slopes[s] = max((current[n, j] / gain[j] - reached) / tau_mem[j], min_slope[j])
+        peak_step[j] = -1
+    return slopes, peak_step
+
+
+_lif = operations.define_lif("loihi2", lif_forward, grid_cpu.lif_backward)
+
+
+def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
+    """Spikes of a layer of LIF units; see `lambent.engines`."""
+    return _lif(once_per_step(events, dt), neuron, inputs, recurrent, dt)
+
+
+def voltages(events: Events, layer: Loihi2Layer, dt: float) -> np.ndarray:
+    """Voltages (batch, out, steps) int32 of a layer that never spikes, as `Loihi2Network.run` records them."""
+    steps = count_steps(events.duration, dt)
+    samples = _samples(events.steps(dt), events.units, events.offsets, layer.n_in, steps)
+    voltage = np.empty((len(samples), steps, layer.n_out), np.int32)
+    nothing = np.zeros((0, 0), np.int32)
+    run = layer.constants.run
+    in_threads(lambda b: run(samples[b], _NOT_RECORDED, nothing, voltage[b]), range(len(samples)))
+    return voltage.transpose(0, 2, 1)
+
+
+def once_per_step(events: Events, dt: float) -> Events:
+    """`events` without the second and further spikes of a unit in a step, which the chip does not tell apart."""
+    steps, offsets = events.steps(dt).numpy(), events.offsets.numpy()
+    first = torch.from_numpy(_first_of_step(steps, events.units.numpy(), offsets, events.n_units))
+    if first.all():
+        return events
+    kept = torch.cat([first.new_zeros(1, dtype=torch.int64), first.cumsum(0)])[events.offsets]
+    return Events(events.times[first], events.units[first], kept, events.n_units, events.duration, check=False)
+
+
+@jit
+def _first_of_step(steps: np.ndarray, units: np.ndarray, offsets: np.ndarray, n_units: int) -> np.ndarray:
+    first = np.empty(len(steps), np.bool_)
+    latest = np.empty(n_units, np.int32)
+    for b in range(len(offsets) - 1):
+        latest[:] = -1
+        for e in range(offsets[b], offsets[b + 1]):
+            first[e] = latest[units[e]] != steps[e]
+            latest[units[e]] = steps[e]
+    return first

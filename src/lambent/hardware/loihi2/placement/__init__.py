@@ -1,0 +1,1 @@
+"""Units on the chip's cores."""

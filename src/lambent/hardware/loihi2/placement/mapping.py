@@ -1,0 +1,243 @@
+"""`map_to_cores`: which neurocore holds which units, what that takes and what has to travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.placement.blocks import Block, blocks_of
+from lambent.hardware.loihi2.placement.core import AXONS_IN, AXONS_OUT, CORES, MEMORY, UNITS, Usage, store
+from lambent.hardware.loihi2.placement.partition import candidates
+from lambent.hardware.loihi2.placement.traffic import Traffic, mean_rates, traffic
+from lambent.hardware.loihi2.simulator import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """Where a network lies on the chip; `print` it for a table.
+
+    Attributes:
+        core: for every layer the core of each unit, int64 (n_out,).
+        usage: what each core holds: units, bytes of synaptic memory, axons in and out.
+        encodings: for every core, how each layer's synapses are stored there: "dense", "sparse", "shared".
+        entries: (n_in + all units, cores) int64, synapses that one spike of a source makes a core read.
+        chips: number of chips.
+        method: how units were placed: "in order", layer by layer, "spread" or "METIS".
+        traffic: spikes and hops per step of the run given, or None.
+        traffic_in_order: the same with the units in order, where a better place was looked for.
+    """
+
+    core: tuple[np.ndarray, ...]
+    usage: tuple[Usage, ...]
+    encodings: tuple[dict[str, str], ...]
+    entries: np.ndarray
+    chips: int
+    method: str
+    traffic: Traffic | None = None
+    traffic_in_order: Traffic | None = None
+
+    @property
+    def n_cores(self) -> int:
+        """Number of cores used."""
+        return len(self.usage)
+
+    def __str__(self) -> str:
+        head = ("core", "layers", "units", "memory", "of 128 KiB", "axons in", "axons out")
+        rows = [
+            (
+                str(c),
+                ", ".join(f"{name} {encoding}" for name, encoding in encodings.items()),
+                f"{use.units:,}",
+                f"{use.memory / 1024:.1f} KiB",
+                f"{use.memory / MEMORY:.0%}",
+                f"{use.axons_in:,}",
+                f"{use.axons_out:,}",
+            )
+            for c, (use, encodings) in enumerate(zip(self.usage, self.encodings, strict=True))
+        ]
+        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        lines = []
+        for row in (head, *rows):
+            cells = [
+                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
+        total = sum(use.memory for use in self.usage)
+        chips = "1 chip" if self.chips == 1 else f"{self.chips} chips"
+        used = f"{self.n_cores} of {self.chips * CORES} cores of {chips}"
+        lines.append(f"{used}, {total / 1024:,.1f} KiB; units placed: {self.method}")
+        if self.traffic is not None:
+            lines.append(f"per step: {self.traffic}")
+        if self.traffic_in_order not in (None, self.traffic):
+            lines.append(f"in order: {self.traffic_in_order}")
+        return "\n".join(lines)
+
+
+def map_to_cores(network: Loihi2Network, run: Run | None = None, *, partition: bool = False, chips: int = 1) -> Mapping:
+    """Place the units of `network` on neurocores, each with all synapses onto it.
+
+    In order, every layer gets cores of its own, as few as hold it in equal parts. With `partition`, METIS
+    (Karypis & Kumar 1998) groups units that exchange spikes on as many cores or fewer, across layers, and the
+    placement is kept in which the fewest spikes go to another core. `lambent.hardware.loihi2.placement.core` has limits
+    and formulas.
+
+    Args:
+        network: the network.
+        run: what it did on typical samples, with spikes recorded: adds the traffic, and tells the partitioner
+            how often each unit spikes. Without it all units count alike.
+        partition: use METIS; needs pymetis (`pip install 'lambent[mapping]'`).
+        chips: number of chips there are.
+
+    Raises:
+        ImportError: pymetis is missing.
+        ValueError: the network breaks a limit, with what would fit; `run` has no spikes or is of another network.
+    """
+    if not isinstance(chips, int) or chips < 1:
+        raise ValueError(f"chips must be a whole number of at least 1, got {chips}")
+    blocks = blocks_of(network)
+    rates = None if run is None else mean_rates(network, run)
+    cores = _in_order(blocks)
+    n_cores = int(cores.max()) + 1
+    if n_cores > chips * CORES:
+        raise ValueError(_too_large(blocks, cores, chips))
+    in_order = _mapping(blocks, cores, network.n_in, chips, rates)
+    if not partition:
+        return in_order
+    weight = np.ones(len(in_order.entries)) if rates is None else rates
+    best, least = in_order, _crossing(in_order, network.n_in, weight)
+    for method, placed in candidates(blocks, network.n_in, weight, cores):
+        mapping = _mapping(blocks, placed, network.n_in, chips, rates, method)
+        crossing = _crossing(mapping, network.n_in, weight)
+        if crossing < least and not any(use.excess() for use in mapping.usage):
+            best, least = mapping, crossing
+    return replace(best, traffic_in_order=in_order.traffic)
+
+
+def _crossing(mapping: Mapping, n_in: int, rates: np.ndarray) -> float:
+    """Spikes that reach a core from another or from outside, by the sources' rates."""
+    crossing, entering, _ = traffic(mapping.entries > 0, np.concatenate(mapping.core), n_in, rates)
+    return crossing + entering
+
+
+def _mapping(
+    blocks: Sequence[Block],
+    cores: np.ndarray,
+    n_in: int,
+    chips: int,
+    rates: np.ndarray | None,
+    method: str = "in order",
+) -> Mapping:
+    n_cores = int(cores.max()) + 1
+    n_sources = blocks[0].synapses.shape[1]
+    entries = np.zeros((n_sources, n_cores), np.int64)
+    memory = np.zeros(n_cores, np.int64)
+    encodings: list[dict[str, str]] = [{} for _ in range(n_cores)]
+    for block in blocks:
+        own = cores[block.first : block.first + block.synapses.shape[0]]
+        for c in np.unique(own):
+            stored = store(block, np.flatnonzero(own == c))
+            entries[:, c] += stored.entries
+            memory[c] += stored.memory
+            encodings[c][block.name] = stored.encoding
+    reached = entries > 0
+    units = np.bincount(cores, minlength=n_cores)
+    axons_out = np.bincount(cores, weights=reached[n_in:].sum(1), minlength=n_cores).astype(int)
+    usage = zip(units.tolist(), memory.tolist(), reached.sum(0).tolist(), axons_out.tolist(), strict=True)
+    split = [block.first for block in blocks[1:]]
+    return Mapping(
+        core=tuple(np.split(cores, split)),
+        usage=tuple(Usage(*use) for use in usage),
+        encodings=tuple(encodings),
+        entries=entries,
+        chips=chips,
+        method=method,
+        traffic=None if rates is None else traffic(reached, cores, n_in, rates),
+    )
+
+
+def _in_order(blocks: Sequence[Block]) -> np.ndarray:
+    """The core of every unit, layer by layer, each layer on as few cores of its own as hold it in equal parts.
+
+    Raises:
+        ValueError: a single unit does not fit on a core; names the limit.
+    """
+    parts = [_parts(block) for block in blocks]
+    while True:
+        cores, first = [], 0
+        for block, n in zip(blocks, parts, strict=True):
+            size = block.synapses.shape[0]
+            cores.append(first + np.arange(size) * n // size)
+            first += n
+        placed = np.concatenate(cores)
+        full = _output_axons(blocks, placed)
+        grown = False
+        for i, block in enumerate(blocks):
+            if (full[np.unique(cores[i])] > AXONS_OUT).any():
+                if parts[i] == block.synapses.shape[0]:
+                    raise ValueError(
+                        f"{block.name}: one unit sends to more than the {AXONS_OUT:,} cores it has axons for"
+                    )
+                parts[i], grown = parts[i] + 1, True
+        if not grown:
+            return placed
+
+
+def _parts(block: Block) -> int:
+    """The least number of equal parts of `block` that each fit on a core."""
+    size = block.synapses.shape[0]
+    fan_in = np.diff(block.synapses.indptr)
+    widest = int(fan_in.argmax())
+    needs, axons = store(block, [widest]).memory, int(fan_in[widest])
+    if axons > AXONS_IN or needs > MEMORY:
+        limit = f"{AXONS_IN:,} input axons" if axons > AXONS_IN else f"{MEMORY / 1024:.0f} KiB of synaptic memory"
+        raise ValueError(
+            f"{block.name}: unit {widest} has {axons:,} inputs ({needs / 1024:.1f} KiB), a core has {limit}; "
+            f"what fits is at most {min(AXONS_IN, axons * MEMORY // needs):,} inputs a unit: prune, or split the layer"
+        )
+    least = 0 if block.kernel else block.synapses.nnz * block.weight_bits // (8 * MEMORY)
+    n = min(size, max(-(-size // UNITS), least))
+    while n < size and not all(_fits(block, rows) for rows in _equal(size, n)):
+        n += 1
+    return n
+
+
+def _equal(size: int, n: int) -> Iterable[np.ndarray]:
+    part = np.arange(size) * n // size
+    return (np.flatnonzero(part == i) for i in range(n))
+
+
+def _fits(block: Block, rows: np.ndarray) -> bool:
+    stored = store(block, rows)
+    return len(rows) <= UNITS and stored.memory <= MEMORY and int(np.count_nonzero(stored.entries)) <= AXONS_IN
+
+
+def _output_axons(blocks: Sequence[Block], cores: np.ndarray) -> np.ndarray:
+    """(cores,) output axons of every core: one per unit and core that it sends to."""
+    n_in = blocks[0].synapses.shape[1] - len(cores)
+    n_cores = int(cores.max()) + 1
+    reached = np.zeros((blocks[0].synapses.shape[1], n_cores), bool)
+    for block in blocks:
+        own = cores[block.first : block.first + block.synapses.shape[0]]
+        entry = block.synapses.tocoo()
+        reached[entry.coords[1], own[entry.coords[0]]] = True
+    return np.bincount(cores, weights=reached[n_in:].sum(1), minlength=n_cores)
+
+
+def _too_large(blocks: Sequence[Block], cores: np.ndarray, chips: int) -> str:
+    needed = int(cores.max()) + 1
+    shares = ", ".join(
+        f"{block.name} {len(np.unique(cores[block.first : block.first + block.synapses.shape[0]]))}" for block in blocks
+    )
+    fits = f"chips={-(-needed // CORES)}"
+    for bits in range(max(block.weight_bits for block in blocks) - 1, 0, -1):
+        fewer = [block._replace(weight_bits=min(bits, block.weight_bits)) for block in blocks]
+        if int(_in_order(fewer).max()) < chips * CORES:
+            fits += f", or weights of at most {bits} bit{'s' * (bits > 1)}"
+            break
+    return (
+        f"the network needs {needed} cores ({shares}), {'a chip has' if chips == 1 else f'{chips} chips have'} "
+        f"{chips * CORES}; what fits is {fits}, or fewer units or synapses"
+    )

@@ -1,0 +1,1 @@
+"""Compiling, threads, running ahead of a device, files: what any numerical package would need."""

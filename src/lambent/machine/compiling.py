@@ -1,0 +1,100 @@
+"""How kernels are compiled: by Numba, and kept until a file that may have gone into one changes.
+
+Numba keeps a compiled function until the file that it stands in changes, whatever happens to functions of other files
+that were compiled into it: after an update of the package it would go on computing as the old one did. So all are
+kept in a folder named after the contents of every folder that holds kernels. Constants and functions that kernels use
+must stand in such folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_settings: Any = numba.config  # what NUMBA_CACHE_DIR and the like set
+_UNUSED = 30 * 24 * 3600  # seconds after which a folder of another version goes; a program may still run it
+
+
+def _digest(package: Path) -> str:
+    """A name for the contents of all files that may go into a kernel."""
+    contents = {path: path.read_bytes() for path in sorted(package.rglob("*.py"))}
+    rooms = {path.parent for path, content in contents.items() if b"\nfrom lambent.machine.compiling import" in content}
+    digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8)
+    for path, content in contents.items():
+        if path.parent in rooms:
+            digest.update(f"{path.relative_to(package)} {len(content)} ".encode() + content)
+    return digest.hexdigest()
+
+
+def _folder(package: Path) -> Path | None:
+    """Where compiled kernels are kept, the first of several places that can be written; None if none can."""
+    name = _digest(package)
+    if _settings.CACHE_DIR:
+        places = [Path(_settings.CACHE_DIR)]
+    else:
+        places = [package / "__pycache__", Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache")))]
+    for place in places:
+        folder = place / "lambent-kernels" / name
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.touch()
+            if os.access(folder, os.W_OK):
+                _tidy(folder)
+                return folder
+    return None
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the folders beside `folder` that have not been used for long."""
+    for other in folder.parent.iterdir():
+        with suppress(OSError):
+            if time.time() - other.stat().st_mtime > _UNUSED:
+                shutil.rmtree(other)
+
+
+_CACHE = _folder(Path(__file__).parents[1])
+
+
+def kernel(**options: Any) -> Callable[[F], F]:
+    """A decorator that compiles a function with Numba, which runs it without the global interpreter lock.
+
+    Division by zero gives infinity or NaN, as in NumPy.
+
+    Args:
+        options: more options of `numba.njit`.
+    """
+    compiled = numba.njit(nogil=True, cache=_CACHE is not None, error_model="numpy", **options)
+
+    def decorate(function: F) -> F:
+        before = _settings.CACHE_DIR  # read for every function that is decorated, not only for ours
+        _settings.CACHE_DIR = str(_CACHE or "")
+        try:
+            return compiled(function)
+        finally:
+            _settings.CACHE_DIR = before
+
+    return decorate
+
+
+jit = kernel()
+inline = kernel(forceinline=True)
+"""For small functions: a call would count a reference to every array that it is given."""
+
+
+@jit
+def grown(x):  # type: ignore[no-untyped-def]  # Numba infers
+    """`x` with room for twice as many entries: a buffer of a kernel that does not know how many there will be."""
+    more = np.empty((2 * x.shape[0], *x.shape[1:]), x.dtype)
+    more[: x.shape[0]] = x
+    return more

@@ -1,0 +1,183 @@
+"""What a trained run does on test data: as floats, with quantised parameters, and on the chip model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from lambent.data import SpikeDataset
+from lambent.events import Events
+from lambent.hardware.loihi2 import Loihi2Network
+from lambent.machine.files import replacing
+from lambent.machine.threads import engine_only_threads
+from lambent.training.loop import EVALUATION_BATCH, forward
+from lambent.training.run import Run
+
+KINDS = ("float", "quantised", "chip")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Class scores on test data.
+
+    Attributes:
+        data: where the data came from.
+        labels: (n,) true classes.
+        scores: for each of "float", "quantised", "chip" that was run, (n, classes).
+        rates: for each hidden layer of the float network, mean spikes per unit, (units,).
+        sample: one sample of the data, to be shown.
+        sample_label: its class.
+    """
+
+    data: str
+    labels: np.ndarray
+    scores: dict[str, np.ndarray]
+    rates: list[np.ndarray]
+    sample: Events
+    sample_label: int
+
+    def predictions(self, kind: str) -> np.ndarray:
+        """(n,) predicted classes."""
+        return self.scores[kind].argmax(1)
+
+    def accuracy(self, kind: str) -> float:
+        """Share of right predictions."""
+        return float((self.predictions(kind) == self.labels).mean())
+
+    def agreement(self) -> float:
+        """Share of samples on which float network and chip agree."""
+        return float((self.predictions("float") == self.predictions("chip")).mean())
+
+    def summary(self) -> dict[str, float | int]:
+        """The figures, as `lambent evaluate --json` prints them."""
+        out: dict[str, float | int] = {"accuracy": self.accuracy("float"), "n": len(self.labels)}
+        out |= {f"accuracy_{kind}": self.accuracy(kind) for kind in ("quantised", "chip") if kind in self.scores}
+        if "chip" in self.scores:
+            out["agreement"] = self.agreement()
+        return out
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file."""
+        arrays = {f"scores_{kind}": s for kind, s in self.scores.items()}
+        arrays |= {f"rates_{i}": r for i, r in enumerate(self.rates)}
+        sample = self.sample
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                data=self.data,
+                labels=self.labels,
+                sample_times=sample.times.numpy(),
+                sample_units=sample.units.numpy(),
+                sample_shape=np.array([sample.n_units, sample.duration]),
+                sample_label=self.sample_label,
+                **arrays,  # type: ignore[arg-type]
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Evaluation:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing or damaged.
+        """
+        try:
+            with path.open("rb") as file, np.load(file) as z:
+                return cls._from_arrays(z)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{path}: damaged evaluation; evaluate again ({error})") from error
+
+    @classmethod
+    def _from_arrays(cls, z: Mapping[str, np.ndarray]) -> Evaluation:
+        times = torch.from_numpy(z["sample_times"])
+        n_units, duration = z["sample_shape"]
+        sample = Events(
+            times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration
+        )
+        return cls(
+            data=str(z["data"]),
+            labels=z["labels"],
+            scores={kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z},
+            rates=[z[f"rates_{i}"] for i in range(sum(name.startswith("rates_") for name in z))],
+            sample=sample,
+            sample_label=int(z["sample_label"]),
+        )
+
+
+@engine_only_threads()
+@torch.no_grad()
+def evaluate(
+    model: nn.Sequential,
+    data: SpikeDataset,
+    source: str,
+    quantised: nn.Sequential | None = None,
+    network: Loihi2Network | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Evaluation:
+    """Run test data through a model and, where given, its quantised copy and its chip version.
+
+    Args:
+        model: the trained network.
+        data: test samples.
+        source: what to call them.
+        quantised: see `lambent.quantize.quantized_model`.
+        network: see `lambent.hardware.loihi2.load_netx`.
+        progress: called with the number of samples done and in all.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    if len(data) == 0:
+        raise ValueError(f"{source}: no samples to evaluate")
+    scores: dict[str, list[np.ndarray]] = {}
+    labels: list[np.ndarray] = []
+    spikes: list[np.ndarray] = []
+    for events, y in data.batches(EVALUATION_BATCH):
+        out, hidden = forward(model, events)
+        scores.setdefault("float", []).append(out.numpy())
+        if quantised is not None:
+            scores.setdefault("quantised", []).append(quantised(events).numpy())
+        if network is not None:
+            scores.setdefault("chip", []).append(network.logits(events))
+        totals = [h.counts().sum(0).numpy() for h in hidden]
+        spikes = [a + b for a, b in zip(spikes, totals, strict=True)] if spikes else totals
+        labels.append(y.numpy())
+        progress(sum(map(len, labels)), len(data))
+    sample, sample_label = data[0]
+    return Evaluation(
+        data=source,
+        labels=np.concatenate(labels),
+        scores={kind: np.concatenate(parts) for kind, parts in scores.items()},
+        rates=[s / len(data) for s in spikes],
+        sample=sample,
+        sample_label=sample_label,
+    )
+
+
+def load_test_data(run: Run, path: str | Path, crop: bool = False) -> SpikeDataset:
+    """Read test data for a run: same duration, units and classes as its training data.
+
+    Raises:
+        ValueError: other units or classes, or spikes past the run's duration (and not `crop`).
+    """
+    facts = run.facts()
+    data = SpikeDataset.from_shd(path, facts["duration"], facts["n_units"], crop=crop)
+    return match_classes(data, facts["class_names"], str(path))
+
+
+def match_classes(data: SpikeDataset, names: list[str], source: str) -> SpikeDataset:
+    """`data`, if its classes are the first of `names` in the same order, or are only numbered.
+
+    Raises:
+        ValueError: it has other classes.
+    """
+    numbered = data.class_names == [str(c) for c in range(data.n_classes)] and data.n_classes <= len(names)
+    if data.class_names != names[: data.n_classes] and not numbered:
+        raise ValueError(f"{source}: classes {data.class_names} are not those trained on, {names}")
+    return data

@@ -1,0 +1,174 @@
+"""`report_data`: what a run folder and its evaluation give the report."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lambent.engines import engine_for
+from lambent.events import Events
+from lambent.hardware import HostCost
+from lambent.hardware.loihi2 import Cost, Loihi2Network, Readout
+from lambent.hardware.loihi2.cost import published
+from lambent.layers import LIF, LIReadout
+from lambent.report.costs import CostFigure
+from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
+from lambent.runs.evaluation import KINDS, Evaluation
+from lambent.training.loop import forward
+from lambent.training.run import Run
+
+
+def report_data(
+    run: Run,
+    evaluation: Evaluation,
+    quantised: nn.Sequential | None,
+    network: Loihi2Network | None,
+    costs: Sequence[CostFigure] = (),
+) -> ReportData:
+    """Gather the values of a report.
+
+    Args:
+        run: a trained run.
+        evaluation: its evaluation.
+        quantised, network: the quantised model and the chip's network, if the chip was evaluated.
+        costs: see `cost_figures`.
+
+    Raises:
+        FileNotFoundError, ValueError: a file of the run is missing or damaged.
+    """
+    model, facts, config = run.model(), run.facts("data", "threads", "versions"), run.config()
+    history = run.metrics()
+    on_chip = network is not None
+    chip_bits = run.read_json("export.json")["weight_bits"] if on_chip else [None] * len(model)
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return ReportData(
+        title=run.name,
+        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        accuracy={kind: evaluation.accuracy(kind) for kind in KINDS if kind in evaluation.scores},
+        n_test=len(evaluation.labels),
+        agreement=evaluation.agreement() if on_chip else None,
+        class_names=facts["class_names"],
+        labels=evaluation.labels,
+        predictions_float=evaluation.predictions("float"),
+        predictions_chip=evaluation.predictions("chip") if on_chip else None,
+        facts={
+            "Training data": str(facts["data"]["train"]),
+            "Test data": evaluation.data,
+            "Network": " - ".join(str(n) for n in _sizes(model)),
+            "Trained parameters": f"{parameters:,}",
+            "Time step": f"{config.dt:g} ms",
+            "Sample duration": f"{facts['duration']:g} ms",
+            "Epochs": str(len(history)),
+            "Training time": f"{sum(m['seconds'] for m in history):.0f} s on {facts['threads']} threads",
+            "Seed": str(config.seed),
+            **({"Quantisation-aware": _aware(history, config.qat_bits)} if config.qat_bits else {}),
+        },
+        versions=facts["versions"],
+        history=history,
+        sample=sample_trace(model, network, evaluation.sample, evaluation.sample_label),
+        rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
+        weights=_weights(model, quantised),
+        sizes=layer_sizes(model, chip_bits),
+        costs=costs,
+    )
+
+
+def _aware(history: Sequence[Mapping[str, Any]], bits: str) -> str:
+    epochs = sum("aware" in metrics for metrics in history)
+    return f"weights of {bits} bits in the last {epochs} epochs; the float network here has the rounded weights"
+
+
+def cost_figures(name: str, modelled: Cost, measured: Sequence[HostCost]) -> list[CostFigure]:
+    """The cost of the network `name`, what was measured for it on a machine, and the published figures."""
+    costs = [CostFigure(f"{name}, Loihi 2", "modelled", modelled.latency, modelled.energy)]
+    for host in measured:
+        energy = host.energy if host.energy is not None and host.energy > 0 else None
+        costs.append(CostFigure(f"{name}, {host.device}", "measured", host.latency, energy, host.batch))
+    for key, system in (("loihi2", "Loihi 2"), ("jetson_orin_nano", "Jetson Orin Nano")):
+        for x in published()["published"][key]:
+            title = f"700-{x['hidden']}-20, {system}"
+            costs.append(CostFigure(title, "published", x["latency"], x["energy"], x.get("batch", 1)))
+    return costs
+
+
+def _sizes(model: nn.Sequential) -> list[int]:
+    layers: list[Any] = list(model)
+    return [layers[0].in_features, *(layer.out_features for layer in layers)]
+
+
+@torch.no_grad()
+def sample_trace(
+    model: nn.Sequential, network: Loihi2Network | None, events: Events, label: int | None = None
+) -> SampleTrace:
+    """One sample's spikes in every layer and the readout's voltages.
+
+    Args:
+        model: the trained network.
+        network: its chip version, if that is to be shown too.
+        events: a batch of one.
+        label: its class, if known.
+    """
+    out, hidden = forward(model, events)
+    readout = model[-1]
+    assert isinstance(readout, LIReadout)
+    assert readout.dt is not None  # `lambent train` works on a grid
+    layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
+    run = predicted_chip = readout_chip = None
+    if network is not None and isinstance(network.readout, Readout):
+        run = network.run(events, record=("spikes", "voltage"))
+        predicted_chip = int(network.readout.logits(run.voltage[-1]).argmax())
+        readout_chip = run.voltage[-1][0].T / network.readout.scale
+    for i, x in enumerate(hidden):
+        chip: dict[str, np.ndarray] = {}
+        if run is not None:
+            units, steps = run.spikes[i][0].nonzero()
+            chip = {"times_chip": steps * readout.dt, "units_chip": units}
+        layers.append(RasterLayer(f"hidden {i + 1}", x.n_units, x.times.numpy(), x.units.numpy(), **chip))
+    return SampleTrace(
+        layers,
+        duration=events.duration,
+        label=label,
+        predicted_float=int(out.argmax()),
+        predicted_chip=predicted_chip,
+        readout_float=_voltages(readout, hidden[-1]),
+        readout_chip=readout_chip,
+        dt=readout.dt,
+    )
+
+
+def _voltages(readout: LIReadout, events: Events) -> np.ndarray:
+    engine = engine_for(events.device, readout.dt)
+    return engine.voltages(events, readout.weight, readout.tau_mem, readout.tau_syn, readout.dt)[0].numpy()
+
+
+def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[WeightMatrix]:
+    out = []
+    rounded = dict(quantised.named_parameters()) if quantised is not None else {}
+    layers: list[Any] = list(model)
+    for name, parameter in model.named_parameters():
+        number, kind = name.split(".")
+        if kind not in ("weight", "recurrent_weight"):
+            continue
+        here = f"hidden {int(number) + 1}" if isinstance(layers[int(number)], LIF) else "readout"
+        before = f"hidden {number}" if int(number) else "input"
+        title = f"{here} to itself" if kind == "recurrent_weight" else f"{before} to {here}"
+        values = rounded[name].detach().numpy() if name in rounded else None
+        out.append(WeightMatrix(title, parameter.detach().numpy(), values))
+    return out
+
+
+def layer_sizes(model: nn.Sequential, chip_bits: Sequence[int | None]) -> list[LayerSize]:
+    """What the weights of each layer take, in float and, at `chip_bits` each, on the chip."""
+    out = []
+    for i, (layer, bits) in enumerate(zip(model, chip_bits, strict=True)):
+        matrices = [p for n, p in layer.named_parameters() if n in ("weight", "recurrent_weight")]
+        weights = sum(p.numel() for p in matrices)
+        shape = " + ".join("x".join(str(n) for n in p.shape) for p in matrices)
+        name = f"hidden {i + 1}" if isinstance(layer, LIF) else "readout"
+        out.append(LayerSize(name, shape, weights, 4 * weights, bits))
+    return out

@@ -1,0 +1,95 @@
+"""Compiled code is kept, and renewed when a file changes that may have gone into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lambent
+
+HELPER = "\nfrom lambent.machine.compiling import jit\n@jit\ndef value():\n    return {}\n"
+KERNEL = (
+    "from lambent.machine.compiling import jit\nfrom lambent.room.helper import value\n"
+    "@jit\ndef run():\n    return value()\n"
+)
+
+
+class Package:
+    """A package of lambent's name with one room: a kernel in one file and a helper of it in another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.room = folder / "lambent", folder / "lambent" / "room"
+        self.room.mkdir(parents=True)
+        machine = self.folder / "machine"
+        machine.mkdir()
+        shutil.copy(Path(lambent.__file__).parent / "machine" / "compiling.py", machine)
+        for package in (self.folder, self.room, machine):
+            (package / "__init__.py").touch()
+        (self.room / "kernel.py").write_text(KERNEL)
+        self.cache = self.folder / "__pycache__" / "lambent-kernels"
+
+    def run(self, value: int, **environment: str) -> tuple[str, str]:
+        """What the kernel returns, and how many signatures were found compiled."""
+        (self.room / "helper.py").write_text(HELPER.format(value))
+        code = "from lambent.room.kernel import run; print(run(), len(run.stats.cache_hits))"
+        inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+        answer = subprocess.run(
+            [sys.executable, "-c", code], cwd=self.folder.parent, check=True, capture_output=True, text=True,
+            env=inherited | {"PYTHONPATH": str(self.folder.parent)} | environment,
+        )  # fmt: skip
+        value_, hits = answer.stdout.split()
+        return value_, hits
+
+    def kept(self) -> list[Path]:
+        return sorted(self.cache.iterdir()) if self.cache.exists() else []
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Package:
+    return Package(tmp_path)
+
+
+def test_a_change_in_another_file_is_noticed(package):
+    """Numba alone would run the kernel with the old helper, for the kernel's own file did not change."""
+    assert package.run(1) == ("1", "0")
+    assert package.run(1) == ("1", "1")
+    assert package.run(2) == ("2", "0")
+    assert package.run(1) == ("1", "1")
+    assert len(package.kept()) == 2
+    (package.folder / "elsewhere.py").write_text("x = 1\n")
+    assert package.run(1) == ("1", "1")
+
+
+def test_what_is_not_used_any_more_goes(package):
+    package.run(1)
+    (old,) = package.kept()
+    os.utime(old, (0, time.time() - 40 * 24 * 3600))
+    package.run(2)
+    assert len(package.kept()) == 1
+    assert package.kept() != [old]
+
+
+def test_a_folder_of_the_users(package, tmp_path):
+    own = tmp_path / "own"
+    package.run(1, NUMBA_CACHE_DIR=str(own))
+    assert package.run(1, NUMBA_CACHE_DIR=str(own)) == ("1", "1")
+    assert not package.kept()
+    assert len(list((own / "lambent-kernels").iterdir())) == 1
+
+
+def test_folders_that_cannot_be_written(package, tmp_path):
+    """Then the user's own cache is taken, and without one nothing is kept; but never is old code run."""
+    package.cache.parent.write_text("a file where a folder is wanted")
+    for value in (1, 2):
+        assert package.run(value, XDG_CACHE_HOME=str(tmp_path / "cache")) == (str(value), "0")
+    assert package.run(1, XDG_CACHE_HOME=str(tmp_path / "cache")) == ("1", "1")
+    assert len(list((tmp_path / "cache" / "lambent-kernels").iterdir())) == 2
+    (tmp_path / "file").touch()
+    for value in (1, 1, 2):
+        assert package.run(value, XDG_CACHE_HOME=str(tmp_path / "file")) == (str(value), "0")
