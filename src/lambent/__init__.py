@@ -1,8 +1,8 @@
 """lambent: train spiking networks with exact event-based gradients and see them run on the chip."""
 
-from lambent import data, encode, hardware, losses, quantize, training
+from lambent import connections, data, encode, hardware, losses, neurons, quantize, training
 from lambent.events import Events
-from lambent.layers import LIF, LIReadout
+from lambent.layers import LIF, LIReadout, Spiking
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
 
@@ -10,12 +10,15 @@ __all__ = [
     "LIF",
     "Events",
     "LIReadout",
+    "Spiking",
+    "connections",
     "data",
     "encode",
     "export_nir",
     "hardware",
     "import_nir",
     "losses",
+    "neurons",
     "quantize",
     "run_ahead",
     "training",

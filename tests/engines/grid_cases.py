@@ -7,7 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 import lambent as lb
-from lambent.neurons.lif import LIFNeuron, Synapses
+from lambent.connections import Dense, Sparse
+from lambent.neurons import LIF, Integrator
 
 CUDA = torch.cuda.is_available()
 try:
@@ -16,6 +17,19 @@ except PackageNotFoundError:
     OLD_TRITON = False
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 3e-5}  # each jump of the adjoint can multiply rounding by 11
 NAMES = ("times", "weight", "delay", "recurrent", "recurrent_delay", "tau_mem", "tau_syn", "threshold")
+
+
+def dense(weight, delay=None):
+    """Connections with these weights (from, to)."""
+    return Dense(*weight.shape, weight, delay)
+
+
+def sparse(weight, target, delay=None, n_out=None):
+    """Connections of each source to `target`; all (from, fan_out)."""
+    n_in, fan_out = weight.shape
+    indices = torch.stack([torch.arange(n_in).repeat_interleave(fan_out), target.flatten()])
+    delay = None if delay is None else delay.flatten()
+    return Sparse(n_in, n_out or int(target.max()) + 1, indices=indices, weight=weight.flatten(), delay=delay)
 
 
 def random_events(g, batch, steps, units, rate, dt=1.0, dtype=torch.float64):
@@ -57,10 +71,10 @@ def run(engine, events, p, reset, delays, recurrent, dt=1.0, device="cpu"):
     times = events.times.clone().requires_grad_()
     p = {k: v.to(device) for k, v in leaves.items()}
     x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration).to(device)
-    own = Synapses(p["recurrent"], p["recurrent_delay"] if delays in (True, "recurrent") else None)
-    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], reset, 0.1)
-    inputs = Synapses(p["weight"], p["delay"] if delays in (True, "inputs") else None)
-    out = engine.lif(x, neuron, inputs, own if recurrent else None, dt).to("cpu")
+    own = dense(p["recurrent"], p["recurrent_delay"] if delays in (True, "recurrent") else None)
+    neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], reset=reset)
+    inputs = dense(p["weight"], p["delay"] if delays in (True, "inputs") else None)
+    out = engine.spikes(x, neuron, inputs, own if recurrent else None, dt).to("cpu")
     weigh = torch.cos(torch.arange(out.counts().numel())).view_as(out.counts())
     loss = (out.counts() * weigh).sum() + torch.sin(0.1 * out.times + out.units).sum()
     loss.backward()
@@ -86,6 +100,7 @@ def run_voltages(engine, events, p, dt, device="cpu"):
     leaves = [x.clone().requires_grad_() for x in (events.times, p["weight"], p["tau_mem"], p["tau_syn"])]
     times, *rest = leaves
     x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration).to(device)
-    v = engine.voltages(x, *(r.to(device) for r in rest), dt).to("cpu")
+    weight, *taus = (r.to(device) for r in rest)
+    v = engine.levels(x, Integrator(*taus), dense(weight), dt).to("cpu")
     (v * torch.sin(torch.arange(v.numel()).view_as(v))).sum().backward()
     return v.detach(), *(x.grad for x in leaves)

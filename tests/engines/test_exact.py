@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from grid_cases import dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
@@ -13,7 +14,7 @@ import lambent as lb
 from lambent.engines.exact import cpu as exact
 from lambent.engines.exact.solution import crossing, earliest_crossing, propagator, voltage
 from lambent.engines.grid import cpu as grid_cpu
-from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses
+from lambent.neurons import LIF
 
 DURATION = 80.0
 UNITS = ("tau_mem", "tau_syn", "threshold", "bias")
@@ -58,9 +59,9 @@ def random_layer(seed, taus="general", n_in=5, size=4):
 
 def layer(p, times, events, delays=True, recurrent=True, reset="zero", min_slope=1e-9):
     x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration, check=False)
-    own = Synapses(p["recurrent_weight"], p["recurrent_delay"] if delays else None) if recurrent else None
-    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], reset, min_slope, p["bias"])
-    return exact.lif(x, neuron, Synapses(p["weight"], p["delay"] if delays else None), own)
+    own = dense(p["recurrent_weight"], p["recurrent_delay"] if delays else None) if recurrent else None
+    neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], p["bias"], reset=reset, min_slope=min_slope)
+    return exact.spikes(x, neuron, dense(p["weight"], p["delay"] if delays else None), own)
 
 
 def stable(f, inputs, change=1e-3):
@@ -262,12 +263,12 @@ def test_sparse_connections_equal_dense_ones():
     events, p = random_events(torch.Generator().manual_seed(6)), random_layer(6)
     target = torch.tensor([[0, 2], [1, 3], [2, 3], [0, 1], [3, 1]])
     p["weight"] = torch.zeros_like(p["weight"]).scatter(1, target, 1.5)
-    dense = p["weight"].clone().requires_grad_()
-    sparse = p["weight"].gather(1, target).requires_grad_()
-    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], "zero", 1e-9, p["bias"])
-    delay, own = p["delay"], Synapses(p["recurrent_weight"], p["recurrent_delay"])
-    a = exact.lif(events, neuron, Synapses(dense, delay), own)
-    b = exact.lif(events, neuron, SparseSynapses(sparse, target, delay.gather(1, target)), own)
+    full = p["weight"].clone().requires_grad_()
+    few = p["weight"].gather(1, target).requires_grad_()
+    neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], p["bias"], min_slope=1e-9)
+    delay, own = p["delay"], dense(p["recurrent_weight"], p["recurrent_delay"])
+    a = exact.spikes(events, neuron, dense(full, delay), own)
+    b = exact.spikes(events, neuron, sparse(few, target, delay.gather(1, target)), own)
     assert len(a.times) > 10
     assert torch.allclose(a.times, b.times, rtol=1e-12)
     a.times.sin().sum().backward()
@@ -277,12 +278,12 @@ def test_sparse_connections_equal_dense_ones():
 
 def test_the_grid_converges_to_it():
     events, p = random_events(torch.Generator().manual_seed(7)), random_layer(7)
-    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], "zero", 1e-9)
-    own = Synapses(p["recurrent_weight"] * 0.2)
-    expected = exact.lif(events, neuron, Synapses(p["weight"]), own)
+    neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], min_slope=1e-9)
+    own = dense(p["recurrent_weight"] * 0.2)
+    expected = exact.spikes(events, neuron, dense(p["weight"]), own)
     order = (expected.samples() * 4 + expected.units).argsort(stable=True)
     for dt in (0.02, 0.005):
-        out = grid_cpu.lif(events, neuron, Synapses(p["weight"]), own, dt)
+        out = grid_cpu.spikes(events, neuron, dense(p["weight"]), own, dt)
         assert torch.equal(out.counts(), expected.counts())
         by_unit = (out.samples() * 4 + out.units).argsort(stable=True)
         assert (out.times[by_unit] - expected.times[order]).abs().max() < 20 * dt
@@ -344,17 +345,17 @@ def test_runaway_excitation_is_an_error(monkeypatch):
 
 def test_float32_times_stay_within_the_duration():
     one, end = torch.ones(1), np.nextafter(np.float32(50), np.float32(0))
-    neuron = LIFNeuron(20 * one, 5 * one, one, "zero", 1e-6, None)
-    early = exact.lif(lb.Events.from_lists([[1.0]], [[0]], 1, 60.0), neuron, Synapses(9.0 * one.view(1, 1)), None)
+    neuron = LIF(20 * one, 5 * one, one, min_slope=1e-6)
+    early = exact.spikes(lb.Events.from_lists([[1.0]], [[0]], 1, 60.0), neuron, dense(9.0 * one.view(1, 1)), None)
     # the same spike, a hair before the end: it would round up to the duration
     start = 50 - (early.times[0].item() - 1) - 1e-7
     times = torch.tensor([start], dtype=torch.float64)
     x = lb.Events(times, torch.tensor([0]), torch.tensor([0, 1]), 1, 50.0)
-    late = exact.lif(x, neuron, Synapses(9.0 * one.view(1, 1)), None)
+    late = exact.spikes(x, neuron, dense(9.0 * one.view(1, 1)), None)
     assert late.times.dtype is torch.float64
     as_float32 = lb.Events(times.float(), x.units, x.offsets, 1, 50.0)
     w = (9.0 * one.view(1, 1)).requires_grad_()
-    out = exact.lif(as_float32, neuron, Synapses(w), None)
+    out = exact.spikes(as_float32, neuron, dense(w), None)
     assert (out.times <= end).all()
 
 

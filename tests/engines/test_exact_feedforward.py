@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from grid_cases import dense, sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lambent as lb
 from lambent.engines.exact import cpu as exact
-from lambent.neurons.lif import LIFNeuron, SparseSynapses, Synapses
+from lambent.neurons import LIF
 
 DURATION = 60.0
 KINDS = ("dense", "delayed", "sparse", "sparse and delayed")
@@ -46,13 +47,13 @@ def results(events, p, target, event_loop):
     size = len(p["threshold"])
     own = torch.zeros(size, size, dtype=torch.float64)
     if target is None:
-        inputs, own = Synapses(p["weight"], p.get("delay")), Synapses(own)
+        inputs, own = dense(p["weight"], p.get("delay")), dense(own)
     else:
-        inputs = SparseSynapses(p["weight"], target, p.get("delay"))
-        own = SparseSynapses(own, torch.arange(size).expand(size, size))
-    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], "zero", 1e-3, p["bias"])
+        inputs = sparse(p["weight"], target, p.get("delay"))
+        own = sparse(own, torch.arange(size).expand(size, size))
+    neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], p["bias"], min_slope=1e-3)
     x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration)
-    out = exact.lif(x, neuron, inputs, own if event_loop else None)
+    out = exact.spikes(x, neuron, inputs, own if event_loop else None)
     assert all((out.times[a:b].diff() >= 0).all() for a, b in zip(out.offsets, out.offsets[1:], strict=False))
     order = (out.samples() * size + out.units).argsort(stable=True)
     spikes = out.times[order]

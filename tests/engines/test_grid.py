@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from grid_cases import NAMES, random_events, random_layer, run, run_voltages, same
+from grid_cases import NAMES, dense, random_events, random_layer, run, run_voltages, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -16,7 +16,7 @@ import lambent as lb
 from lambent.engines import engine_for, reference
 from lambent.engines.grid import cpu as grid_cpu
 from lambent.engines.groups import sample_groups
-from lambent.neurons.lif import LIFNeuron, Synapses
+from lambent.neurons import LIF, Integrator
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -69,8 +69,8 @@ def test_voltages_equal_reference(dt):
 def test_many_spikes_grow_the_buffers():
     # one unit per sample firing in every step: far beyond the 64 spikes a unit that buffers begin with
     events = lb.Events.from_dense(torch.ones(2, 400, 1, dtype=torch.int32), 1.0)
-    neuron = LIFNeuron(torch.full((1,), 20.0), torch.full((1,), 5.0), torch.ones(1), "zero", 0.1)
-    out = grid_cpu.lif(events, neuron, Synapses(torch.full((1, 1), 100.0)), None, 1.0)
+    neuron = LIF(torch.full((1,), 20.0), torch.full((1,), 5.0), torch.ones(1))
+    out = grid_cpu.spikes(events, neuron, dense(torch.full((1, 1), 100.0)), None, 1.0)
     assert out.counts().tolist() == [[399.0], [399.0]]
     assert out.times[:399].tolist() == [float(n) for n in range(1, 400)]
 
@@ -97,11 +97,11 @@ def test_silent_units_get_a_gradient_at_their_highest_voltage():
     events = lb.Events.from_lists([[0.0, 3.0]], [[0, 0]], 1, 50.0, dtype=torch.float64)
     weight = torch.full((1, 1), 0.01, dtype=torch.float64, requires_grad=True)
     tau_mem, tau_syn, threshold = (torch.full((1,), x, dtype=torch.float64) for x in (20.0, 5.0, 2.0))
-    neuron = LIFNeuron(tau_mem, tau_syn, threshold, "zero", 0.1)
-    out = grid_cpu.lif(events, neuron, Synapses(weight), None, 1.0)
+    neuron = LIF(tau_mem, tau_syn, threshold, min_slope=0.1)
+    out = grid_cpu.spikes(events, neuron, dense(weight), None, 1.0)
     assert out.counts().tolist() == [[0.0]]
     out.counts().sum().backward()
-    highest = grid_cpu.voltages(events, weight.detach(), tau_mem, tau_syn, 1.0).max()
+    highest = grid_cpu.levels(events, Integrator(tau_mem, tau_syn), dense(weight.detach()), 1.0).max()
     assert weight.grad.item() == pytest.approx(highest.item() / 0.01 / 2.0, rel=1e-12)
 
 
@@ -126,8 +126,8 @@ def test_first_spike_converges_to_the_continuous_solution():
         w = weights.clone().requires_grad_()
         one = torch.ones(1, dtype=torch.float64)
         events = lb.Events(arrivals, torch.arange(inputs), torch.tensor([0, inputs]), inputs, 60.0)
-        neuron = LIFNeuron(tau_mem * one, tau_syn * one, one, "zero", 0.01)
-        first = lb.losses.first_spike_times(grid_cpu.lif(events, neuron, Synapses(w), None, dt))
+        neuron = LIF(tau_mem * one, tau_syn * one, one, min_slope=0.01)
+        first = lb.losses.first_spike_times(grid_cpu.spikes(events, neuron, dense(w), None, dt))
         assert abs(first.item() - time) < 2 * dt
         first.sum().backward()
         errors.append(np.linalg.norm(w.grad[:, 0].numpy() - exact) / np.linalg.norm(exact))

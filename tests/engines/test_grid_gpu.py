@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from grid_cases import CUDA, NAMES, OLD_TRITON, random_events, random_layer, run, run_voltages, same
+from grid_cases import CUDA, NAMES, OLD_TRITON, dense, random_events, random_layer, run, run_voltages, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.parallel import DistributedDataParallel
 
 import lambent as lb
 from lambent.engines import engine_for, reference
-from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
+from lambent.neurons import LIF, Integrator
+from lambent.neurons.response import grid_constants
 
 pytest.importorskip("triton", reason="needs Triton: pip install 'lambent[gpu]'")
 from lambent.engines.grid import gpu as grid_gpu
@@ -116,15 +117,19 @@ def test_deterministic_mode_gives_equal_bits(device, monkeypatch):
 
 def test_nothing_comes_of_nothing(device):
     p = {k: v.to(device) for k, v in case(device, torch.float32)[1].items()}
-    neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], "zero", 0.1)
+    neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], min_slope=0.1)
     for batch in (0, 2):
         events = lb.Events.from_lists([[]] * batch, [[]] * batch, len(p["weight"]), 5.0).to(device)
         weight = p["weight"].clone().requires_grad_()
-        out = grid_gpu.lif(events, neuron, Synapses(weight), None, 1.0)
+        out = grid_gpu.spikes(events, neuron, dense(weight), None, 1.0)
         assert out.offsets.tolist() == [0] * (batch + 1)
         (out.counts().sum() + out.times.sum()).backward()
         assert not weight.grad.any()
-        assert grid_gpu.voltages(events, weight, p["tau_mem"], p["tau_syn"], 1.0).shape == (batch, 5, weight.shape[1])
+        assert grid_gpu.levels(events, Integrator(p["tau_mem"], p["tau_syn"]), dense(weight), 1.0).shape == (
+            batch,
+            5,
+            weight.shape[1],
+        )
 
 
 def test_what_is_not_positive_is_named(device):
@@ -206,10 +211,10 @@ class Layer(torch.nn.Module):
     def __init__(self, p):
         super().__init__()
         self.weight = torch.nn.Parameter(p["weight"].clone())
-        self.neuron = LIFNeuron(p["tau_mem"], p["tau_syn"], p["threshold"], "zero", 0.1)
+        self.neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], min_slope=0.1)
 
     def forward(self, events):
-        out = grid_gpu.lif(events, self.neuron, Synapses(2 * self.weight), None, 1.0)
+        out = grid_gpu.spikes(events, self.neuron, dense(2 * self.weight), None, 1.0)
         return (out.counts() ** 2).sum() + torch.sin(out.times).sum()
 
 
@@ -238,7 +243,7 @@ def test_autocast_leaves_it_in_float32(device):
     assert torch.allclose(layer.weight.grad, expected, rtol=1e-5)
     with torch.autocast(device, torch.bfloat16):
         weight = torch.eye(len(layer.weight), device=device) @ layer.weight.detach()
-        out = grid_gpu.lif(events, layer.neuron, Synapses(weight), None, 1.0)
+        out = grid_gpu.spikes(events, layer.neuron, dense(weight), None, 1.0)
     assert weight.dtype is torch.bfloat16
     assert out.counts().dtype is torch.float32
 

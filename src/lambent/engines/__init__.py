@@ -1,13 +1,13 @@
 """How time passes. Every engine is a module with the same two functions:
 
-lif(events, neuron, inputs, recurrent, dt) -> Events
-    The spikes of a layer of LIF units (`neuron`: `LIFNeuron`) that `inputs` (`Synapses`) connect to
-    `events` and `recurrent` (`Synapses` or None) to each other. Differentiable in the event times and
-    every parameter; the counts of what comes out are differentiable too.
-voltages(events, weight, tau_mem, tau_syn, dt) -> Tensor (batch, steps, out)
-    The voltages of leaky integrators after each step.
+spikes(events, neuron, inputs, recurrent, dt) -> Events
+    The spikes of a layer of units (`lambent.neurons`) that `inputs` (`lambent.connections`) connect to `events` and
+    `recurrent` (or None) to each other. Differentiable in the event times and every parameter; the counts of what
+    comes out are differentiable too. Looks at all values first (`lambent.engines.checks`).
+levels(events, neuron, inputs, dt) -> Tensor (batch, steps, out)
+    What units that never spike come to after each step, such as the voltages of leaky integrators.
 
-Continuous time has no steps: `exact` has `lif`, and in place of voltages the times of their `peaks`.
+Continuous time has no steps: `exact` has `spikes`, and in place of levels the times of their `peaks`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Engine `reference`: the specification of the grid in plain torch, float64, slow and obvious.
 
-Forward is the recurrence of DESIGN 4.2 on dense tensors. Backward is left to autograd, with two additions that
-make it EventProp: times and delays act through `_arrivals`, and a spike's jump of the adjoint is `_Spike.backward`.
+Forward is the recurrence of DESIGN 4.2 on dense tensors, with the neuron's own functions. Backward is left to autograd,
+with two additions that make it EventProp: times and delays act through `_Mail`, and a spike's jump of the adjoint is
+`_Spike.backward`.
 """
 
 from __future__ import annotations
@@ -11,52 +12,89 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lambent.connections.connections import Connections, delay_steps
+from lambent.engines.checks import soundness
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
-from lambent.neurons.lif import LIFNeuron, Synapses, delay_steps, grid_constants
+from lambent.machine.waiting import expect
+from lambent.neurons.neuron import Neuron, Numbers
 
 
 class _Spike(torch.autograd.Function):
-    """V -> (V after reset, 1 where it spiked, 0 that carries the gradient of the spike time)."""
+    """State and fields -> (state after reset, 1 where it spiked, 0 that carries the gradient of the spike time)."""
 
     @staticmethod
-    def forward(ctx: Any, v: Tensor, i: Tensor, neuron: LIFNeuron) -> tuple[Tensor, Tensor, Tensor]:
-        threshold, tau_mem = neuron.threshold.detach(), neuron.tau_mem.detach()
-        spiked = v >= threshold
-        slope = torch.maximum((i - v) / tau_mem, neuron.min_slope * threshold / tau_mem)  # Vdot(-)
-        ctx.save_for_backward(spiked, slope, threshold, tau_mem)
-        reset = v - threshold if neuron.reset == "subtract" else torch.zeros_like(v)
-        return torch.where(spiked, reset, v), spiked.to(v.dtype), torch.zeros_like(v)
+    def forward(ctx: Any, kind: Any, spiked: Tensor, *state_and_fields: Tensor) -> tuple[Tensor, ...]:
+        x, p = state_and_fields[: kind.n_states], kind(*state_and_fields[kind.n_states :])
+        ctx.kind = kind
+        ctx.save_for_backward(spiked, *kind.marks(x, p), *p)
+        after = [torch.where(spiked, new, old) for new, old in zip(kind.reset(x, p), x, strict=True)]
+        return *after, spiked.to(x[0].dtype), torch.zeros_like(x[0])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        after, count, pull = grads
-        spiked, slope, threshold, tau_mem = ctx.saved_tensors
-        ratio = 1 + threshold / (tau_mem * slope)  # Vdot(+) / Vdot(-)
-        return torch.where(spiked, after * ratio - pull / slope + count / threshold, after), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        kind = ctx.kind
+        *after, count, pull = grads
+        spiked, *rest = ctx.saved_tensors
+        marks, p = tuple(rest[: kind.n_marks]), kind(*rest[kind.n_marks :])
+        before = kind.jump(tuple(after), pull, count / p.threshold, marks, p)
+        fields: dict[str, Tensor] = {
+            name: torch.where(spiked, g, 0.0).sum(0)
+            for name, g in zip(kind.spike_gradients, kind.spike_gradient(before, marks, p), strict=True)
+        }
+        before = [torch.where(spiked, new, old) for new, old in zip(before, after, strict=True)]
+        return None, None, *before, *(fields.get(name) for name in kind._fields)
 
 
-def _deliver(
-    current: Tensor, voltage: Tensor, n: int, spikes: Tensor, shift: Tensor, synapses: Synapses,
-    tau_mem: Tensor, tau_syn: Tensor, dt: float,
-) -> None:  # fmt: skip
-    """Add the spikes (batch, from) of step n to what arrives at later steps, (steps, batch, to).
+class _Mail:
+    """What arrives at each step, and how the gradient of its time acts on the state then."""
 
-    `shift` (batch, from) is zero in value and carries the gradient of the spike times [ms]. An event that comes
-    later by x leaves x / tau_syn of its weight more in I, and x / tau_mem less in V, at its step of arrival.
-    """
-    weight, delay = synapses
-    steps = torch.zeros_like(weight) if delay is None else delay_steps(delay, dt)
-    for d in steps.unique():
-        arrival = n + 1 + int(d)
-        if arrival >= len(current):
-            continue
-        chosen = weight * (steps == d)
-        moved = shift @ chosen
-        if delay is not None:
-            moved = moved + spikes @ (chosen * (delay - delay.detach()))
-        current[arrival] = current[arrival] + spikes @ chosen + moved / tau_syn
-        voltage[arrival] = voltage[arrival] - moved / tau_mem
+    def __init__(self, kind: Any, p: Any, steps: int, batch: int, size: int, dt: float) -> None:
+        rest = torch.zeros(batch, size, dtype=torch.float64)
+        self.arriving = [rest] * steps
+        self.moved = [rest] * steps  # zero in value
+        self.dt = dt
+        # an event of weight 1 that comes later by x leaves x times this more in what arrives, and in the state
+        fixed, zero, one = kind(*(f.detach() for f in p)), torch.zeros(size).double(), torch.ones(size).double()
+        nothing = (zero,) * kind.n_states
+        self.late = kind.drift(one, nothing, fixed)
+        self.late_state = tuple(
+            kind.drift(zero, tuple(one if k == j else zero for j in range(kind.n_states)), fixed)
+            for k in range(kind.n_states)
+        )
+
+    def matrices(self, connections: Connections | None) -> list[tuple[int, Tensor, Tensor | None]]:
+        """For each delay in steps: it, the weights (from, to) of that delay, and those times (0 with its gradient)."""
+        if connections is None:
+            return []
+        source, target, weight, delay = connections.entries()
+        weight = weight.double()
+        steps = torch.zeros_like(weight) if delay is None else delay_steps(delay, self.dt)
+        found = []
+        for d in steps.detach().unique():
+            chosen = steps == d
+            at = source[chosen], target[chosen]
+            empty = weight.new_zeros(connections.n_in, connections.n_out)
+            late = None
+            if delay is not None:
+                shift = (delay - delay.detach()).double() * weight
+                late = empty.index_put(at, shift[chosen], accumulate=True)
+            found.append((int(d), empty.index_put(at, weight[chosen], accumulate=True), late))
+        return found
+
+    def send(self, n: int, spikes: Tensor, shift: Tensor, matrices: list[tuple[int, Tensor, Tensor | None]]) -> None:
+        """Spikes (batch, from) of step n; `shift` is zero in value and carries the gradient of their times [ms]."""
+        for d, weight, late in matrices:
+            arrival = n + 1 + d
+            if arrival < len(self.arriving):
+                moved = shift @ weight if late is None else shift @ weight + spikes @ late
+                self.arriving[arrival] = self.arriving[arrival] + spikes @ weight + moved * self.late
+                self.moved[arrival] = self.moved[arrival] + moved
+
+    def take(self, kind: Any, x: Numbers, n: int, p: Any) -> Numbers:
+        """The state after step n."""
+        x = kind.advance(x, self.arriving[n], p)
+        return tuple(value + self.moved[n] * late for value, late in zip(x, self.late_state, strict=True))
 
 
 def _dense(events: Events, dt: float) -> tuple[Tensor, Tensor]:
@@ -68,45 +106,40 @@ def _dense(events: Events, dt: float) -> tuple[Tensor, Tensor]:
     return counts.transpose(0, 1), shifts.transpose(0, 1)
 
 
-def _double(neuron_or_synapses: Any) -> Any:
-    values = [x.to(torch.float64) if isinstance(x, Tensor) else x for x in neuron_or_synapses]
-    return type(neuron_or_synapses)(*values)
-
-
-def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
-    """Spikes of a layer of LIF units; see `lambent.engines`."""
-    dtype = inputs.weight.dtype
-    neuron, inputs = _double(neuron), _double(inputs)
-    recurrent = None if recurrent is None else _double(recurrent)
-    alpha_mem, alpha_syn, gain = grid_constants(neuron.tau_mem, neuron.tau_syn, dt)
-    tau = neuron.tau_mem.detach(), neuron.tau_syn.detach()
-    steps, batch, size = count_steps(events.duration, dt), len(events), inputs.weight.shape[1]
-    x, x_shift = _dense(events, dt)
-    rest = x.new_zeros(batch, size)
-    current, voltage = [[rest] * steps for _ in range(2)]  # what arrives at each step
-    i, v = rest, rest
-    raised, spikes, shifts = [], [], []
+def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
+    """Spikes of a layer; see `lambent.engines`."""
+    expect(*soundness(neuron, inputs, recurrent))
+    dtype = inputs.weight.dtype  # type: ignore[attr-defined]
+    p: Any = neuron.on_grid(dt, torch.float64)
+    kind = type(p)
+    steps, batch, size = count_steps(events.duration, dt), len(events), inputs.n_out
+    mail = _Mail(kind, p, steps, batch, size, dt)
+    into, own = mail.matrices(inputs), mail.matrices(recurrent)
+    x_in, shift_in = _dense(events, dt)
+    x: Numbers = (x_in.new_zeros(batch, size),) * kind.n_states
+    raised, every, shifts = [], [], []
     for n in range(steps):
-        i = alpha_syn * i + current[n]
-        v = alpha_mem * v + gain * i + voltage[n]
-        raised.append(v)
-        # subtracting what is zero in value gives the threshold the gradient of -V
-        above = v - torch.where(v >= neuron.threshold, neuron.threshold - neuron.threshold.detach(), 0.0)
-        v, spiked, shift = _Spike.apply(above, i.detach(), neuron)
-        spikes.append(spiked)
+        before = tuple(value.detach() for value in x)
+        x = mail.take(kind, x, n, p)
+        raised.append(kind.level(x, p))
+        above = kind.above(before, tuple(value.detach() for value in x), kind(*(f.detach() for f in p)))
+        *after, spiked, shift = _Spike.apply(kind, above, *x, *p)
+        x = tuple(after)
+        every.append(spiked)
         shifts.append(shift)
-        _deliver(current, voltage, n, x[n], x_shift[n], inputs, *tau, dt)  # type: ignore[arg-type]
-        if recurrent is not None:
-            _deliver(current, voltage, n, spiked.detach(), shift, recurrent, *tau, dt)  # type: ignore[arg-type]
-    return _collect(torch.stack(raised), torch.stack(spikes), torch.stack(shifts), neuron, events.duration, dt, dtype)
+        mail.send(n, x_in[n], shift_in[n], into)
+        mail.send(n, spiked.detach(), shift, own)
+    return _collect(
+        torch.stack(raised), torch.stack(every), torch.stack(shifts), p.threshold, events.duration, dt, dtype
+    )
 
 
 def _collect(
-    raised: Tensor, spikes: Tensor, shifts: Tensor, neuron: LIFNeuron, duration: float, dt: float, dtype: torch.dtype
+    raised: Tensor, spikes: Tensor, shifts: Tensor, threshold: Tensor, duration: float, dt: float, dtype: torch.dtype
 ) -> Events:
-    """Events of dense (steps, batch, size) spikes; silent units get their count's gradient at the highest V."""
+    """Events of dense (steps, batch, size) spikes; silent units get their count's gradient at the highest level."""
     counts = spikes.sum(0)
-    margin = (raised.amax(0) - neuron.threshold) / neuron.threshold.detach()
+    margin = (raised.amax(0) - threshold) / threshold.detach()
     counts = counts + torch.where(counts == 0, margin - margin.detach(), 0.0)
     b, n, u = spikes.detach().transpose(0, 1).nonzero(as_tuple=True)
     times = n.to(torch.float64) * dt + shifts[n, b, u]
@@ -115,18 +148,17 @@ def _collect(
     return Events(times.to(dtype), u, offsets, counts.shape[1], duration, counts=counts.to(dtype), check=False)
 
 
-def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
-    """Voltages (batch, steps, out) of leaky integrators; see `lambent.engines`."""
-    alpha_mem, alpha_syn, gain = grid_constants(tau_mem, tau_syn, dt)
-    tau = tau_mem.detach().to(torch.float64), tau_syn.detach().to(torch.float64)
-    synapses = _double(Synapses(weight))
-    x, x_shift = _dense(events, dt)
-    rest = x.new_zeros(len(events), weight.shape[1])
-    current, voltage = [[rest] * len(x) for _ in range(2)]
-    i, v, out = rest, rest, []
-    for n in range(len(x)):
-        i = alpha_syn * i + current[n]
-        v = alpha_mem * v + gain * i + voltage[n]
-        out.append(v)
-        _deliver(current, voltage, n, x[n], x_shift[n], synapses, *tau, dt)  # type: ignore[arg-type]
-    return torch.stack(out, 1).to(weight.dtype)
+def levels(events: Events, neuron: Neuron, inputs: Connections, dt: float) -> Tensor:
+    """Levels (batch, steps, out) of units that never spike; see `lambent.engines`."""
+    p: Any = neuron.on_grid(dt, torch.float64)
+    kind = type(p)
+    x_in, shift_in = _dense(events, dt)
+    mail = _Mail(kind, p, len(x_in), len(events), inputs.n_out, dt)
+    into = mail.matrices(inputs)
+    x: Numbers = (x_in.new_zeros(len(events), inputs.n_out),) * kind.n_states
+    out = []
+    for n in range(len(x_in)):
+        x = mail.take(kind, x, n, p)
+        out.append(kind.level(x, p))
+        mail.send(n, x_in[n], shift_in[n], into)
+    return torch.stack(out, 1).to(inputs.weight.dtype)  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
-"""Layers: torch modules that map events to events (`LIF`) or to tensors (`LIReadout`)."""
+"""Layers: torch modules that map events to events (`Spiking`, `LIF`) or to tensors (`LIReadout`)."""
 
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
+from lambent.layers.spiking import Spiking
 
-__all__ = ["LIF", "LIReadout"]
+__all__ = ["LIF", "LIReadout", "Spiking"]

@@ -8,7 +8,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from lambent.neurons.lif import check_values
+from lambent.machine.waiting import expect
+from lambent.neurons.neuron import check_values
 
 
 def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True) -> Tensor:
@@ -22,7 +23,7 @@ def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True)
         x = x.repeat(size)
     if x.shape != (size,):
         raise ValueError(f"{name} must be a number or have shape ({size},), got {tuple(x.shape)}")
-    check_values(name, x, positive)
+    expect(*check_values(name, x, positive))
     return x
 
 
@@ -45,8 +46,3 @@ def check_step(dt: float) -> float:
     if not (math.isfinite(dt) and dt > 0):
         raise ValueError(f"dt must be a positive number of milliseconds, got {dt}")
     return dt
-
-
-def smallest_tau(dt: float | None) -> float:
-    """What trained time constants are kept above [ms]: the step, or in continuous time 0.1."""
-    return 0.1 if dt is None else dt

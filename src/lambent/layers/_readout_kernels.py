@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lambent.connections.dense import Dense
 from lambent.engines import engine_for
 from lambent.events import Events, n_steps
-from lambent.neurons.lif import membrane_response, response_integral
+from lambent.neurons.integrator import Integrator
+from lambent.neurons.response import membrane_response, response_integral
 
 
 def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: float, alike: bool) -> Tensor:
@@ -20,12 +22,12 @@ def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: f
     return value.index_select(0, step) + (zero if slope.ndim == 1 else zero.unsqueeze(1)) * slope
 
 
-def in_continuous_time(reduce: str, events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
+def in_continuous_time(reduce: str, events: Events, neuron: Integrator, connections: Dense) -> Tensor:
     """(spikes, outputs) float64."""
     duration, times = events.duration, events.times.double().unsqueeze(1)
-    tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
+    tau_mem, tau_syn = neuron.tau_mem.double(), neuron.tau_syn.double()  # type: ignore[union-attr]
     if reduce == "max":
-        top, spike = engine_for(events.device, None).peaks(events, weight, tau_mem, tau_syn)
+        top, spike = engine_for(events.device, None).peaks(events, neuron, connections)
         if len(times):  # a peak at the arrival of a spike moves with it; elsewhere dV/dt = 0
             top = torch.where(spike < 0, top, times[spike.clamp(min=0), 0])
         return membrane_response((top[events.samples()] - times).clamp(min=0.0), tau_mem, tau_syn)

@@ -1,26 +1,24 @@
-"""The spiking layer: leaky integrate-and-fire units that map events to events."""
+"""`LIF`: the short form of leaky integrate-and-fire units behind dense connections."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from lambent.engines import engine_for
-from lambent.events import Events
-from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest_tau
-from lambent.neurons.lif import LIFNeuron, Synapses, check_connections, check_values
+from lambent.connections.dense import Dense
+from lambent.layers._parameters import check_sizes
+from lambent.layers.spiking import Spiking
+from lambent.neurons import lif
 
 
-class LIF(nn.Module):
+class LIF(Spiking):
     """Leaky integrate-and-fire units with exponential synapses; `Events` in, `Events` out.
 
         tau_mem dV/dt = -V + I + bias      tau_syn dI/dt = -I      an event on synapse w: I += w
         V reaches threshold: emit a spike, then V := 0 ("zero") or V - threshold ("subtract")
 
-    Gradients are those of EventProp (Wunderlich & Pehle 2021, extended by delays, time constants and
-    thresholds; DESIGN 4): the spike times that come out carry them, and so does ``out.counts()``. A count
-    is not differentiable; its gradient g enters the adjoint of V as g / threshold at each spike of the unit
-    and, where a unit stayed silent in a sample, at its highest voltage, so that silent units can be revived.
+    Short for `lambent.Spiking` with `lambent.neurons.LIF` and `lambent.connections.Dense`; see there for what its
+    gradients are.
 
     Args:
         in_features, out_features: number of input and output units.
@@ -48,12 +46,22 @@ class LIF(nn.Module):
 
     Raises:
         ValueError: an argument is out of range or has the wrong shape.
+
+    >>> import lambent as lb
+    >>> layer = lb.LIF(3, 2, tau_mem=10.0, recurrent=True)
+    >>> layer.weight.shape, layer.recurrent_weight.shape
+    (torch.Size([3, 2]), torch.Size([2, 2]))
     """
 
+    weight: nn.Parameter
     recurrent_weight: nn.Parameter | None
+    tau_mem: nn.Parameter
+    tau_syn: nn.Parameter
+    threshold: nn.Parameter
     bias: nn.Parameter | None
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
+    _neuron: lif.LIF
 
     def __init__(
         self,
@@ -72,97 +80,29 @@ class LIF(nn.Module):
         dt: float | None = 1.0,
         min_slope: float | None = None,
     ) -> None:
-        super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
-        if reset not in ("zero", "subtract"):
-            raise ValueError(f'reset must be "zero" or "subtract", got {reset!r}')
-        if min_slope is None:
-            min_slope = 1e-6 if dt is None else 0.1
-        if not min_slope > 0:
-            raise ValueError(f"min_slope must be positive, got {min_slope}")
-        if bias is not None and dt is not None:
-            raise ValueError("bias needs continuous time (dt=None); on a grid let an input unit spike in every step")
         if recurrent_delay is not None and not recurrent:
             raise ValueError("recurrent_delay needs recurrent=True")
-        self.in_features, self.out_features = in_features, out_features
-        self.reset, self.dt, self.min_slope = reset, check_dt(dt), min_slope
-        self.max_delay = 62 * (dt or 1.0) if max_delay is None else max_delay
-        if not self.max_delay >= 0:
-            raise ValueError(f"max_delay must not be negative [ms], got {max_delay}")
-        self.tau_mem = _fixed(per_unit("tau_mem", tau_mem, out_features))
-        self.tau_syn = _fixed(per_unit("tau_syn", tau_syn, out_features))
-        self.threshold = _fixed(per_unit("threshold", threshold, out_features))
-        self.bias = None if bias is None else nn.Parameter(per_unit("bias", bias, out_features, positive=False))
-        self.weight = nn.Parameter(torch.empty(in_features, out_features))
-        self.recurrent_weight = nn.Parameter(torch.empty(out_features, out_features)) if recurrent else None
-        self.delay = self._delays("delay", delay, in_features)
-        self.recurrent_delay = self._delays("recurrent_delay", recurrent_delay, out_features)
+        if min_slope is None:
+            min_slope = 1e-6 if dt is None else 0.1
+        super().__init__(
+            lif.LIF(tau_mem, tau_syn, threshold, bias, reset, min_slope),
+            _dense("delay", in_features, out_features, delay),
+            _dense("recurrent_delay", out_features, out_features, recurrent_delay) if recurrent else None,
+            dt=dt,
+            max_delay=max_delay,
+        )
         self.reset_parameters()
 
-    def _delays(self, name: str, value: float | Tensor | None, sources: int) -> nn.Parameter | None:
-        if value is None:
-            return None
-        shape = (sources, self.out_features)
-        x = torch.as_tensor(value, dtype=torch.get_default_dtype()).detach().clone()
-        if x.ndim and x.shape != shape:
-            raise ValueError(f"{name} must be a number or have shape {shape}, got {tuple(x.shape)}")
-        if not bool(((x >= 0) & (x <= self.max_delay)).all()):
-            raise ValueError(f"{name} must lie in [0, max_delay = {self.max_delay} ms]")
-        return nn.Parameter(x.expand(shape).clone())
+    @property
+    def reset(self) -> str:
+        """What a spike does to the voltage."""
+        return self._neuron.reset
 
-    def reset_parameters(self) -> None:
-        """Draw normal weights with standard deviations threshold / sqrt(in) and threshold / (4 sqrt(out)).
-
-        How active a layer then is depends on its input; `lambent.training.calibrate` scales the weights to
-        a wanted activity.
-        """
-        scale = self.threshold.detach()
-        with torch.no_grad():
-            self.weight.normal_().mul_(scale * self.in_features**-0.5)
-            if self.recurrent_weight is not None:
-                self.recurrent_weight.normal_().mul_(scale * 0.25 * self.out_features**-0.5)
-
-    @torch.no_grad()
-    def constrain_(self) -> None:
-        """Put values that are trained (`requires_grad`) back where they mean something.
-
-        tau >= dt (0.1 ms in continuous time), threshold >= 0.001, 0 <= delay <= max_delay.
-        """
-        tau, threshold, delay = (smallest_tau(self.dt), None), (1e-3, None), (0.0, self.max_delay)
-        for value, bounds in (
-            (self.tau_mem, tau), (self.tau_syn, tau), (self.threshold, threshold),
-            (self.delay, delay), (self.recurrent_delay, delay),
-        ):  # fmt: skip
-            if value is not None and value.requires_grad:
-                value.clamp_(*bounds)
-
-    def forward(self, events: Events) -> Events:
-        """Spikes of the layer.
-
-        Raises:
-            TypeError: `events` is no `Events`.
-            ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
-                range.
-            ImportError: it is on a CUDA device, and Triton is not installed.
-            NotImplementedError: it is on a CUDA device, and dt is None.
-            RuntimeError: in continuous time a sample has too many spikes.
-        """
-        check_input(events, self.weight)
-        neuron = LIFNeuron(self.tau_mem, self.tau_syn, self.threshold, self.reset, self.min_slope, self.bias)
-        if events.device.type == "cpu":  # elsewhere the engine looks, when it waits for the device anyway
-            for name in ("tau_mem", "tau_syn", "threshold"):
-                check_values(name, getattr(neuron, name).detach())
-            for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
-                for values in (name, f"recurrent_{name}"):
-                    if getattr(self, values) is not None:
-                        check_connections(values, getattr(self, values).detach(), lowest)
-        if self.bias is not None:
-            check_values("bias", self.bias.detach(), positive=False)
-        recurrent = None
-        if self.recurrent_weight is not None:
-            recurrent = Synapses(self.recurrent_weight, self.recurrent_delay)
-        engine = engine_for(events.device, self.dt)
-        return engine.lif(events, neuron, Synapses(self.weight, self.delay), recurrent, self.dt)
+    @property
+    def min_slope(self) -> float:
+        """Least slope before a spike that the adjoint assumes, in units of threshold / tau_mem."""
+        return self._neuron.min_slope or 0.0
 
     def extra_repr(self) -> str:
         """Sizes and options, for printing."""
@@ -172,20 +112,10 @@ class LIF(nn.Module):
         return ", ".join([*parts, f"reset={self.reset!r}", f"dt={self.dt}"])
 
 
-def check_input(events: Events, weight: Tensor) -> None:
-    """Raise unless `events` is an `Events` of as many units as `weight` (in, out) has inputs, on its device.
-
-    Or if the weights are in a type that no engine computes with.
-    """
-    if not isinstance(events, Events):
-        raise TypeError(f"a layer takes lambent.Events, got {type(events).__name__}")
-    if events.n_units != len(weight):
-        raise ValueError(f"the layer has {len(weight)} inputs, the events have {events.n_units} units")
-    if events.device != weight.device:
-        raise ValueError(f"the layer is on {weight.device}, the events are on {events.device}")
-    if weight.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"weights must be float32 or float64, got {weight.dtype}; for mixed precision use autocast")
-
-
-def _fixed(x: Tensor) -> nn.Parameter:
-    return nn.Parameter(x, requires_grad=False)
+def _dense(name: str, n_in: int, n_out: int, delay: float | Tensor | None) -> Dense:
+    """Connections whose weights are yet to be drawn."""
+    if delay is not None:
+        delay = torch.as_tensor(delay, dtype=torch.get_default_dtype())
+        if delay.ndim and delay.shape != (n_in, n_out):
+            raise ValueError(f"{name} must be a number or have shape {(n_in, n_out)}, got {tuple(delay.shape)}")
+    return Dense(n_in, n_out, torch.empty(n_in, n_out), delay)

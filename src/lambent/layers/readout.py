@@ -5,18 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lambent.connections.dense import Dense
 from lambent.engines import engine_for
+from lambent.engines.checks import check_input
 from lambent.events import Events
-from lambent.layers._parameters import check_dt, check_sizes, per_unit, smallest_tau
+from lambent.layers._parameters import check_sizes
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
-from lambent.layers.lif import check_input
-from lambent.machine.waiting import Guess
-from lambent.neurons.lif import check_values
+from lambent.layers.layer import Layer
+from lambent.machine.waiting import Guess, all_hold, expect
+from lambent.neurons.integrator import Integrator
 
 REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
 
 
-class LIReadout(nn.Module):
+class LIReadout(Layer):
     """Non-spiking leaky integrators with exponential synapses; `Events` in, a tensor out.
 
     `reduce` says what becomes of the voltages V[n] of N steps:
@@ -45,7 +47,16 @@ class LIReadout(nn.Module):
 
     Raises:
         ValueError: an argument is out of range or has the wrong shape.
+
+    >>> import lambent as lb
+    >>> events = lb.Events.from_lists([[1.0, 2.0]], [[0, 2]], 3, 20.0)
+    >>> lb.LIReadout(3, 2)(events).shape, lb.LIReadout(3, 2, reduce="none")(events).shape
+    (torch.Size([1, 2]), torch.Size([1, 20, 2]))
     """
+
+    weight: nn.Parameter
+    tau_mem: nn.Parameter
+    tau_syn: nn.Parameter
 
     def __init__(
         self,
@@ -58,7 +69,6 @@ class LIReadout(nn.Module):
         dt: float | None = 1.0,
         count_gradient: float = 0.0,
     ) -> None:
-        super().__init__()
         check_sizes(in_features=in_features, out_features=out_features)
         if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be one of {', '.join(REDUCTIONS)}; got {reduce!r}")
@@ -68,11 +78,11 @@ class LIReadout(nn.Module):
             raise ValueError(f"count_gradient must be a number from 0 on, got {count_gradient}")
         if count_gradient and reduce in ("max", "none"):
             raise ValueError(f'count_gradient needs a linear reduction (mean, exp_mean or last), got "{reduce}"')
-        self.in_features, self.out_features = in_features, out_features
-        self.reduce, self.dt, self.count_gradient = reduce, check_dt(dt), count_gradient
-        self.tau_mem = nn.Parameter(per_unit("tau_mem", tau_mem, out_features), requires_grad=False)
-        self.tau_syn = nn.Parameter(per_unit("tau_syn", tau_syn, out_features), requires_grad=False)
-        self.weight = nn.Parameter(torch.empty(in_features, out_features))
+        weight = torch.empty(in_features, out_features)
+        super().__init__(Integrator(tau_mem, tau_syn), Dense(in_features, out_features, weight), dt)
+        for name in self._connections.parameters:
+            self._own(name, getattr(self._connections, name))
+        self.reduce, self.count_gradient = reduce, count_gradient
         self._alike = Guess(True)
         self.reset_parameters()
 
@@ -80,13 +90,6 @@ class LIReadout(nn.Module):
         """Draw normal weights with standard deviation 1 / sqrt(in_features)."""
         with torch.no_grad():
             self.weight.normal_().mul_(self.in_features**-0.5)
-
-    @torch.no_grad()
-    def constrain_(self) -> None:
-        """Put time constants that are trained back to at least dt (0.1 ms in continuous time)."""
-        for tau in (self.tau_mem, self.tau_syn):
-            if tau.requires_grad:
-                tau.clamp_(min=smallest_tau(self.dt))
 
     def forward(self, events: Events) -> Tensor:
         """(batch, out_features), or (batch, steps, out_features) for reduce="none".
@@ -96,14 +99,13 @@ class LIReadout(nn.Module):
             ValueError: its number of units is not `in_features`, it is on another device, or a time constant is
                 not positive.
         """
-        check_input(events, self.weight)
-        check_values("tau_mem", self.tau_mem.detach())
-        check_values("tau_syn", self.tau_syn.detach())
+        neuron, connections = self.neuron, self.connections
+        check_input(events, connections)
+        expect(*all_hold(neuron.checks()))
         if self.dt is None:
-            per_spike = in_continuous_time(self.reduce, events, self.weight, self.tau_mem, self.tau_syn)
+            per_spike = in_continuous_time(self.reduce, events, neuron, connections)
         elif self.reduce in ("max", "none"):
-            engine = engine_for(events.device, self.dt)
-            v = engine.voltages(events, self.weight, self.tau_mem, self.tau_syn, self.dt)
+            v = engine_for(events.device, self.dt).levels(events, neuron, connections, self.dt)
             return v.amax(1) if self.reduce == "max" else v
         else:
             events = events.padded()

@@ -91,6 +91,19 @@ jit = kernel()
 inline = kernel(forceinline=True)
 """For small functions: a call would count a reference to every array that it is given."""
 
+_SUMS = {"reassoc", "contract", "nsz"}  # sums in any order; infinities and NaN are what they are
+fast, fast_inline = kernel(fastmath=_SUMS), kernel(fastmath=_SUMS, forceinline=True)
+"""For loops over numbers whose sums may be taken in any order."""
+
+
+PART = {"nogil": True, "error_model": "numpy", "fastmath": _SUMS, "forceinline": True}
+"""The options of `fast_inline`, for Numba's `overload`."""
+
+
+def part(function: F) -> F:
+    """`fast_inline` for a function that has no file of its own, such as one made for a class: kept with its users."""
+    return numba.njit(**PART)(function)
+
 
 @jit
 def grown(x):  # type: ignore[no-untyped-def]  # Numba infers

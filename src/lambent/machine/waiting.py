@@ -7,9 +7,9 @@ are, whether parameters are valid. `run_ahead` runs a training step that suppose
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -118,6 +118,30 @@ def expect(holds: Tensor, complain: Callable[[], None]) -> None:
         learn(holds, judge)
     elif not holds:
         complain()
+
+
+class Check(NamedTuple):
+    """What must hold, and who complains, by raising, if it does not.
+
+    Attributes:
+        holds: 0-d, boolean.
+        complain: called without arguments.
+    """
+
+    holds: Tensor
+    complain: Callable[[], None]
+
+
+def all_hold(checks: Iterable[Check]) -> Check:
+    """Several checks as one, which complains as the first of them that fails."""
+    checks = list(checks)
+
+    def complain() -> None:
+        for check in checks:
+            if not check.holds:
+                check.complain()
+
+    return Check(torch.stack([check.holds for check in checks]).all(), complain)
 
 
 class Guess:

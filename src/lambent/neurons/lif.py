@@ -1,6 +1,7 @@
-"""The leaky integrate-and-fire neuron with exponential synapses: what every engine shares.
+"""The leaky integrate-and-fire neuron with exponential synapses.
 
-    tau_mem dV/dt = -V + I + bias        tau_syn dI/dt = -I        an event on synapse w: I += w
+    tau_mem dV/dt = -V + I + bias        tau_syn dI/dt = -I        an event on a connection of weight w: I += w
+    V reaches threshold: emit a spike, then V := 0 ("zero") or V - threshold ("subtract")
 
 On a grid of `dt` this becomes, exactly (DESIGN 4.2),
 
@@ -10,116 +11,148 @@ On a grid of `dt` this becomes, exactly (DESIGN 4.2),
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lambent.machine.waiting import expect
+from lambent.neurons.arithmetic import maximum, where
+from lambent.neurons.neuron import Neuron, Numbers, smallest_tau
+from lambent.neurons.response import grid_constants
 
 
-class LIFNeuron(NamedTuple):
-    """Parameters of a layer of LIF units: what an engine needs to know of the neuron.
+class LIFUnits(NamedTuple):
+    """LIF units on a grid; the state is (I, V).
 
     Attributes:
-        tau_mem, tau_syn: (size,) time constants of membrane and synapses [ms].
-        threshold: (size,) voltage at which a unit spikes.
-        reset: "zero" (V := 0) or "subtract" (V := V - threshold).
-        min_slope: least dV/dt just before a spike that the adjoint assumes, in units of threshold / tau_mem.
-        bias: (size,) constant current, or None for none.
+        alpha_mem, alpha_syn, gain: of the recurrence above.
+        threshold: voltage at which a unit spikes.
+        tau_mem, rate_mem, rate_syn: time constant [ms] and rates [1/ms], without gradients.
+        least: the smallest dV/dt just before a spike that the adjoint assumes [1/ms].
+        subtract: 1 where a spike takes the threshold off, 0 where it takes V to 0.
     """
 
-    tau_mem: Tensor
-    tau_syn: Tensor
+    alpha_mem: Tensor
+    alpha_syn: Tensor
+    gain: Tensor
     threshold: Tensor
-    reset: str
-    min_slope: float
-    bias: Tensor | None = None
+    tau_mem: Tensor
+    rate_mem: Tensor
+    rate_syn: Tensor
+    least: Tensor
+    subtract: Tensor
+
+    n_states = 2
+    n_marks = 1
+    traced = False
+    step_gradients = ("alpha_mem", "alpha_syn", "gain")
+    spike_gradients = ("threshold",)
+
+    @staticmethod
+    def advance(x: Numbers, arriving: Any, p: Any) -> Numbers:
+        i, v = x
+        i = p.alpha_syn * i + arriving
+        return i, p.alpha_mem * v + p.gain * i
+
+    @staticmethod
+    def level(x: Numbers, p: Any) -> Any:
+        return x[1]
+
+    @staticmethod
+    def above(before: Numbers, x: Numbers, p: Any) -> Any:
+        return x[1] >= p.threshold
+
+    @staticmethod
+    def marks(x: Numbers, p: Any) -> Numbers:
+        # V after and I at the start of the step: of the estimates of dV/dt tried the one nearest to the continuous
+        # gradient that a rising V also keeps positive
+        return (maximum((x[0] - x[1]) / p.tau_mem, p.least),)
+
+    @staticmethod
+    def reset(x: Numbers, p: Any) -> Numbers:
+        return x[0], where(p.subtract > 0, x[1] - p.threshold, 0.0)
+
+    @staticmethod
+    def jump(a: Numbers, pull: Any, push: Any, marks: Numbers, p: Any) -> Numbers:
+        slope = marks[0]
+        ratio = 1 + p.threshold / (p.tau_mem * slope)  # dV/dt after / before the spike
+        return a[0], a[1] * ratio - pull / slope + push
+
+    @staticmethod
+    def lift(push: Any, p: Any) -> Numbers:
+        return 0.0 * push, push
+
+    @staticmethod
+    def retreat(a: Numbers, before: Numbers, arrived: Any, p: Any) -> tuple[Numbers, Any]:
+        arriving = p.gain * a[1] + a[0]
+        return (p.alpha_syn * arriving, p.alpha_mem * a[1]), arriving
+
+    @staticmethod
+    def drift(arriving: Any, a: Numbers, p: Any) -> Any:
+        return arriving * p.rate_syn - a[1] * p.rate_mem
+
+    @staticmethod
+    def gradient(a: Numbers, arriving: Any, before: Numbers, arrived: Any, p: Any) -> Numbers:
+        return a[1] * before[1], arriving * before[0], a[1] * (p.alpha_syn * before[0] + arrived)
+
+    @staticmethod
+    def spike_gradient(a: Numbers, marks: Numbers, p: Any) -> Numbers:
+        return (-a[1],)
 
 
-class Synapses(NamedTuple):
-    """Connections between two layers: `weight` (from, to) and, with the same shape, `delay` [ms] or None."""
+@dataclass(frozen=True, eq=False)
+class LIF(Neuron):
+    """Leaky integrate-and-fire units.
 
-    weight: Tensor
-    delay: Tensor | None = None
+    Args:
+        tau_mem, tau_syn: time constants of membrane and synapses [ms].
+        threshold: voltage at which a unit spikes.
+        bias: a constant current, or None for none; in continuous time only.
+        reset: "zero" (V := 0) or "subtract" (V := V - threshold).
+        min_slope: least dV/dt just before a spike that the adjoint assumes, in units of threshold / tau_mem; None for
+            0.1 on a grid, and 1e-6 in continuous time.
 
+    Raises:
+        ValueError: an unknown reset, or a `min_slope` that is not positive.
+    """
 
-class SparseSynapses(NamedTuple):
-    """Connections of each source to few units: `weight`, `target` and `delay` [ms] or None, each (from, fan_out)."""
+    tau_mem: float | Tensor = 20.0
+    tau_syn: float | Tensor = 5.0
+    threshold: float | Tensor = 1.0
+    bias: float | Tensor | None = None
+    reset: str = "zero"
+    min_slope: float | None = None
 
-    weight: Tensor
-    target: Tensor
-    delay: Tensor | None = None
+    parameters: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn", "threshold", "bias")
+    trained: ClassVar[tuple[str, ...]] = ("bias",)
+    signed: ClassVar[tuple[str, ...]] = ("bias",)
 
+    def __post_init__(self) -> None:
+        if self.reset not in ("zero", "subtract"):
+            raise ValueError(f'reset must be "zero" or "subtract", got {self.reset!r}')
+        if self.min_slope is not None and not self.min_slope > 0:
+            raise ValueError(f"min_slope must be positive, got {self.min_slope}")
 
-def check_values(name: str, x: Tensor, positive: bool = True) -> None:
-    """Raise ValueError naming the first unit whose value is not finite, or not `positive`; `expect` says when."""
-    good = torch.isfinite(x)
-    if positive:
-        good &= x > 0
+    def suits(self, dt: float | None) -> None:
+        if self.bias is not None and dt is not None:
+            raise ValueError("bias needs continuous time (dt=None); on a grid let an input unit spike in every step")
 
-    def complain() -> None:
-        unit = int((~good).nonzero()[0])
-        wanted = "positive and finite" if positive else "finite"
-        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
+    def bounds(self, dt: float | None) -> dict[str, tuple[float | None, float | None]]:
+        tau = (smallest_tau(dt), None)
+        return {"tau_mem": tau, "tau_syn": tau, "threshold": (1e-3, None)}
 
-    expect(good.all(), complain)
-
-
-def check_connections(name: str, x: Tensor, lowest: float = -torch.inf) -> None:
-    """Raise ValueError naming the first connection of (from, to) whose value is not finite, or below `lowest`."""
-    good = torch.isfinite(x) & (x >= lowest)
-
-    def complain() -> None:
-        source, target = (~good).nonzero()[0].tolist()
-        wanted = "finite" if lowest == -torch.inf else f"finite and at least {lowest:g}"
-        raise ValueError(
-            f"{name} from unit {source} to unit {target} is {x[source, target].item()}; it must be {wanted}"
+    def on_grid(self, dt: float, dtype: torch.dtype) -> LIFUnits:
+        self.suits(dt)
+        tau_mem, tau_syn, threshold = self.tau_mem, self.tau_syn, self.threshold
+        fixed_mem, fixed_syn = tau_mem.detach().to(dtype), tau_syn.detach().to(dtype)
+        least = (0.1 if self.min_slope is None else self.min_slope) * threshold.detach() / tau_mem.detach()
+        return LIFUnits(
+            *(x.to(dtype) for x in grid_constants(tau_mem, tau_syn, dt)),
+            threshold=threshold.to(dtype),
+            tau_mem=fixed_mem,
+            rate_mem=1 / fixed_mem,
+            rate_syn=1 / fixed_syn,
+            least=least.to(dtype),
+            subtract=torch.full_like(fixed_mem, float(self.reset == "subtract")),
         )
-
-    expect(good.all(), complain)
-
-
-def delay_steps(delay: Tensor, dt: float) -> Tensor:
-    """Delays [ms] as whole steps of `dt`, float64."""
-    return torch.round(delay.detach().to(torch.float64) / dt)
-
-
-def _one_minus_exp_over(x: Tensor) -> Tensor:
-    """(1 - exp(-x)) / x, smooth through x = 0, where the plain quotient is 0 / 0 in value and gradient."""
-    small = x.abs() < 1e-3
-    safe = torch.where(small, torch.ones_like(x), x)
-    series = 1 - x / 2 * (1 - x / 3 * (1 - x / 4))
-    return torch.where(small, series, -torch.expm1(-safe) / safe)
-
-
-def membrane_response(t: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
-    """V(t) after one event of weight 1 at time 0 [ms]; any broadcastable shapes, differentiable.
-
-    tau_syn / (tau_mem - tau_syn) (exp(-t / tau_mem) - exp(-t / tau_syn)), written so that
-    tau_mem = tau_syn, where it is t / tau_mem exp(-t / tau_mem), is nothing special.
-    """
-    rate = 1 / tau_syn - 1 / tau_mem
-    # with the slower decay in front nothing overflows; which of two equal ones makes no difference
-    slower = torch.where(rate < 0, tau_syn, tau_mem)
-    return torch.exp(-t / slower) * (t / tau_mem) * _one_minus_exp_over(t * torch.where(rate < 0, -rate, rate))
-
-
-def response_integral(t: Tensor, tau_mem: Tensor, tau_syn: Tensor, fading: float = 0.0) -> Tensor:
-    """Integral of exp(-fading s) `membrane_response`(s) over s from 0 to t [ms]; `fading` in 1 / ms."""
-    # multiply tau_mem dV/ds = -V + exp(-s / tau_syn) by exp(-fading s) and integrate by parts
-    rate = fading + 1 / tau_syn
-    current = t * _one_minus_exp_over(t * rate)
-    return (current - tau_mem * torch.exp(-fading * t) * membrane_response(t, tau_mem, tau_syn)) / (
-        1 + fading * tau_mem
-    )
-
-
-def grid_constants(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> tuple[Tensor, Tensor, Tensor]:
-    """`alpha_mem`, `alpha_syn` and `gain` of the recurrence above, each shaped like the time constants.
-
-    Computed in float64, since at small `dt` the decays round to 1, and differentiable.
-    """
-    tm, ts = tau_mem.to(torch.float64), tau_syn.to(torch.float64)
-    step = tm.new_full((), dt)  # filled there: a number copied to a device makes the host wait
-    return torch.exp(-step / tm), torch.exp(-step / ts), membrane_response(step, tm, ts)

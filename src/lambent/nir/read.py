@@ -11,7 +11,7 @@ from torch import nn
 
 from lambent.layers import LIF, LIReadout
 from lambent.layers._parameters import check_step
-from lambent.neurons.lif import grid_constants
+from lambent.neurons.response import grid_constants
 from lambent.nir.graph import Graph, Synapses
 from lambent.nir.package import PREFIX, nir_package
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lambent.engines.checks import check_input, soundness
 from lambent.events import Events
 from lambent.hardware.loihi2 import engine as engine
 from lambent.hardware.loihi2.convert import ConvertedLayer, check_model, convert, convert_layer, largest_weights
@@ -24,8 +25,7 @@ from lambent.hardware.loihi2.fixed import OnGrid
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Grid
 from lambent.layers import LIF, LIReadout
-from lambent.layers.lif import check_input
-from lambent.neurons.lif import LIFNeuron, Synapses, check_connections
+from lambent.machine.waiting import expect
 
 _Layer = TypeVar("_Layer", LIF, LIReadout)
 
@@ -65,12 +65,13 @@ class AwareLIF(_Aware[LIF]):
         """Spikes of the layer, those of the exported network; raises as `LIF`, and on a CUDA device."""
         layer = self.layer
         chip, worth = self._on_chip(events)
-        scale = layer.weight.new_tensor(chip.scale)
+        scale, dt = layer.weight.new_tensor(chip.scale), float(layer.dt or 0.0)
         threshold = _straight_through(np.multiply(chip.layer.v_th_mant, 64) + 0.5, layer.threshold * scale)
-        neuron = LIFNeuron(worth["tau_mem"], worth["tau_syn"], threshold, layer.reset, layer.min_slope)
-        inputs = Synapses(worth["weight"] * scale, layer.delay)
-        recurrent = Synapses(worth["recurrent_weight"] * scale) if "recurrent_weight" in worth else None
-        return engine.lif(events, neuron, inputs, recurrent, float(layer.dt or 0.0))
+        neuron = layer.neuron.with_values(tau_mem=worth["tau_mem"], tau_syn=worth["tau_syn"], threshold=threshold)
+        inputs, recurrent = layer.connections.with_values(weight=worth["weight"] * scale), layer.recurrent
+        if recurrent is not None:
+            recurrent = recurrent.with_values(weight=worth["recurrent_weight"] * scale)
+        return engine.spikes(engine.once_per_step(events, dt), chip.layer, neuron, inputs, recurrent, dt)
 
 
 class AwareLIReadout(_Aware[LIReadout]):
@@ -132,13 +133,11 @@ def _on_grids(layers: Sequence[LIF | LIReadout], grids: Sequence[Grid]) -> nn.Se
 
 
 def _check(events: Events, layer: LIF | LIReadout) -> None:
-    check_input(events, layer.weight)
+    check_input(events, layer.connections)
     if events.device.type != "cpu":
         raise NotImplementedError(f"the chip's arithmetic runs on the CPU, the events are on {events.device}")
-    for name in ("weight", "recurrent_weight"):
-        weight = getattr(layer, name, None)
-        if weight is not None:
-            check_connections(name, weight.detach())
+    recurrent = layer.recurrent if isinstance(layer, LIF) else None
+    expect(*soundness(layer.neuron, layer.connections, recurrent))
 
 
 class _StraightThrough(torch.autograd.Function):

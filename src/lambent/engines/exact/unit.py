@@ -71,7 +71,7 @@ class Spikes(NamedTuple):
     change: np.ndarray
 
 
-class Connections(NamedTuple):
+class BySource(NamedTuple):
     """All connections of a layer: those of the inputs, then those of its own units, by source.
 
     Attributes:

@@ -1,114 +1,216 @@
-"""What every grid engine shares: its operations, registered with torch, between layers and kernels.
+"""What every engine on a grid shares: its operations, registered with torch, between layers and kernels.
 
-An engine brings functions on plain tensors, whose signatures are the schemas below; where `room` is not empty,
-those of LIF layers take as much room as it says, and hand out arrays with padding. `define_lif` and
-`define_voltages` make them differentiable operations `lambent::lif_<engine>` and `lambent::li_<engine>` (with fakes,
-so that `torch.compile` traces past them, and kept in float32 under autocast) and return what the engine offers.
+An engine brings functions on plain tensors, whose signatures are the schemas below. `define_spikes` and `define_levels`
+make them differentiable operations `lambent::spikes_<engine>` and `lambent::levels_<engine>` (with fakes, so that
+`torch.compile` traces past them, and kept in float32 under autocast) and return what the engine offers.
+
+In the schemas `neuron` holds the fields of the units (`lambent.neurons.neuron.Units`), `inputs` and `recurrent` what
+`Connections.on_grid` gives, nothing where there are none; what kind each is comes by name (`lambent.engines.kinds`).
+Gradients have the order of what they are of, and are empty where they are not wanted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from lambent.connections.connections import Connections
+from lambent.engines.kinds import class_of, kind_of
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
-from lambent.neurons.lif import LIFNeuron, Synapses, grid_constants
+from lambent.neurons.neuron import Neuron
 
-_EVENTS = "Tensor times, Tensor steps, Tensor units, Tensor offsets, Tensor weight"
-_SYNAPSES = f"{_EVENTS}, Tensor? delay, Tensor? recurrent, Tensor? recurrent_delay"
-_DECAYS = "Tensor alpha_mem, Tensor alpha_syn, Tensor gain"
-
-# times, counts, units, offsets, and for the adjoint steps, slopes, peak steps (of units that stayed silent, else -1)
-LIF_FORWARD = (
-    f"({_SYNAPSES}, {_DECAYS}, Tensor threshold, Tensor tau_mem, Tensor tau_syn, Tensor min_slope, "
-    "int n_steps, float dt, bool subtract, int[] room) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+_LAYER = (
+    "str neuron_kind, str inputs_kind, str recurrent_kind, Tensor times, Tensor steps, Tensor sources, Tensor offsets, "
+    "Tensor[] neuron, Tensor[] inputs, Tensor[] recurrent"
 )
-# gradients of times, weight, delay, recurrent, recurrent_delay, (3) decays, threshold;
-# those of absent matrices, and of times and delays that want none, come empty
-LIF_BACKWARD = (
-    f"(Tensor grad_times, Tensor grad_counts, {_SYNAPSES}, {_DECAYS}, Tensor threshold, Tensor tau_mem, "
-    "Tensor tau_syn, Tensor own_units, Tensor own_offsets, Tensor own_steps, Tensor slopes, Tensor peak_step, "
-    "int n_steps, float dt, bool subtract, int[] room, "
-    "bool wants_times, bool wants_delay, bool wants_recurrent_delay, bool wants_tau) "
+_WANTED = "bool wants_times, bool[] wants_neuron, bool[] wants_inputs"
+
+# times, counts, units, offsets, and for the adjoint steps, marks, peak steps (of units that stayed silent, else -1);
+# where `room` is not empty they take as much room as it says, and come with padding; `sound` is looked at once the
+# engine waits anyway
+SPIKES_FORWARD = (
+    f"({_LAYER}, int n_steps, float dt, int[] room, Tensor? sound) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
-# voltages (batch, n_steps, size) of leaky integrators
-LI_FORWARD = f"({_EVENTS}, {_DECAYS}, Tensor tau_mem, Tensor tau_syn, int n_steps) -> Tensor"
-# gradients of times, weight and (3) decays
-LI_BACKWARD = (
-    f"(Tensor grad, {_EVENTS}, {_DECAYS}, Tensor tau_mem, Tensor tau_syn, Tensor voltages, "
-    "bool wants_times, bool wants_tau) -> (Tensor, Tensor, Tensor)"
+SPIKES_BACKWARD = (
+    f"(Tensor grad_times, Tensor grad_counts, {_LAYER}, Tensor own_units, Tensor own_offsets, Tensor own_steps, "
+    f"Tensor marks, Tensor peak_step, int n_steps, int[] room, {_WANTED}, bool[] wants_recurrent) "
+    "-> (Tensor, Tensor[], Tensor[], Tensor[])"
 )
+_READOUT = (
+    "str neuron_kind, str inputs_kind, Tensor times, Tensor steps, Tensor sources, Tensor offsets, "
+    "Tensor[] neuron, Tensor[] inputs"
+)
+# levels (batch, n_steps, size) of units that never spike
+LEVELS_FORWARD = f"({_READOUT}, int n_steps) -> Tensor"
+LEVELS_BACKWARD = f"(Tensor grad, {_READOUT}, {_WANTED}) -> (Tensor, Tensor[], Tensor[])"
 
 _Kernel = Callable[..., Any]
-_Lif = Callable[..., Events]
-_Voltages = Callable[[Events, Tensor, Tensor, Tensor, float], Tensor]
 
 
-def define_lif(engine: str, forward: _Kernel, backward: _Kernel) -> _Lif:
-    """The function `lif` (see `lambent.engines`) of the engine that these two make."""
-    op = _operation(f"lif_{engine}", forward, LIF_FORWARD, _fake_lif)
-    adjoint = _operation(f"lif_{engine}_backward", backward, LIF_BACKWARD, _fake_lif_backward)
+class Unsound(ValueError):
+    """What an engine found, when it waited, not to hold; the caller knows what to say of it."""
+
+
+class Spikes(NamedTuple):
+    """What an operation returns: the spikes of a layer, and what its adjoint must know of them.
+
+    Attributes:
+        times, units, steps: (n_spikes,) in the order of samples and steps.
+        counts: (batch, size) float.
+        offsets: (batch + 1,).
+        marks: (n_spikes, n_marks), see `Units.marks`.
+        peak_step: (batch, size) step of the highest level of a unit that stayed silent, -1 for others.
+    """
+
+    times: Tensor
+    counts: Tensor
+    units: Tensor
+    offsets: Tensor
+    steps: Tensor
+    marks: Tensor
+    peak_step: Tensor
+
+
+class Layer(NamedTuple):
+    """The arguments of an operation that say what a layer is; see the schemas."""
+
+    neuron_kind: str
+    inputs_kind: str
+    recurrent_kind: str
+    neuron: list[Tensor]
+    inputs: list[Tensor]
+    recurrent: list[Tensor]
+
+
+def layer_on_grid(neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float, n_steps: int) -> Layer:
+    """What a layer is on a grid of `n_steps` of `dt` [ms].
+
+    Raises:
+        NotImplementedError: a parameter is to be trained for which the neuron knows no gradient.
+    """
+    dtype = inputs.weight.dtype  # type: ignore[attr-defined]
+    dtype = dtype if dtype is torch.float64 else torch.float32  # what kernels compute with, also under autocast
+    units: Any = neuron.on_grid(dt, dtype)
+    known = {*type(units).step_gradients, *type(units).spike_gradients}
+    for name, value in zip(units._fields, units, strict=True):
+        if value.requires_grad and name not in known:
+            raise NotImplementedError(f"{type(neuron).__name__} has no gradient with respect to {name}")
+    own = ("", []) if recurrent is None else (kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype))
+    kinds = kind_of(type(units)), kind_of(type(inputs)), own[0]
+    return Layer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype), own[1])
+
+
+def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Events]:
+    """The function `spikes` (see `lambent.engines`) of the engine that these two make."""
+    op = _operation(f"spikes_{engine}", forward, SPIKES_FORWARD, _fake_spikes)
+    adjoint = _operation(f"spikes_{engine}_backward", backward, SPIKES_BACKWARD, _fake_spikes_backward)
 
     def gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tuple[Any, ...]:
-        needs = ctx.needs_input_grad
-        d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold = adjoint(
-            grad_times, grad_counts, *ctx.saved_tensors, ctx.n_steps, ctx.dt, ctx.subtract, ctx.room,
-            needs[0], needs[5], needs[7], any(needs[8:11]),
+        wanted = ctx.needs_input_grad
+        found = _spikes_gradients(ctx, adjoint, grad_times, grad_counts, wanted[3], *wanted[7:10])
+        d_times, d_neuron, d_inputs, d_recurrent = found
+        return (
+            None, None, None, d_times, None, None, None, d_neuron, d_inputs, d_recurrent,
+            None, None, [None] * len(ctx.room), None,
         )  # fmt: skip
-        every = [d_times, None, None, None, d_weight, d_delay, d_recurrent, d_recurrent_delay, *d_decay, d_threshold]
-        every = [g if wanted else None for g, wanted in zip(every, needs, strict=False)]
-        return (*every, None, None, None, None, None, None, None)
 
-    op.register_autograd(gradients, setup_context=_save_lif)
+    def save(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
+        *layer, n_steps, _dt, room, _sound = inputs
+        _save_spikes(ctx, layer, output, n_steps, room)
 
-    def lif(
-        events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float,
-        room: Sequence[int] = (),
+    op.register_autograd(gradients, setup_context=save)
+
+    def spikes(
+        events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float,
+        room: Sequence[int] = (), sound: Tensor | None = None,
     ) -> Events:  # fmt: skip
-        """Spikes of a layer of LIF units; see `lambent.engines`."""
+        """Spikes of a layer; see `lambent.engines`."""
         events = events.padded()
-        own = recurrent or Synapses(None, None)  # type: ignore[arg-type]
-        slope = neuron.min_slope * neuron.threshold.detach() / neuron.tau_mem.detach()
+        n_steps = count_steps(events.duration, dt)
+        layer = layer_on_grid(neuron, inputs, recurrent, dt, n_steps)
         times, counts, units, offsets, *_ = op(
-            events.times, events.steps(dt), events.units, events.offsets, *inputs, *own,
-            *grid_constants(neuron.tau_mem, neuron.tau_syn, dt), neuron.threshold,
-            neuron.tau_mem.detach(), neuron.tau_syn.detach(), slope,
-            count_steps(events.duration, dt), dt, neuron.reset == "subtract", room,
+            *layer[:3], events.times, events.steps(dt), events.units, events.offsets, *layer[3:],
+            n_steps, dt, room, sound,
         )  # fmt: skip
-        size, duration = inputs.weight.shape[1], events.duration
-        return Events(times, units, offsets, size, duration, counts=counts, check=False, padded=bool(room))
+        return Events(
+            times, units, offsets, inputs.n_out, events.duration, counts=counts, check=False, padded=bool(room)
+        )
 
-    return lif
+    return spikes
 
 
-def define_voltages(engine: str, forward: _Kernel, backward: _Kernel) -> _Voltages:
-    """The function `voltages` (see `lambent.engines`) of the engine that these two make."""
-    op = _operation(f"li_{engine}", forward, LI_FORWARD, _fake_li)
-    adjoint = _operation(f"li_{engine}_backward", backward, LI_BACKWARD, _fake_li_backward)
+def define_levels(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Tensor]:
+    """The function `levels` (see `lambent.engines`) of the engine that these two make."""
+    op = _operation(f"levels_{engine}", forward, LEVELS_FORWARD, _fake_levels)
+    adjoint = _operation(f"levels_{engine}_backward", backward, LEVELS_BACKWARD, _fake_levels_backward)
 
     def gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        needs = ctx.needs_input_grad
-        d_times, d_weight, d_decay = adjoint(grad, *ctx.saved_tensors, needs[0], any(needs[5:8]))
-        every = [d_times, None, None, None, d_weight, *d_decay]
-        return (*(g if wanted else None for g, wanted in zip(every, needs, strict=False)), None, None, None)
-
-    op.register_autograd(gradients, setup_context=_save_li)
-
-    def voltages(events: Events, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
-        """Voltages (batch, steps, out) of leaky integrators; see `lambent.engines`."""
-        events = events.padded()
-        return op(
-            events.times, events.steps(dt), events.units, events.offsets, weight,
-            *grid_constants(tau_mem, tau_syn, dt), tau_mem.detach(), tau_syn.detach(),
-            count_steps(events.duration, dt),
+        wanted = ctx.needs_input_grad
+        times, steps, sources, offsets, *rest = ctx.saved_tensors
+        neuron, inputs = _split(rest, ctx.lengths)
+        d_times, d_neuron, d_inputs = adjoint(
+            grad.contiguous(), *ctx.kinds, times, steps, sources, offsets, neuron, inputs,
+            wanted[2], wanted[6], wanted[7],
+        )  # fmt: skip
+        return (
+            None, None, d_times if wanted[2] else None, None, None, None,
+            _given(d_neuron, wanted[6]), _given(d_inputs, wanted[7]), None,
         )  # fmt: skip
 
-    return voltages
+    def save(ctx: Any, inputs: Sequence[Any], output: Tensor) -> None:
+        *ctx.kinds, times, steps, sources, offsets, neuron, connections, _n_steps = inputs
+        ctx.lengths = len(neuron), len(connections)
+        ctx.save_for_backward(times, steps, sources, offsets, *neuron, *connections)
+
+    op.register_autograd(gradients, setup_context=save)
+
+    def levels(events: Events, neuron: Neuron, inputs: Connections, dt: float) -> Tensor:
+        """Levels (batch, steps, out) of units that never spike; see `lambent.engines`."""
+        events = events.padded()
+        n_steps = count_steps(events.duration, dt)
+        layer = layer_on_grid(neuron, inputs, None, dt, n_steps)
+        return op(
+            layer.neuron_kind, layer.inputs_kind, events.times, events.steps(dt), events.units, events.offsets,
+            layer.neuron, layer.inputs, n_steps,
+        )  # fmt: skip
+
+    return levels
+
+
+def with_adjoint(
+    backward: _Kernel, found: Spikes, events: Events, neuron: Neuron, inputs: Connections,
+    recurrent: Connections | None, dt: float,
+) -> Events:  # fmt: skip
+    """Spikes that something else found, such as a chip, with the gradients that an engine's `backward` has for them."""
+    n_steps = count_steps(events.duration, dt)
+    layer = layer_on_grid(neuron, inputs, recurrent, dt, n_steps)
+    times, counts = _Found.apply(
+        backward, found, layer, n_steps, events.times, events.steps(dt), events.units, events.offsets,
+        *layer.neuron, *layer.inputs, *layer.recurrent,
+    )  # fmt: skip
+    return Events(times, found.units, found.offsets, inputs.n_out, events.duration, counts=counts, check=False)
+
+
+class _Found(torch.autograd.Function):
+    """Hands out the times and counts of spikes that were found; see `with_adjoint`."""
+
+    @staticmethod
+    def forward(ctx: Any, backward: _Kernel, found: Spikes, layer: Layer, n_steps: int, *events: Tensor) -> Any:
+        ctx.adjoint = backward
+        _save_spikes(ctx, [*layer[:3], *events[:4], *layer[3:]], found, n_steps, ())
+        return found.times.clone(), found.counts.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad_times: Tensor, grad_counts: Tensor) -> tuple[Any, ...]:
+        wanted = ctx.needs_input_grad[4:]
+        lists = _split(wanted[4:], ctx.lengths)
+        d_times, *found = _spikes_gradients(ctx, ctx.adjoint, grad_times, grad_counts, wanted[0], *lists)
+        return None, None, None, None, d_times, None, None, None, *(g for gradients in found for g in gradients)
 
 
 def _operation(name: str, function: _Kernel, schema: str, fake: _Kernel) -> Any:
@@ -119,50 +221,74 @@ def _operation(name: str, function: _Kernel, schema: str, fake: _Kernel) -> Any:
     return op
 
 
-def _save_lif(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
-    *tensors, _min_slope, ctx.n_steps, ctx.dt, ctx.subtract, ctx.room = inputs
-    ctx.save_for_backward(*tensors, *output[2:])
+def _save_spikes(ctx: Any, layer: Sequence[Any], output: Sequence[Tensor], n_steps: int, room: Sequence[int]) -> None:
+    *kinds, times, steps, sources, offsets, neuron, inputs, recurrent = layer
+    ctx.kinds, ctx.n_steps, ctx.room = kinds, n_steps, room
+    ctx.lengths = len(neuron), len(inputs), len(recurrent)
+    ctx.save_for_backward(times, steps, sources, offsets, *neuron, *inputs, *recurrent, *output[2:])
 
 
-def _save_li(ctx: Any, inputs: Sequence[Any], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:-1], output)
-
-
-def _fake_lif(times: Tensor, _steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor, *_: Any) -> Any:
-    batch, size = offsets.shape[0] - 1, weight.shape[1]
-    spikes = torch.library.get_ctx().new_dynamic_size()
-    return (
-        times.new_empty(spikes), weight.new_empty((batch, size)), units.new_empty(spikes),
-        torch.empty_like(offsets), units.new_empty(spikes), weight.new_empty(spikes),
-        units.new_empty((batch, size)),
+def _spikes_gradients(
+    ctx: Any, adjoint: _Kernel, grad_times: Tensor, grad_counts: Tensor,
+    times: bool, neuron: Sequence[bool], inputs: Sequence[bool], recurrent: Sequence[bool],
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """Gradients of the event times and the three lists, None where not wanted."""
+    event_times, steps, sources, offsets, *rest = ctx.saved_tensors
+    tensors = _split(rest, ctx.lengths)
+    d_times, *found = adjoint(
+        grad_times, grad_counts, *ctx.kinds, event_times, steps, sources, offsets, *tensors,
+        *rest[sum(ctx.lengths) :], ctx.n_steps, ctx.room, times, neuron, inputs, recurrent,
     )  # fmt: skip
+    return d_times if times else None, *map(_given, found, (neuron, inputs, recurrent))  # type: ignore[return-value]
 
 
-def _fake_lif_backward(
-    _grad_times: Tensor, _grad_counts: Tensor, times: Tensor, _steps: Tensor, _units: Tensor, _offsets: Tensor,
-    weight: Tensor, _delay: Tensor | None, recurrent: Tensor | None, *rest: Any,
+def _split(tensors: Sequence[Any], lengths: Sequence[int]) -> list[list[Any]]:
+    out, first = [], 0
+    for length in lengths:
+        out.append(list(tensors[first : first + length]))
+        first += length
+    return out
+
+
+def _given(gradients: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
+    return [g if w else None for g, w in zip(gradients, wanted, strict=True)]
+
+
+def _empty_like(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor]:
+    return [torch.empty_like(x) if w else x.new_empty(0) for x, w in zip(tensors, wanted, strict=True)]
+
+
+def _fake_spikes(
+    neuron_kind: str, _inputs_kind: str, _recurrent_kind: str, times: Tensor, _steps: Tensor, sources: Tensor,
+    offsets: Tensor, neuron: Sequence[Tensor], *_: Any,
 ) -> Any:  # fmt: skip
-    wants_times, wants_delay, wants_recurrent_delay, _wants_tau = rest[-4:]
-    absent = weight.new_empty((0, 0))
+    batch, (size,), like = offsets.shape[0] - 1, neuron[0].shape, neuron[0]
+    n = torch.library.get_ctx().new_dynamic_size()
     return (
-        torch.empty_like(times) if wants_times else times.new_empty(0), torch.empty_like(weight),
-        torch.empty_like(weight) if wants_delay else absent,
-        absent.clone() if recurrent is None else torch.empty_like(recurrent),
-        torch.empty_like(recurrent) if wants_recurrent_delay else absent.clone(),  # type: ignore[arg-type]
-        weight.new_empty((3, weight.shape[1])), weight.new_empty(weight.shape[1]),
+        times.new_empty(n), like.new_empty((batch, size)), sources.new_empty(n), torch.empty_like(offsets),
+        sources.new_empty(n), like.new_empty((n, class_of(neuron_kind).n_marks)), sources.new_empty((batch, size)),
     )  # fmt: skip
 
 
-def _fake_li(_times: Tensor, _steps: Tensor, _units: Tensor, offsets: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-    return weight.new_empty((offsets.shape[0] - 1, rest[-1], weight.shape[1]))
+def _fake_spikes_backward(
+    _grad_times: Tensor, _grad_counts: Tensor, _neuron_kind: str, _inputs_kind: str, _recurrent_kind: str,
+    times: Tensor, _steps: Tensor, _sources: Tensor, _offsets: Tensor, neuron: Sequence[Tensor],
+    inputs: Sequence[Tensor], recurrent: Sequence[Tensor], *rest: Any,
+) -> Any:  # fmt: skip
+    wants_times, *wanted = rest[-4:]
+    return _empty_like([times], [wants_times])[0], *map(_empty_like, (neuron, inputs, recurrent), wanted)
 
 
-def _fake_li_backward(
-    _grad: Tensor, times: Tensor, _steps: Tensor, _units: Tensor, _offsets: Tensor, weight: Tensor, *rest: Any
-) -> Any:
-    wants_times, _wants_tau = rest[-2:]
-    return (
-        torch.empty_like(times) if wants_times else times.new_empty(0),
-        torch.empty_like(weight),
-        weight.new_empty((3, weight.shape[1])),
-    )
+def _fake_levels(
+    _neuron_kind: str, _inputs_kind: str, _times: Tensor, _steps: Tensor, _sources: Tensor, offsets: Tensor,
+    neuron: Sequence[Tensor], _inputs: Sequence[Tensor], n_steps: int,
+) -> Tensor:  # fmt: skip
+    return neuron[0].new_empty((offsets.shape[0] - 1, n_steps, neuron[0].shape[0]))
+
+
+def _fake_levels_backward(
+    _grad: Tensor, _neuron_kind: str, _inputs_kind: str, times: Tensor, _steps: Tensor, _sources: Tensor,
+    _offsets: Tensor, neuron: Sequence[Tensor], inputs: Sequence[Tensor], *rest: Any,
+) -> Any:  # fmt: skip
+    wants_times, *wanted = rest
+    return _empty_like([times], [wants_times])[0], *map(_empty_like, (neuron, inputs), wanted)

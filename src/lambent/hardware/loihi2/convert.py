@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lambent.connections.connections import delay_steps
 from lambent.events import Events
 from lambent.hardware.loihi2.fixed import OnGrid
 from lambent.hardware.loihi2.kernels import LIMIT
@@ -22,7 +23,7 @@ from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Grid, choose_grid
 from lambent.layers import LIF, LIReadout
 from lambent.layers.chain import check_chain
-from lambent.neurons.lif import delay_steps, grid_constants
+from lambent.neurons.response import grid_constants
 
 _ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
 _HEADROOM = 1.5  # room for voltages beyond the highest one seen

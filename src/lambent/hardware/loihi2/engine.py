@@ -1,25 +1,26 @@
-"""Engine `loihi2`: layers in the chip's units, run by the chip model; the adjoint is that of `grid_cpu`.
+"""Engine `loihi2`: layers on the chip model; the adjoint is that of the grid on the CPU.
 
-`lif` is that of `lambent.engines`, where voltages count in units of the chip: weights are 64 times an integer, divided
-by the gain; thresholds lie between the integers that spike and those that do not; time constants are those of decays
-in 1/4096. Forward, the integers are what they stand for, and the chip model runs on them: spikes are its own, bit for
-bit. Backward, EventProp integrates the adjoint of the same layer in floating point, with the slopes before spikes and
-the peaks of silent units that the chip's states give.
+A layer comes twice: as the chip has it, in integers, and as a neuron and connections in which voltages count in units
+of the chip: weights are 64 times an integer, divided by the gain; thresholds lie between the integers that spike and
+those that do not; time constants are those of decays in 1/4096. Forward, the chip model runs the integers: spikes are
+its own, bit for bit. Backward, EventProp integrates the adjoint of the same layer in floating point, with the slopes
+before spikes and the peaks of silent units that the chip's states give.
 
 On the CPU, for reset "zero", without recurrent delays and without gradients of what rounding does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lambent.connections.connections import Connections
 from lambent.engines.grid import cpu as grid_cpu
-from lambent.engines.grid import operation as operations
+from lambent.engines.grid import operation
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.hardware.loihi2.kernels import LIMIT
@@ -28,13 +29,9 @@ from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
 from lambent.hardware.loihi2.layers import Loihi2Layer
 from lambent.machine.compiling import jit
 from lambent.machine.threads import in_threads
-from lambent.neurons.lif import LIFNeuron, Synapses, delay_steps
+from lambent.neurons.lif import LIF
 
 _NOT_RECORDED = np.zeros((0, 0), np.int8)
-
-
-def _integers(x: Tensor) -> np.ndarray:
-    return x.detach().double().round().to(torch.int64).numpy()
 
 
 def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: int) -> list[Spikes]:
@@ -43,45 +40,36 @@ def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: 
     return [Spikes(*pack_events(at[s], unit[s], n_in, n_steps)[:2], NO_VALUES) for s in own]
 
 
-def lif_forward(
-    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
-    weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
-    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor,
-    tau_mem: Tensor, tau_syn: Tensor, min_slope: Tensor,
-    n_steps: int, dt: float, subtract: bool, _room: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """As `grid_cpu.lif_forward`, on the chip model."""
-    size = weight.shape[1]
-    layer = Loihi2Layer(
-        name="layer",
-        kind="dense" if recurrent is None else "dense_rec",
-        weight=_integers(weight * gain / 64).T,
-        weight_rec=None if recurrent is None else _integers(recurrent * gain / 64).T,
-        delay=0 if delay is None else _integers(delay_steps(delay, dt)).T,
-        i_decay=_integers((1 - alpha_syn) * 4096),
-        v_decay=_integers((1 - alpha_mem) * 4096),
-        v_th_mant=torch.floor(threshold.double() / 64).to(torch.int64).numpy(),
-    )
+def spikes(
+    events: Events, layer: Loihi2Layer, neuron: LIF, inputs: Connections, recurrent: Connections | None, dt: float
+) -> Events:
+    """Spikes of a layer on the chip, `events` being none that come twice in a step; see `lambent.engines`."""
+    n_steps, size = count_steps(events.duration, dt), layer.n_out
     run, keep = layer.constants.run, np.subtract(4096, layer.v_decay, dtype=np.int32)
-    unit_gain, tau, least = (x.double().numpy() for x in (gain, tau_mem, min_slope))
+    units: Any = neuron.on_grid(dt, torch.float64)
+    gain, tau, least = (x.detach().numpy() for x in (units.gain, units.tau_mem, units.least))
 
     def one_sample(sample: Spikes) -> tuple[np.ndarray, ...]:
         current, voltage = np.empty((2, n_steps, size), np.int32)
         own = run(sample, _NOT_RECORDED, current, voltage)
         step = np.repeat(np.arange(n_steps, dtype=np.int32), np.diff(own.offsets))
-        return step, own.units, *_before_spikes(step, own.units, current, voltage, keep, unit_gain, tau, least)
+        return step, own.units, *_before_spikes(step, own.units, current, voltage, keep, gain, tau, least)
 
-    parts = in_threads(one_sample, _samples(steps, units, offsets, len(weight), n_steps))
+    parts = in_threads(one_sample, _samples(events.steps(dt), events.units, events.offsets, layer.n_in, n_steps))
     own_steps, own_units, slopes = (np.concatenate([p[i] for p in parts] or [np.zeros(0)]) for i in range(3))
     counts = np.array([np.bincount(p[1], minlength=size) for p in parts]).reshape(len(parts), size)
     peak_step = np.array([p[3] for p in parts], np.int32).reshape(len(parts), size)
-    sizes = torch.from_numpy(counts.sum(1))
-    own_times = torch.from_numpy(own_steps.astype(np.float64) * dt).to(times.dtype)
-    return (
-        own_times, torch.from_numpy(counts).to(weight.dtype), torch.from_numpy(own_units.astype(np.int32)),
-        torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), torch.from_numpy(own_steps.astype(np.int32)),
-        torch.from_numpy(slopes).to(weight.dtype), torch.from_numpy(peak_step),
-    )  # fmt: skip
+    sizes, dtype = torch.from_numpy(counts.sum(1)), inputs.weight.dtype  # type: ignore[attr-defined]
+    found = operation.Spikes(
+        times=torch.from_numpy(own_steps.astype(np.float64) * dt).to(events.times.dtype),
+        counts=torch.from_numpy(counts).to(dtype),
+        units=torch.from_numpy(own_units.astype(np.int32)),
+        offsets=torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]),
+        steps=torch.from_numpy(own_steps.astype(np.int32)),
+        marks=torch.from_numpy(slopes).to(dtype).unsqueeze(1),
+        peak_step=torch.from_numpy(peak_step),
+    )
+    return operation.with_adjoint(grid_cpu.spikes_backward, found, events, neuron, inputs, recurrent, dt)
 
 
 @jit
@@ -110,14 +98,6 @@ def _before_spikes(
         slopes[s] = max((current[n, j] / gain[j] - reached) / tau_mem[j], min_slope[j])
         peak_step[j] = -1
     return slopes, peak_step
-
-
-_lif = operations.define_lif("loihi2", lif_forward, grid_cpu.lif_backward)
-
-
-def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
-    """Spikes of a layer of LIF units; see `lambent.engines`."""
-    return _lif(once_per_step(events, dt), neuron, inputs, recurrent, dt)
 
 
 def voltages(events: Events, layer: Loihi2Layer, dt: float) -> np.ndarray:

@@ -1,0 +1,28 @@
+"""No connections at all: what a layer has in place of recurrent ones where it has none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lambent.machine.compiling import fast_inline
+
+
+class Absent(NamedTuple):
+    """No connections, for kernels."""
+
+    delayed = False
+
+    @staticmethod
+    @fast_inline
+    def deliver(window, row, arrays, units, first, last):
+        pass
+
+    @staticmethod
+    @fast_inline
+    def weigh(drift, row, arrays, unit):
+        return drift.dtype.type(0)
+
+    @staticmethod
+    @fast_inline
+    def collect(gradients, arrays, history, drift, steps, units, first, last):
+        pass

@@ -1,0 +1,158 @@
+"""What connections are to everything else: their parameters, a list of their entries, and three functions for kernels.
+
+Connections of one kind are one file: a frozen dataclass (`Connections`) and the named tuple of arrays that the CPU
+kernels take (`Arrays`); beside it stands what the GPU's kernels need. CONTRIBUTING.md goes through it step by step;
+`lambent.connections.dense` is the example to read.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lambent.machine.waiting import Check
+
+
+class Entries(NamedTuple):
+    """Every connection by itself, one entry each.
+
+    Attributes:
+        source, target: (n,) int64 units.
+        weight: (n,) differentiable.
+        delay: (n,) [ms] or None.
+    """
+
+    source: Tensor
+    target: Tensor
+    weight: Tensor
+    delay: Tensor | None
+
+
+class Arrays(Protocol):
+    """What the CPU kernels take: a NamedTuple of arrays, whose type picks these functions.
+
+    Numba compiles them into the kernels. In all, `window`, `history` and `drift` have one row per step and one column
+    per target; a spike of step n arrives in row n + 1, or later by its delay.
+
+    Attributes:
+        delayed: whether a spike may arrive later than in the next step.
+    """
+
+    delayed: ClassVar[bool]
+
+    @staticmethod
+    def deliver(window: Any, row: int, arrays: Any, units: Any, first: int, last: int) -> None:
+        """Send the spikes units[first:last] on their way: add their weights to `row` of `window`, or to later rows."""
+
+    @staticmethod
+    def weigh(drift: Any, row: int, arrays: Any, unit: int) -> Any:
+        """dL/dt of a spike of `unit`: what `drift` holds where it arrived, from `row` on, times its weights, summed."""
+
+    @staticmethod
+    def collect(
+        gradients: Any, arrays: Any, history: Any, drift: Any, steps: Any, units: Any, first: int, last: int
+    ) -> None:
+        """Add what spikes first:last give to `gradients`, an array for each of `gradient_shapes`, empty if not wanted.
+
+        `history` is dL/d arriving, `drift` dL/dt of what arrives, per weight; `steps` and `units` are of the spikes.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Connections:
+    """Connections from `n_in` units to `n_out`, and their parameters; subclasses say which there are."""
+
+    n_in: int
+    n_out: int
+
+    parameters: ClassVar[tuple[str, ...]] = ("weight", "delay")
+    """Fields that are tensors or None; a layer makes each an `nn.Parameter` of this name."""
+
+    @property
+    def shape_out(self) -> tuple[int, ...]:
+        """How the targets lie: (units,) or (channels, height, width)."""
+        return (self.n_out,)
+
+    def with_values(self, **values: Tensor | None) -> Self:
+        """The same connections with other parameters."""
+        changed = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(changed, name, value)
+        return changed
+
+    def drawn(self, scale: Tensor) -> Tensor:
+        """New random weights, of a size that suits units which a weight of `scale` (n_out,) drives to threshold."""
+        raise NotImplementedError
+
+    def checks(self, prefix: str = "") -> Iterator[Check]:
+        """What must hold of the parameters; `prefix` is put before their names where they are complained of."""
+        raise NotImplementedError
+
+    def entries(self) -> Entries:
+        """Every connection by itself, by source, in the order of its targets."""
+        raise NotImplementedError
+
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype) -> list[Tensor]:
+        """What an engine's operation takes; the first are the parameters that are there, in their order."""
+        raise NotImplementedError
+
+    @staticmethod
+    def arrays(tensors: Sequence[np.ndarray]) -> Arrays:
+        """What the CPU kernels take, from the operation's tensors."""
+        raise NotImplementedError
+
+    @staticmethod
+    def rows(tensors: Sequence[Tensor]) -> int:
+        """Steps that a spike may be under way: the longest delay and one more."""
+        return 1
+
+    @staticmethod
+    def gradient_shapes(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> list[tuple[int, ...]]:
+        """Shapes of what `Arrays.collect` fills, with a 0 where it is not wanted."""
+        raise NotImplementedError
+
+    @staticmethod
+    def gradients(collected: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+        """dL/d of the operation's tensors from what was collected; empty where not wanted."""
+        raise NotImplementedError
+
+
+def check_entries(name: str, x: Tensor, source: Tensor, target: Tensor, lowest: float = -torch.inf) -> Check:
+    """That every entry of x (n,) is finite and at least `lowest`; complains of the first that is not."""
+    good = torch.isfinite(x) & (x >= lowest)
+
+    def complain() -> None:
+        bad = int((~good).nonzero()[0])
+        wanted = "finite" if lowest == -torch.inf else f"finite and at least {lowest:g}"
+        pair = f"from unit {int(source[bad])} to unit {int(target[bad])}"
+        raise ValueError(f"{name} {pair} is {x[bad].item()}; it must be {wanted}")
+
+    return Check(good.all(), complain)
+
+
+def as_delay(delay: Any, shape: tuple[int, ...]) -> Tensor | None:
+    """Delays [ms] of this shape from a tensor, a number for all, or None."""
+    if delay is None or (isinstance(delay, Tensor) and delay.ndim):
+        return delay
+    return torch.as_tensor(delay, dtype=torch.get_default_dtype()).expand(shape).clone()
+
+
+def delay_steps(delay: Tensor, dt: float) -> Tensor:
+    """Delays [ms] as whole steps of `dt`, float64."""
+    return torch.round(delay.detach().to(torch.float64) / dt)
+
+
+def places(steps: Tensor, target: Tensor, n_out: int, n_steps: int) -> Tensor:
+    """Where spikes arrive, int64: delay in steps * number of targets + target.
+
+    That is the place of the target relative to the start of the next step's row; it fits in 32 bits without a sign.
+    """
+    if 2 * (n_steps + 1) * n_out > 2**32:
+        raise ValueError(f"{n_steps} steps of {n_out} units with delays are too many; take shorter samples")
+    return steps.to(torch.int64) * n_out + target

@@ -1,0 +1,235 @@
+"""Dense connections: every source to every target, with or without a delay for each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lambent.connections.connections import Arrays, Connections, Entries, as_delay, check_entries, delay_steps, places
+from lambent.machine.compiling import fast, fast_inline
+from lambent.machine.waiting import Check
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Connections):
+    """Every source connected to every target.
+
+    Args:
+        n_in, n_out: number of sources and targets.
+        weight: (n_in, n_out); left out, normal with standard deviation 1 / sqrt(n_in).
+        delay: (n_in, n_out) or a number [ms], or None for none.
+
+    Raises:
+        ValueError: a size that is not positive, or another shape.
+
+    >>> import lambent as lb
+    >>> dense = lb.connections.Dense(3, 2, delay=1.0)
+    >>> dense.weight.shape, dense.entries().target
+    (torch.Size([3, 2]), tensor([0, 1, 0, 1, 0, 1]))
+    """
+
+    weight: Tensor | None = None
+    delay: Tensor | float | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight is None:
+            object.__setattr__(self, "weight", nn.Parameter(self.drawn(torch.ones(self.n_out))))
+        object.__setattr__(self, "delay", as_delay(self.delay, (self.n_in, self.n_out)))
+        for name in ("weight", "delay"):
+            value = getattr(self, name)
+            if value is not None and value.shape != (self.n_in, self.n_out):
+                raise ValueError(f"{name} must have shape {(self.n_in, self.n_out)}, got {tuple(value.shape)}")
+
+    def drawn(self, scale: Tensor) -> Tensor:
+        weight = torch.empty(self.n_in, self.n_out, dtype=scale.dtype, device=scale.device)
+        return weight.normal_().mul_(scale * self.n_in**-0.5)
+
+    def checks(self, prefix: str = "") -> Iterator[Check]:
+        for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
+            value = getattr(self, name)
+            if value is not None:
+                pairs = _pairs(self.n_in, self.n_out)
+                yield check_entries(prefix + name, value.detach().flatten(), *pairs, lowest=lowest)
+
+    def entries(self) -> Entries:
+        source, target = _pairs(self.n_in, self.n_out)
+        return Entries(source, target, self.weight.flatten(), None if self.delay is None else self.delay.flatten())
+
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype) -> list[Tensor]:
+        weight = self.weight.to(dtype)
+        if self.delay is None:
+            return [weight]
+        # what arrives after the last step may as well arrive in the first one after it
+        steps = delay_steps(self.delay, dt).clamp(max=n_steps)
+        if weight.is_cpu:
+            steps = places(steps, torch.arange(self.n_out), self.n_out, n_steps)
+        return [weight, self.delay.to(dtype), steps.to(torch.int32)]
+
+    @staticmethod
+    def arrays(tensors: Sequence[np.ndarray]) -> Arrays:
+        if len(tensors) == 1:
+            return DenseArrays(tensors[0])
+        weight, _, places = tensors
+        # unsigned, since Numba checks whether a signed index counts from the end
+        return DelayedArrays(weight, places.view(np.uint32))
+
+    @staticmethod
+    def rows(tensors: Sequence[Tensor]) -> int:
+        if len(tensors) == 1 or not tensors[2].numel():
+            return 1
+        return 1 + int(tensors[2].numpy().view(np.uint32).max()) // tensors[2].shape[1]
+
+    @staticmethod
+    def gradient_shapes(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> list[tuple[int, ...]]:
+        shape = tuple(tensors[0].shape)
+        return [shape if w else (0, 0) for w in wanted[: min(len(tensors), 2)]]
+
+    @staticmethod
+    def gradients(collected: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+        if len(collected) == 1:
+            return [collected[0]]
+        weight, late = collected
+        return [weight, late * tensors[0] if late.numel() else late, tensors[2].new_empty(0)]
+
+
+class DenseArrays(NamedTuple):
+    """Dense connections without delays."""
+
+    weight: np.ndarray
+
+    delayed = False
+
+    @staticmethod
+    @fast_inline
+    def deliver(window, row, arrays, units, first, last):
+        add_rows(window, row, arrays.weight, units, first, last)
+
+    @staticmethod
+    @fast_inline
+    def weigh(drift, row, arrays, unit):
+        weight = arrays.weight
+        total = weight.dtype.type(0)
+        for j in range(weight.shape[1]):
+            total += weight[unit, j] * drift[row, j]
+        return total
+
+    @staticmethod
+    @fast_inline
+    def collect(gradients, arrays, history, drift, steps, units, first, last):
+        if gradients[0].shape[0] > 0:
+            end, arrival = by_unit(gradients[0].shape[0], steps, units, first, last)
+            start = 0
+            for u in range(end.shape[0]):
+                add_rows(gradients[0], u, history, arrival, start, end[u])
+                start = end[u]
+
+
+class DelayedArrays(NamedTuple):
+    """Dense connections with delays.
+
+    Attributes:
+        weight: (from, to).
+        reach: (from, to) uint32: delay in steps * number of targets + target, the place of the target relative to the
+            start of the next step's row.
+    """
+
+    weight: np.ndarray
+    reach: np.ndarray
+
+    delayed = True
+
+    @staticmethod
+    @fast_inline
+    def deliver(window, row, arrays, units, first, last):
+        weight, reach = arrays.weight, arrays.reach
+        flat = window.reshape(window.size)
+        start = np.uint32(row * window.shape[1])
+        for k in range(first, last):
+            u = units[k]
+            for j in range(weight.shape[1]):
+                flat[start + reach[u, j]] += weight[u, j]
+
+    @staticmethod
+    @fast_inline
+    def weigh(drift, row, arrays, unit):
+        weight, reach = arrays.weight, arrays.reach
+        total = weight.dtype.type(0)
+        flat = drift.reshape(drift.size)
+        start = np.uint32(row * drift.shape[1])
+        for j in range(weight.shape[1]):
+            total += weight[unit, j] * flat[start + reach[unit, j]]
+        return total
+
+    @staticmethod
+    @fast_inline
+    def collect(gradients, arrays, history, drift, steps, units, first, last):
+        if gradients[0].shape[0] > 0:
+            _gather(gradients[0], arrays.reach, history, steps, units, first, last)
+        if gradients[1].shape[0] > 0:
+            _gather(gradients[1], arrays.reach, drift, steps, units, first, last)
+
+
+@fast_inline
+def add_rows(target, at, source, index, first, last):
+    """Add to row `at` of `target` the rows index[first:last] of `source`, eight at a time."""
+    k = first
+    while k + 7 < last:
+        a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
+        e, f, g, h = index[k + 4], index[k + 5], index[k + 6], index[k + 7]
+        for j in range(source.shape[1]):
+            x = (source[a, j] + source[b, j]) + (source[c, j] + source[d, j])
+            y = (source[e, j] + source[f, j]) + (source[g, j] + source[h, j])
+            target[at, j] += x + y
+        k += 8
+    if k + 3 < last:
+        a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
+        for j in range(source.shape[1]):
+            target[at, j] += (source[a, j] + source[b, j]) + (source[c, j] + source[d, j])
+        k += 4
+    while k < last:
+        a = index[k]
+        for j in range(source.shape[1]):
+            target[at, j] += source[a, j]
+        k += 1
+
+
+@fast
+def by_unit(n_units, steps, units, first, last):
+    """The steps in which spikes first:last arrive, unit after unit, and where each unit's end: a counting sort."""
+    end = np.zeros(n_units + 1, np.int64)
+    for e in range(first, last):
+        end[units[e] + 1] += 1
+    for u in range(n_units):
+        end[u + 1] += end[u]
+    arrival = np.empty(last - first, np.int64)
+    for e in range(first, last):
+        u = units[e]
+        arrival[end[u]] = steps[e] + 1
+        end[u] += 1
+    return end[:n_units], arrival
+
+
+@fast
+def _gather(gradient, reach, history, steps, units, first, last):
+    """Add to the gradient of each pair what `history` holds where the source's spikes arrived."""
+    end, arrival = by_unit(gradient.shape[0], steps, units, first, last)
+    start = 0
+    flat = history.reshape(history.size)
+    for u in range(gradient.shape[0]):
+        for k in range(start, end[u]):
+            row = np.uint32(arrival[k] * history.shape[1])
+            for j in range(history.shape[1]):
+                gradient[u, j] += flat[row + reach[u, j]]
+        start = end[u]
+
+
+@lru_cache(maxsize=8)
+def _pairs(n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
+    """Source and target of each pair, (n_in * n_out,) each."""
+    return torch.arange(n_in).repeat_interleave(n_out), torch.arange(n_out).repeat(n_in)

@@ -1,0 +1,205 @@
+"""Sparse connections: those that there are, by source (CSR), with or without a delay for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lambent.connections.connections import Arrays, Connections, Entries, as_delay, check_entries, delay_steps, places
+from lambent.machine.compiling import fast_inline
+from lambent.machine.waiting import Check
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse(Connections):
+    """Connections between some pairs of units.
+
+    Args:
+        n_in, n_out: number of sources and targets.
+        density: share of all pairs that are connected, drawn at random; in place of `indices`.
+        indices: (2, n) integers, the sources and targets of the connections; they are sorted by source.
+        weight: (n,), in the order of `indices`; left out, normal with standard deviation 1 / sqrt(mean fan-in).
+        delay: (n,) or a number [ms], or None for none.
+
+    Raises:
+        ValueError: neither or both of `density` and `indices`, units out of range, or tensors of another shape.
+
+    >>> import lambent as lb
+    >>> sparse = lb.connections.Sparse(4, 3, indices=[[0, 0, 2], [1, 2, 0]])
+    >>> sparse.entries().source
+    tensor([0, 0, 2])
+    """
+
+    density: float | None = None
+    indices: Tensor | None = None
+    weight: Tensor | None = None
+    delay: Tensor | float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.density is None) == (self.indices is None):
+            raise ValueError("give either density or indices")
+        if self.density is not None:
+            if not 0 < self.density <= 1:
+                raise ValueError(f"density must lie in (0, 1], got {self.density}")
+            n = max(1, round(self.density * self.n_in * self.n_out))
+            chosen = torch.randperm(self.n_in * self.n_out)[:n].sort().values
+            indices = torch.stack([chosen // self.n_out, chosen % self.n_out])
+        else:
+            indices = _checked(torch.as_tensor(self.indices), self.n_in, self.n_out)
+        shape = (indices.shape[1],)
+        object.__setattr__(self, "delay", as_delay(self.delay, shape))
+        for name in ("weight", "delay"):
+            value = getattr(self, name)
+            if value is not None and value.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, one for each connection, got {tuple(value.shape)}")
+        if not bool((indices[0].diff() >= 0).all()):
+            order = indices[0].argsort(stable=True)
+            indices = indices[:, order]
+            for name in ("weight", "delay"):
+                value = getattr(self, name)
+                object.__setattr__(self, name, None if value is None else value[order])
+        object.__setattr__(self, "density", None)  # settled
+        object.__setattr__(self, "indices", indices)
+        if self.weight is None:
+            object.__setattr__(self, "weight", nn.Parameter(self.drawn(torch.ones(self.n_out))))
+
+    def drawn(self, scale: Tensor) -> Tensor:
+        fan_in = max(1.0, self.indices.shape[1] / self.n_out)
+        weight = torch.empty(self.indices.shape[1], dtype=scale.dtype, device=scale.device)
+        return weight.normal_().mul_(scale[self.indices[1]] * fan_in**-0.5)
+
+    def checks(self, prefix: str = "") -> Iterator[Check]:
+        yield check_entries(f"{prefix}weight", self.weight.detach(), *self.indices)
+        if self.delay is not None:
+            yield check_entries(f"{prefix}delay", self.delay.detach(), *self.indices, lowest=0.0)
+
+    def entries(self) -> Entries:
+        return Entries(*self.indices, self.weight, self.delay)
+
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype) -> list[Tensor]:
+        source, target = self.indices
+        start = torch.searchsorted(source, torch.arange(self.n_in + 1))
+        if self.delay is None:
+            return [self.weight.to(dtype), start, target.to(torch.int32)]
+        steps = delay_steps(self.delay, dt).clamp(max=n_steps)
+        reach = places(steps, target, self.n_out, n_steps)
+        return [self.weight.to(dtype), self.delay.to(dtype), start, reach.to(torch.int32), torch.tensor(self.n_out)]
+
+    @staticmethod
+    def arrays(tensors: Sequence[np.ndarray]) -> Arrays:
+        if len(tensors) == 3:
+            return SparseArrays(tensors[0], tensors[1], tensors[2].view(np.uint32))
+        return DelayedSparseArrays(tensors[0], tensors[2], tensors[3].view(np.uint32))
+
+    @staticmethod
+    def rows(tensors: Sequence[Tensor]) -> int:
+        if len(tensors) == 3 or not len(tensors[3]):
+            return 1
+        return 1 + int(tensors[3].numpy().view(np.uint32).max()) // int(tensors[4])
+
+    @staticmethod
+    def gradient_shapes(tensors: Sequence[Tensor], wanted: Sequence[bool]) -> list[tuple[int, ...]]:
+        n = len(tensors[0])
+        return [(n if w else 0,) for w in wanted[: 1 if len(tensors) == 3 else 2]]
+
+    @staticmethod
+    def gradients(collected: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+        rest = [x.new_empty(0) for x in tensors[len(collected) :]]
+        if len(collected) == 1:
+            return [collected[0], *rest]
+        weight, late = collected
+        return [weight, late * tensors[0] if len(late) else late, *rest]
+
+
+class SparseArrays(NamedTuple):
+    """Sparse connections.
+
+    Attributes:
+        weight: one entry each.
+        start: (from + 1,) source u owns the entries start[u]:start[u + 1].
+        reach: one entry each, uint32: the place of the target relative to the start of the next step's row.
+    """
+
+    weight: np.ndarray
+    start: np.ndarray
+    reach: np.ndarray
+
+    delayed = False
+
+    @staticmethod
+    @fast_inline
+    def deliver(window, row, arrays, units, first, last):
+        weight, start, reach = arrays
+        flat = window.reshape(window.size)
+        begin = np.uint32(row * window.shape[1])
+        for k in range(first, last):
+            u = units[k]
+            for c in range(start[u], start[u + 1]):
+                flat[begin + reach[c]] += weight[c]
+
+    @staticmethod
+    @fast_inline
+    def weigh(drift, row, arrays, unit):
+        weight, start, reach = arrays
+        total = weight.dtype.type(0)
+        flat = drift.reshape(drift.size)
+        begin = np.uint32(row * drift.shape[1])
+        for c in range(start[unit], start[unit + 1]):
+            total += weight[c] * flat[begin + reach[c]]
+        return total
+
+    @staticmethod
+    @fast_inline
+    def collect(gradients, arrays, history, drift, steps, units, first, last):
+        if gradients[0].shape[0] > 0:
+            _gather(gradients[0], arrays.start, arrays.reach, history, steps, units, first, last)
+
+
+class DelayedSparseArrays(NamedTuple):
+    """Sparse connections with delays, which `reach` holds."""
+
+    weight: np.ndarray
+    start: np.ndarray
+    reach: np.ndarray
+
+    delayed = True
+
+    deliver = staticmethod(SparseArrays.deliver)
+    weigh = staticmethod(SparseArrays.weigh)
+
+    @staticmethod
+    @fast_inline
+    def collect(gradients, arrays, history, drift, steps, units, first, last):
+        if gradients[0].shape[0] > 0:
+            _gather(gradients[0], arrays.start, arrays.reach, history, steps, units, first, last)
+        if gradients[1].shape[0] > 0:
+            _gather(gradients[1], arrays.start, arrays.reach, drift, steps, units, first, last)
+
+
+@fast_inline
+def _gather(gradient, start, reach, history, steps, units, first, last):
+    """Add to each connection's gradient what `history` holds where the source's spikes arrived."""
+    flat = history.reshape(history.size)
+    for k in range(first, last):
+        begin = np.uint32((steps[k] + 1) * history.shape[1])
+        u = units[k]
+        for c in range(start[u], start[u + 1]):
+            gradient[c] += flat[begin + reach[c]]
+
+
+def _checked(indices: Tensor, n_in: int, n_out: int) -> Tensor:
+    if indices.ndim != 2 or len(indices) != 2 or indices.is_floating_point() or indices.dtype is torch.bool:
+        raise ValueError(
+            f"indices must be integers of shape (2, n), got {indices.dtype} of shape {tuple(indices.shape)}"
+        )
+    for name, x, n in (("source", indices[0], n_in), ("target", indices[1], n_out)):
+        outside = (x < 0) | (x >= n)
+        if outside.any():
+            entry = int(outside.nonzero()[0])
+            raise ValueError(f"indices: connection {entry} has {name} {int(x[entry])}, outside [0, {n})")
+    return indices.to(torch.int64)

@@ -1,0 +1,40 @@
+"""What every engine looks at before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from lambent.connections.connections import Connections
+from lambent.events import Events
+from lambent.machine.waiting import Check, all_hold
+from lambent.neurons.neuron import Neuron
+
+
+def check_input(events: Events, inputs: Connections) -> None:
+    """Raise unless `events` is an `Events` of as many units as there are inputs, on the device of the weights.
+
+    Or if the weights are in a type that no engine computes with.
+    """
+    weight = inputs.weight  # type: ignore[attr-defined]
+    if not isinstance(events, Events):
+        raise TypeError(f"a layer takes lambent.Events, got {type(events).__name__}")
+    if events.n_units != inputs.n_in:
+        raise ValueError(f"the layer has {inputs.n_in} inputs, the events have {events.n_units} units")
+    if events.device != weight.device:
+        raise ValueError(f"the layer is on {weight.device}, the events are on {events.device}")
+    if weight.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"weights must be float32 or float64, got {weight.dtype}; for mixed precision use autocast")
+
+
+def soundness(neuron: Neuron, inputs: Connections, recurrent: Connections | None) -> Check:
+    """What must hold of the values of a layer."""
+
+    def checks() -> Iterator[Check]:
+        yield from neuron.checks()
+        yield from inputs.checks()
+        if recurrent is not None:
+            yield from recurrent.checks("recurrent_")
+
+    return all_hold(checks())

@@ -1,0 +1,117 @@
+"""`Spiking`: units of any kind behind connections of any kind, as a torch module that maps events to events."""
+
+from __future__ import annotations
+
+import torch
+
+from lambent.connections.connections import Connections
+from lambent.engines import engine_for
+from lambent.engines.checks import check_input
+from lambent.events import Events
+from lambent.layers.layer import Layer
+from lambent.neurons.neuron import Neuron
+
+
+class Spiking(Layer):
+    """Spiking units; `Events` in, `Events` out.
+
+    Gradients are those of EventProp (Wunderlich & Pehle 2021, extended by delays, time constants and
+    thresholds; DESIGN 4): the spike times that come out carry them, and so does ``out.counts()``. A count
+    is not differentiable; its gradient g enters the adjoint of V as g / threshold at each spike of the unit
+    and, where a unit stayed silent in a sample, at its highest voltage, so that silent units can be revived.
+
+    Args:
+        neuron: what the units are, such as `lambent.neurons.LIF`; parameters are numbers or one per unit.
+        connections: from the inputs to the units, such as `lambent.connections.Dense`.
+        recurrent: from the units to themselves, or None.
+        dt: time step [ms], or None for continuous time, which not every neuron has.
+        max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
+
+    Attributes:
+        The parameters of the neuron (tau_mem ...) and of the connections (weight, delay), those of recurrent ones
+        named recurrent_weight and recurrent_delay; None for those that are not there. Those of connections are trained,
+        those of the neuron after ``requires_grad_()``. Call `constrain_` after an optimiser step when parameters of the
+        neuron or delays are trained.
+
+    Raises:
+        ValueError: an argument is out of range or has the wrong shape.
+
+    >>> import lambent as lb
+    >>> layer = lb.Spiking(lb.neurons.LIF(tau_mem=10.0), lb.connections.Dense(3, 2), dt=1.0)
+    >>> layer(lb.Events.from_lists([[1.0, 2.0]], [[0, 2]], 3, 20.0)).n_units
+    2
+    """
+
+    def __init__(
+        self,
+        neuron: Neuron,
+        connections: Connections,
+        recurrent: Connections | None = None,
+        *,
+        dt: float | None = 1.0,
+        max_delay: float | None = None,
+    ) -> None:
+        super().__init__(neuron, connections, dt)
+        size = self.out_features
+        if recurrent is not None and (recurrent.n_in, recurrent.n_out) != (size, size):
+            raise ValueError(f"recurrent: connects {recurrent.n_in} to {recurrent.n_out} units, the layer has {size}")
+        self._recurrent = recurrent
+        self.max_delay = 62 * (dt or 1.0) if max_delay is None else max_delay
+        if not self.max_delay >= 0:
+            raise ValueError(f"max_delay must not be negative [ms], got {max_delay}")
+        for name in connections.parameters:
+            self._own(name, getattr(connections, name))
+            self._own(f"recurrent_{name}", None if recurrent is None else getattr(recurrent, name))
+        for name in ("delay", "recurrent_delay"):
+            delay = getattr(self, name, None)
+            if delay is not None and not bool(((delay >= 0) & (delay <= self.max_delay)).all()):
+                raise ValueError(f"{name} must lie in [0, max_delay = {self.max_delay} ms]")
+
+    @property
+    def recurrent(self) -> Connections | None:
+        """The connections among the units, with the parameters as they are now; None without any."""
+        return None if self._recurrent is None else self._now("recurrent_", self._recurrent)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, for the threshold: those among the units a quarter as large as those of the inputs.
+
+        How active a layer then is depends on its input; `lambent.training.calibrate` scales the weights to
+        a wanted activity.
+        """
+        scale = self.threshold.detach()
+        self.weight.copy_(self._connections.drawn(scale))
+        if self._recurrent is not None:
+            self.recurrent_weight.copy_(self._recurrent.drawn(0.25 * scale))
+
+    @torch.no_grad()
+    def constrain_(self) -> None:
+        """Put values that are trained (`requires_grad`) back where they mean something.
+
+        Parameters of the neuron as `Neuron.bounds` says (tau >= dt, 0.1 ms in continuous time; threshold >= 0.001), and
+        0 <= delay <= max_delay.
+        """
+        super().constrain_()
+        for delay in (self.delay, self.recurrent_delay):
+            if delay is not None and delay.requires_grad:
+                delay.clamp_(0.0, self.max_delay)
+
+    def forward(self, events: Events) -> Events:
+        """Spikes of the layer.
+
+        Raises:
+            TypeError: `events` is no `Events`.
+            ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
+                range.
+            ImportError: it is on a CUDA device, and Triton is not installed.
+            NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run.
+            RuntimeError: in continuous time a sample has too many spikes.
+        """
+        connections = self.connections
+        check_input(events, connections)
+        return engine_for(events.device, self.dt).spikes(events, self.neuron, connections, self.recurrent, self.dt)
+
+    def extra_repr(self) -> str:
+        """What it is made of, for printing."""
+        kinds = [type(x).__name__ for x in (self._neuron, self._connections, self._recurrent) if x is not None]
+        return f"{self.in_features}, {self.out_features}, {', '.join(kinds)}, dt={self.dt}"

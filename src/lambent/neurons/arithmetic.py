@@ -1,0 +1,34 @@
+"""What the functions of a neuron may use beside + - * /: the same names for torch, Numba and Triton.
+
+A neuron's functions are compiled by Numba through the overloads here; `lambent.engines.grid.gpu` puts Triton's
+functions of these names in their place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numba.extending import overload
+
+NAMES = ("where", "maximum")
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """`a` where the condition holds, `b` elsewhere."""
+    return torch.where(condition, a, b)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """The larger of the two."""
+    return torch.maximum(a, b)
+
+
+@overload(where, inline="always", strict=False)
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    return lambda condition, a, b: a if condition else b
+
+
+@overload(maximum, inline="always", strict=False)
+def _maximum(a: Any, b: Any) -> Any:
+    return lambda a, b: a if a > b else b

@@ -1,0 +1,158 @@
+"""What a neuron is to everything else: its parameters, and on a grid its units and what they do, as plain arithmetic.
+
+A neuron is one file: a frozen dataclass of parameters (`Neuron`) and the named tuple of its units on a grid (`Units`).
+CONTRIBUTING.md goes through it step by step; `lambent.neurons.lif` is the example to read.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from lambent.machine.waiting import Check
+
+Numbers = tuple[Any, ...]
+"""A state or its adjoint, one entry for each of a unit's `n_states` numbers."""
+
+
+class Units(Protocol):
+    """Units on a grid, a NamedTuple whose fields are (size,) tensors or arrays, one entry per unit.
+
+    Its functions are plain arithmetic on numbers; `p` is one unit, with numbers for fields. The reference engine calls
+    them with torch tensors, the CPU engine compiles them with Numba and the GPU engine with Triton, so they know
+    + - * / and comparisons, tuples, and what `lambent.neurons.arithmetic` offers. States rest at 0.
+
+    Attributes:
+        n_states: numbers of a state.
+        n_marks: numbers that `marks` returns.
+        traced: whether `retreat` looks at the state; then the backward pass works out all states once more.
+        step_gradients: the fields for which `gradient` returns dL/d field.
+        spike_gradients: the fields for which `spike_gradient` does.
+    """
+
+    n_states: ClassVar[int]
+    n_marks: ClassVar[int]
+    traced: ClassVar[bool]
+    step_gradients: ClassVar[tuple[str, ...]]
+    spike_gradients: ClassVar[tuple[str, ...]]
+
+    @staticmethod
+    def advance(x: Numbers, arriving: Any, p: Any) -> Numbers:
+        """The state one step after it was x, `arriving` being the sum of the weights of what arrives in that step."""
+
+    @staticmethod
+    def level(x: Numbers, p: Any) -> Any:
+        """What must reach the field `threshold` for a spike; of units that never spike, what a readout reads."""
+
+    @staticmethod
+    def above(before: Numbers, x: Numbers, p: Any) -> Any:
+        """Whether the unit spikes in the step that took it from state `before` to x."""
+
+    @staticmethod
+    def marks(x: Numbers, p: Any) -> Numbers:
+        """What `jump` must know of a spike at state x: first d level/dt just before it [1/ms], bounded from below."""
+
+    @staticmethod
+    def reset(x: Numbers, p: Any) -> Numbers:
+        """The state after a spike."""
+
+    @staticmethod
+    def jump(a: Numbers, pull: Any, push: Any, marks: Numbers, p: Any) -> Numbers:
+        """The adjoint dL/dx before a spike, where it is `a` after it (DESIGN 4.1).
+
+        Args:
+            pull: dL/dt of the spike [1/ms].
+            push: dL/d level that the spike's count adds.
+        """
+
+    @staticmethod
+    def lift(push: Any, p: Any) -> Numbers:
+        """dL/dx where dL/d level is `push`: what a count's gradient is to a silent unit, a loss to a readout."""
+
+    @staticmethod
+    def retreat(a: Numbers, before: Numbers, arrived: Any, p: Any) -> tuple[Numbers, Any]:
+        """The transpose of `advance`: the adjoint one step earlier, and dL/d arriving.
+
+        Args:
+            a: the adjoint after the step.
+            before: the state before it, zeros unless `traced`.
+            arrived: what arrived in it, 0 unless `traced`.
+        """
+
+    @staticmethod
+    def drift(arriving: Any, a: Numbers, p: Any) -> Any:
+        """dL/dt of an event of weight 1 that arrives in a step, with dL/d arriving and the adjoint after that step."""
+
+    @staticmethod
+    def gradient(a: Numbers, arriving: Any, before: Numbers, arrived: Any, p: Any) -> Numbers:
+        """What one step adds to dL/d field for `step_gradients`; arguments as above."""
+
+    @staticmethod
+    def spike_gradient(a: Numbers, marks: Numbers, p: Any) -> Numbers:
+        """What a spike adds to dL/d field for `spike_gradients`, `a` being the adjoint before it.
+
+        Also for the peak of a silent unit, whose marks are zeros.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron:
+    """A kind of neuron and its parameters, each a number or one per unit; subclasses name them."""
+
+    parameters: ClassVar[tuple[str, ...]]
+    """The fields that are one number per unit, or None; a layer makes each an `nn.Parameter` of this name."""
+    trained: ClassVar[tuple[str, ...]] = ()
+    """The parameters that are trained unless told otherwise."""
+    signed: ClassVar[tuple[str, ...]] = ()
+    """The parameters that may be 0 or negative."""
+
+    def with_values(self, **values: Tensor | None) -> Self:
+        """The same neuron with other parameters."""
+        changed = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(changed, name, value)
+        return changed
+
+    def checks(self) -> Iterator[Check]:
+        """What must hold of the parameters: that they are finite and, but for signed ones, positive."""
+        for name in self.parameters:
+            value = getattr(self, name)
+            if value is not None:
+                yield check_values(name, value.detach(), positive=name not in self.signed)
+
+    def suits(self, dt: float | None) -> None:
+        """Raise ValueError where such units cannot run with a time step of `dt` [ms], None for continuous time."""
+        if dt is None:
+            raise ValueError(f"{type(self).__name__} has no solution in continuous time (dt=None); give a step [ms]")
+
+    def bounds(self, dt: float | None) -> dict[str, tuple[float | None, float | None]]:
+        """Between what a trained parameter is kept; those left out may be anything."""
+        return {}
+
+    def on_grid(self, dt: float, dtype: torch.dtype) -> Units:
+        """The units on a grid of `dt` [ms], differentiable in the parameters."""
+        raise NotImplementedError
+
+
+def check_values(name: str, x: Tensor, positive: bool = True) -> Check:
+    """That every entry of x (units,) is finite, and `positive`; complains of the first unit whose is not."""
+    good = torch.isfinite(x)
+    if positive:
+        good &= x > 0
+
+    def complain() -> None:
+        unit = int((~good).nonzero()[0])
+        wanted = "positive and finite" if positive else "finite"
+        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
+
+    return Check(good.all(), complain)
+
+
+def smallest_tau(dt: float | None) -> float:
+    """What trained time constants are kept above [ms]: the step, or in continuous time 0.1."""
+    return 0.1 if dt is None else dt
