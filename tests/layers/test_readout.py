@@ -7,7 +7,7 @@ import torch
 
 import lambent as lb
 from lambent.layers.readout import REDUCTIONS
-from lambent.neurons.lif import grid_constants, membrane_response
+from lambent.neurons.response import grid_constants, membrane_response
 
 
 def dense(events, weight, tau_mem, tau_syn, dt):

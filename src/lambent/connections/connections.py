@@ -98,8 +98,12 @@ class Connections:
         """Every connection by itself, by source, in the order of its targets."""
         raise NotImplementedError
 
-    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype) -> list[Tensor]:
-        """What an engine's operation takes; the first are the parameters that are there, in their order."""
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
+        """What an engine's operation takes; the first are the parameters that are there, in their order.
+
+        Args:
+            flat: whether delays are wanted as `places` in a window, for the CPU, or in steps, for the GPU.
+        """
         raise NotImplementedError
 
     @staticmethod

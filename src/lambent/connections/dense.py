@@ -61,13 +61,13 @@ class Dense(Connections):
         source, target = _pairs(self.n_in, self.n_out)
         return Entries(source, target, self.weight.flatten(), None if self.delay is None else self.delay.flatten())
 
-    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype) -> list[Tensor]:
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
         weight = self.weight.to(dtype)
         if self.delay is None:
             return [weight]
         # what arrives after the last step may as well arrive in the first one after it
         steps = delay_steps(self.delay, dt).clamp(max=n_steps)
-        if weight.is_cpu:
+        if flat:
             steps = places(steps, torch.arange(self.n_out), self.n_out, n_steps)
         return [weight, self.delay.to(dtype), steps.to(torch.int32)]
 

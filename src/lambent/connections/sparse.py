@@ -81,7 +81,7 @@ class Sparse(Connections):
     def entries(self) -> Entries:
         return Entries(*self.indices, self.weight, self.delay)
 
-    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype) -> list[Tensor]:
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
         source, target = self.indices
         start = torch.searchsorted(source, torch.arange(self.n_in + 1))
         if self.delay is None:

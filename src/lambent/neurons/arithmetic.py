@@ -1,7 +1,6 @@
 """What the functions of a neuron may use beside + - * /: the same names for torch, Numba and Triton.
 
-A neuron's functions are compiled by Numba through the overloads here; `lambent.engines.grid.gpu` puts Triton's
-functions of these names in their place.
+Numba takes the overloads here, and `lambent.engines.grid.gpu_units` puts Triton's functions in their place.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from typing import Any
 
 import torch
 from numba.extending import overload
-
-NAMES = ("where", "maximum")
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:

@@ -15,10 +15,16 @@ import torch
 from torch import Tensor
 
 from lambent.connections.absent import Absent
+from lambent.connections.connections import Connections
+from lambent.engines.checks import soundness
 from lambent.engines.grid import cpu_kernels as kernels
 from lambent.engines.grid import operation
 from lambent.engines.groups import run_groups, sample_groups, total
 from lambent.engines.kinds import class_of
+from lambent.events import Events
+from lambent.events import n_steps as count_steps
+from lambent.machine.waiting import expect
+from lambent.neurons.neuron import Neuron
 
 
 def _array(x: Tensor) -> np.ndarray:
@@ -177,5 +183,12 @@ def levels_backward(
     return torch.from_numpy(d_times).to(times.dtype), d_neuron, d_inputs.total()
 
 
-spikes = operation.define_spikes("grid_cpu", spikes_forward, spikes_backward)
-levels = operation.define_levels("grid_cpu", levels_forward, levels_backward)
+_spikes = operation.define_spikes("grid_cpu", spikes_forward, spikes_backward)
+levels = operation.define_levels("grid_cpu", levels_forward, levels_backward, flat=True)
+
+
+def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
+    """Spikes of a layer; see `lambent.engines`."""
+    expect(*soundness(neuron, inputs, recurrent))
+    layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, count_steps(events.duration, dt))
+    return _spikes(events, layer, inputs.n_out, dt)

@@ -1,9 +1,9 @@
-"""Engine `grid_gpu`: fixed step, event-driven, Triton, one program per sample, the whole sequence in one launch.
+"""Engine of the grid on a GPU: fixed step, event-driven, Triton, one program per sample, all steps in one launch.
 
-Work per spike is one row of weights forward and one row of gradients backward, as in `grid_cpu`; memory is
-O(spikes) plus, per running program, one sample's rings of delayed arrivals and, while time constants are trained,
-its currents and voltages. The host waits for the device once per layer, to learn how many spikes there are, and
-with delays twice more, for the longest; under `lambent.run_ahead` not at all, but then the buffers' spare room is
+Work per spike is one row of weights forward and one row of gradients backward, as on the CPU; memory is
+O(spikes) plus, per running program, one sample's rings of delayed arrivals and, while the neuron's constants are
+trained, its states. The host waits for the device once per layer, to learn how many spikes there are, and
+with delays once more, for the longest; under `lambent.run_ahead` not at all, but then the buffers' spare room is
 handed out with the spikes. Weight gradients are summed atomically, in an order that varies;
 `torch.use_deterministic_algorithms(True)` gives bit-equal runs, by fewer programs that each keep a sum of their own.
 """
@@ -11,19 +11,22 @@ handed out with the spikes. Weight gradients are summed atomically, in an order 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import triton
 from torch import Tensor
 
-from lambent.engines.grid import gpu_backward as grid_gpu_backward
-from lambent.engines.grid import gpu_forward as grid_gpu_forward
-from lambent.engines.grid import gpu_readout as grid_gpu_readout
-from lambent.engines.grid import operation as operations
+from lambent.connections.connections import Connections
+from lambent.connections.gpu import GpuConnections, gpu_connections
+from lambent.engines.checks import soundness
+from lambent.engines.grid import gpu_backward, gpu_forward, gpu_readout, operation
+from lambent.engines.grid.gpu_units import gpu_neuron, numbers
+from lambent.engines.kinds import class_of
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
-from lambent.machine.waiting import expect, learn, running_ahead
-from lambent.neurons.lif import LIFNeuron, Synapses, check_connections, check_values, delay_steps
+from lambent.machine.waiting import Check, expect, learn, running_ahead
+from lambent.neurons.neuron import Neuron
 
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch is known
 _ROWS = 63  # of the rings, running ahead, until longer delays are known: Loihi's longest is 62 steps
@@ -36,137 +39,220 @@ _needed: dict[tuple[int, int], int] = {}
 _rows: dict[tuple[int, int], int] = {}
 
 
-def lif_forward(
-    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
-    weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
-    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor,
-    tau_mem: Tensor, tau_syn: Tensor, min_slope: Tensor,
-    n_steps: int, dt: float, subtract: bool, room: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Spikes of one LIF layer; see `operations.LIF_FORWARD`.
+class _Side(NamedTuple):
+    """The connections of one side of a layer, as kernels take them.
 
-    `room`: spikes per sample and rows of the rings. A sample with more spikes is cut off; its counts are not.
+    Attributes:
+        functions: None where there are none, like all that follows.
+        parts: pointers.
+        kind: the class.
+        tensors: of the operation.
     """
-    batch, size = len(offsets) - 1, weight.shape[1]
-    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay, room)
+
+    functions: GpuConnections | None
+    parts: tuple[Any, ...] | None
+    kind: Any
+    tensors: Sequence[Tensor]
+
+
+def _side(kind: str, tensors: Sequence[Tensor], rows: int) -> _Side:
+    if not kind:
+        return _Side(None, None, None, ())
+    functions = gpu_connections(class_of(kind))
+    return _Side(functions, functions.parts(tensors, rows), class_of(kind), tensors)
+
+
+class _Sums:
+    """Copies of the gradients of connections, zeros at first."""
+
+    def __init__(self, side: _Side, wanted: Sequence[bool], copies: int) -> None:
+        self.side = side
+        shapes = side.kind.gradient_shapes(side.tensors, wanted) if side.kind else []
+        like = side.tensors[0] if side.tensors else None
+        self.sums = [None if 0 in s else like.new_zeros(copies, *s) for s in shapes]  # type: ignore[union-attr]
+        self.size = max((x[0].numel() for x in self.sums if x is not None), default=0)
+
+    @property
+    def parts(self) -> tuple[Tensor | None, ...] | None:
+        """Pointers, as many as the connections have parts."""
+        if self.side.parts is None:
+            return None
+        return (*self.sums, *[None] * (len(self.side.parts) - len(self.sums)))
+
+    def total(self) -> list[Tensor]:
+        if not self.side.kind:
+            return []
+        like = self.side.tensors[0]
+        return self.side.kind.gradients(
+            [like.new_empty(0) if x is None else _sum(x) for x in self.sums], self.side.tensors
+        )
+
+
+def spikes_forward(
+    neuron_kind: str, inputs_kind: str, recurrent_kind: str,
+    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
+    n_steps: int, dt: float, room: Sequence[int], sound: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Spikes of one layer; see `operation.SPIKES_FORWARD`.
+
+    `room`: rows of the rings (0 without delays) and, running ahead, spikes per sample. A sample with more spikes is
+    then cut off; its counts are not.
+    """
+    batch, (size,), fields = len(offsets) - 1, neuron[0].shape, torch.stack(list(neuron))
+    n_rows, ahead = room[0], len(room) > 1
+    own = _side(recurrent_kind, recurrent, n_rows)
+    into = _side(inputs_kind, inputs, n_rows)
     starts = _starts(steps, offsets, n_steps)
-    counts, peak_step = weight.new_empty(batch, size), units.new_empty(batch, size)
-    lengths = units.new_zeros(batch + 1)  # of sample b at b + 1
-    parameters = [_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, threshold, min_slope)]
-    capacity = room[0] if room else _capacity(size, n_steps)
+    n_marks = class_of(neuron_kind).n_marks
+    counts, peak_step = fields.new_empty(batch, size), sources.new_empty(batch, size)
+    lengths = sources.new_zeros(batch + 1)  # of sample b at b + 1
+    capacity = room[1] if ahead else _capacity(size, n_steps)
+    known = {k: v for k, v in numbers(neuron_kind).items() if k in ("FIELDS", "STATES", "MARKS")}
     while True:
-        rings = weight.new_zeros(batch, rows, size) if rows else None
-        own_steps, own_units = (units.new_empty(batch * capacity) for _ in range(2))
-        slopes = weight.new_empty(batch * capacity)
-        with torch.cuda.device_of(weight):
-            grid_gpu_forward.lif_forward[(batch,)](
-                starts, units.contiguous(), weight.contiguous(), reach, _like(recurrent, weight), own_reach,
-                *parameters, rings, own_steps, own_units, slopes, lengths, counts, peak_step,
-                n_steps, rows or 1, capacity, size, subtract, **_shape(size),
+        rings = fields.new_zeros(batch, n_rows, size) if n_rows else None
+        own_steps, own_units = (sources.new_empty(batch * capacity) for _ in range(2))
+        marks = fields.new_empty(batch * capacity, n_marks)
+        with torch.cuda.device_of(fields):
+            gpu_forward.spikes_forward[(batch,)](
+                starts, sources.contiguous(), fields, into.parts, own.parts, rings, own_steps, own_units, marks,
+                lengths, counts, peak_step, n_steps, n_rows or 1, capacity, size, gpu_neuron(neuron_kind),
+                into.functions, own.functions, **known, **_shape(size),
             )  # fmt: skip
         own_offsets = lengths.clamp(max=capacity).cumsum(0)
-        if room:
+        if ahead:
             total = batch * capacity
             break
-        sound = _sound(tau_mem, tau_syn, threshold, weight, recurrent)
-        total, longest, is_sound = torch.stack([own_offsets[-1], lengths.max(), sound]).tolist()  # the host waits here
-        if not is_sound:
-            _complain(tau_mem, tau_syn, threshold, weight, recurrent)
+        is_sound = torch.ones_like(lengths[0]) if sound is None else sound.to(lengths.dtype)
+        total, longest, held = torch.stack([own_offsets[-1], lengths.max(), is_sound]).tolist()  # the host waits here
+        if not held:
+            raise operation.Unsound
         if _fits(size, n_steps, capacity, longest):
             break
         capacity = _capacity(size, n_steps)
-    every = torch.arange(total, device=units.device)
+    every = torch.arange(total, device=sources.device)
     sample = torch.searchsorted(own_offsets[1:], every, right=True)
     entry = every + (sample * capacity - own_offsets[sample])
-    if room:
+    if ahead:
         entry.clamp_(max=total - 1)
-    own_steps, own_units, slopes = own_steps[entry], own_units[entry], slopes[entry]
-    if room:
+    own_steps, own_units, marks = own_steps[entry], own_units[entry], marks[entry]
+    if ahead:
         spare = sample == batch
         own_steps.masked_fill_(spare, 0)
-        slopes.masked_fill_(spare, 0)
+        marks.masked_fill_(spare.unsqueeze(1), 0)
         # spread over units, for what is added up by unit is added atomically
-        own_units = torch.where(spare, (every % size).to(units.dtype), own_units)
+        own_units = torch.where(spare, (every % size).to(sources.dtype), own_units)
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
-    return own_times, counts, own_units, own_offsets, own_steps, slopes, peak_step
+    return own_times, counts, own_units, own_offsets, own_steps, marks, peak_step
 
 
-def lif_backward(
-    grad_times: Tensor, grad_counts: Tensor,
-    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor,
-    weight: Tensor, delay: Tensor | None, recurrent: Tensor | None, recurrent_delay: Tensor | None,
-    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, threshold: Tensor, tau_mem: Tensor, tau_syn: Tensor,
-    own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, slopes: Tensor, peak_step: Tensor,
-    n_steps: int, dt: float, subtract: bool, room: Sequence[int],
-    wants_times: bool, wants_delay: bool, wants_recurrent_delay: bool, wants_tau: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """The adjoint; see `operations.LIF_BACKWARD`."""
-    batch, (sources, size) = len(offsets) - 1, weight.shape
-    (reach, own_reach), rows = _reach(n_steps, dt, delay, recurrent_delay, room)
-    weights = [weight, weight if wants_delay else None, recurrent, recurrent if wants_recurrent_delay else None]
-    kept = 2 * size * weight.element_size() * (rows + (n_steps + 1 if wants_tau else 0))
-    programs, copies = _programs(batch, kept, weights)
-    d_times = weight.new_zeros(len(times)) if wants_times else None
-    d_weights = [None if w is None else w.new_zeros(copies, *w.shape, dtype=weight.dtype) for w in weights]
-    d_decay = weight.new_zeros(programs, 3, size)
-    d_threshold = weight.new_zeros(programs, size)
-    with torch.cuda.device_of(weight):
-        grid_gpu_backward.lif_backward[(programs,)](
-            _starts(steps, offsets, n_steps), units.contiguous(), weight.contiguous(),
-            reach, _like(recurrent, weight), own_reach,
-            *(_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, threshold)),
-            _starts(own_steps, own_offsets, n_steps), own_units, slopes, peak_step,
-            _like(grad_times, weight), _like(grad_counts, weight),
-            weight.new_empty(programs, 2, rows, size) if rows else None,
-            weight.new_empty(programs, 2, n_steps + 1, size) if wants_tau else None,
-            d_times, *d_weights, d_decay if wants_tau else None, d_threshold,
-            batch, n_steps, rows or 1, sources, size, subtract, copies > 1, **_shape(size, backward=True),
+def spikes_backward(
+    grad_times: Tensor, grad_counts: Tensor, neuron_kind: str, inputs_kind: str, recurrent_kind: str,
+    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
+    own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, marks: Tensor, peak_step: Tensor,
+    n_steps: int, room: Sequence[int],
+    wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool], wants_recurrent: Sequence[bool],
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:  # fmt: skip
+    """The adjoint; see `operation.SPIKES_BACKWARD`."""
+    cls = class_of(neuron_kind)
+    batch, (size,), fields = len(offsets) - 1, neuron[0].shape, torch.stack(list(neuron))
+    n_rows = room[0]
+    own, into = _side(recurrent_kind, recurrent, n_rows), _side(inputs_kind, inputs, n_rows)
+    traced = _traced(cls, wants_neuron)
+    kept = size * fields.element_size() * (2 * n_rows + (_trace(cls, n_steps) if traced else 0))
+    programs, copies = _programs(batch, kept, [*inputs[:2], *recurrent[:2]])
+    d_times = fields.new_zeros(len(times)) if wants_times else None
+    d_inputs, d_recurrent = _Sums(into, wants_inputs, copies), _Sums(own, wants_recurrent, copies)
+    d_step = fields.new_zeros(programs, len(cls.step_gradients), size)
+    d_spike = fields.new_zeros(programs, len(cls.spike_gradients), size)
+    with torch.cuda.device_of(fields):
+        gpu_backward.spikes_backward[(programs,)](
+            _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts, own.parts,
+            _starts(own_steps, own_offsets, n_steps), own_units, marks, peak_step,
+            grad_times.to(fields.dtype).contiguous(), grad_counts.to(fields.dtype).contiguous(),
+            fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
+            fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
+            d_times, d_inputs.parts, d_recurrent.parts, d_step if traced else None, d_spike,
+            batch, n_steps, n_rows or 1, d_inputs.size, d_recurrent.size, size, gpu_neuron(neuron_kind),
+            into.functions, own.functions, **numbers(neuron_kind), COPIES=copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
-    absent = weight.new_empty(0, 0)
-    d_weight, d_delay, d_recurrent, d_recurrent_delay = (absent.clone() if d is None else _sum(d) for d in d_weights)
-    if wants_delay:
-        d_delay *= weight
-    if wants_recurrent_delay and recurrent is not None:
-        d_recurrent_delay *= recurrent
+    d_neuron = _fields(cls, neuron, d_step, d_spike, wants_neuron)
     d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
-    return d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay.sum(0), d_threshold.sum(0)
+    return d_times, d_neuron, d_inputs.total(), d_recurrent.total()
 
 
-def li_forward(
-    times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor,
-    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, tau_mem: Tensor, tau_syn: Tensor, n_steps: int,
+def levels_forward(
+    neuron_kind: str, inputs_kind: str, times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    neuron: Sequence[Tensor], inputs: Sequence[Tensor], n_steps: int,
 ) -> Tensor:  # fmt: skip
-    """Voltages of leaky integrators; see `operations.LI_FORWARD`."""
-    batch, size = len(offsets) - 1, weight.shape[1]
-    voltages = weight.new_empty(batch, n_steps, size)
-    with torch.cuda.device_of(weight):
-        grid_gpu_readout.li_forward[(batch,)](
-            _starts(steps, offsets, n_steps), units.contiguous(), weight.contiguous(),
-            *(_like(x, weight) for x in (alpha_mem, alpha_syn, gain)), voltages, n_steps, size, **_shape(size),
+    """Levels of units that never spike; see `operation.LEVELS_FORWARD`."""
+    batch, (size,), fields = len(offsets) - 1, neuron[0].shape, torch.stack(list(neuron))
+    n_rows = _needed_rows(_longest([(class_of(inputs_kind), inputs)]))
+    into = _side(inputs_kind, inputs, n_rows)
+    levels = fields.new_empty(batch, n_steps, size)
+    known = {k: v for k, v in numbers(neuron_kind).items() if k in ("FIELDS", "STATES")}
+    with torch.cuda.device_of(fields):
+        gpu_readout.levels_forward[(batch,)](
+            _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
+            fields.new_zeros(batch, n_rows, size) if n_rows else None, levels,
+            n_steps, n_rows or 1, size, gpu_neuron(neuron_kind), into.functions, **known, **_shape(size),
         )  # fmt: skip
-    return voltages
+    return levels
 
 
-def li_backward(
-    grad: Tensor, times: Tensor, steps: Tensor, units: Tensor, offsets: Tensor, weight: Tensor,
-    alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor, tau_mem: Tensor, tau_syn: Tensor, voltages: Tensor,
-    wants_times: bool, wants_tau: bool,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of leaky integrators; see `operations.LI_BACKWARD`."""
-    batch, (sources, size) = len(offsets) - 1, weight.shape
-    programs, copies = _programs(batch, 0, [weight])
-    d_times = weight.new_zeros(len(times)) if wants_times else None
-    d_weight = weight.new_zeros(copies, sources, size)
-    d_decay = weight.new_zeros(programs, 3, size)
-    with torch.cuda.device_of(weight):
-        grid_gpu_readout.li_backward[(programs,)](
-            _starts(steps, offsets, voltages.shape[1]), units.contiguous(), weight.contiguous(),
-            *(_like(x, weight) for x in (alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages, grad)),
-            d_times, d_weight, d_decay if wants_tau else None,
-            batch, voltages.shape[1], sources, size, copies > 1, **_shape(size, backward=True),
+def levels_backward(
+    grad: Tensor, neuron_kind: str, inputs_kind: str, times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    neuron: Sequence[Tensor], inputs: Sequence[Tensor],
+    wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool],
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
+    """The adjoint of `levels_forward`; see `operation.LEVELS_BACKWARD`."""
+    cls = class_of(neuron_kind)
+    batch, n_steps, size = grad.shape
+    fields = torch.stack(list(neuron))
+    n_rows = _needed_rows(_longest([(class_of(inputs_kind), inputs)]))
+    into = _side(inputs_kind, inputs, n_rows)
+    traced = _traced(cls, wants_neuron)
+    kept = size * fields.element_size() * (2 * n_rows + (_trace(cls, n_steps) if traced else 0))
+    programs, copies = _programs(batch, kept, list(inputs[:2]))
+    d_times = fields.new_zeros(len(times)) if wants_times else None
+    d_inputs = _Sums(into, wants_inputs, copies)
+    d_step = fields.new_zeros(programs, len(cls.step_gradients), size)
+    known = {k: v for k, v in numbers(neuron_kind).items() if k in ("FIELDS", "STATES", "STEP")}
+    with torch.cuda.device_of(fields):
+        gpu_readout.levels_backward[(programs,)](
+            _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
+            grad.to(fields.dtype).contiguous(), fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
+            fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
+            d_times, d_inputs.parts, d_step if traced else None, batch, n_steps, n_rows or 1, d_inputs.size,
+            size, gpu_neuron(neuron_kind), into.functions, **known, COPIES=copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
+    d_neuron = _fields(cls, neuron, d_step, None, wants_neuron)
     d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
-    return d_times, _sum(d_weight), d_decay.sum(0)
+    return d_times, d_neuron, d_inputs.total()
+
+
+def _traced(cls: Any, wanted: Sequence[bool]) -> bool:
+    """Whether the backward pass needs the states."""
+    return cls.traced or any(wanted[cls._fields.index(name)] for name in cls.step_gradients)
+
+
+def _trace(cls: Any, n_steps: int) -> int:
+    """Rows of a sample's states and arrivals."""
+    return (n_steps + 1) * cls.n_states + n_steps
+
+
+def _fields(
+    cls: Any, neuron: Sequence[Tensor], d_step: Tensor, d_spike: Tensor | None, wanted: Sequence[bool]
+) -> list[Tensor]:
+    """The gradients of the fields from the sums of all programs."""
+    found = dict(zip(cls.step_gradients, d_step.sum(0), strict=True))
+    if d_spike is not None:
+        found |= dict(zip(cls.spike_gradients, d_spike.sum(0), strict=True))
+    return [
+        found[name].clone() if w and name in found else x.new_empty(0)
+        for name, x, w in zip(cls._fields, neuron, wanted, strict=True)
+    ]
 
 
 def _shape(size: int, backward: bool = False) -> dict[str, int]:
@@ -181,12 +267,12 @@ def _shape(size: int, backward: bool = False) -> dict[str, int]:
     return {"BLOCK": block, "FETCH": fetch, "num_warps": warps, "num_stages": 1}
 
 
-def _programs(batch: int, kept: int, weights: list[Tensor | None]) -> tuple[int, int]:
+def _programs(batch: int, kept: int, weights: Sequence[Tensor]) -> tuple[int, int]:
     """Programs of a backward pass, each with `kept` bytes of scratch, and copies of the gradients of `weights`."""
     programs = max(1, min(batch, _PROGRAMS, _SCRATCH // max(kept, 1)))
     if not torch.are_deterministic_algorithms_enabled():
         return programs, 1
-    copies = max(1, min(programs, _COPIES, _SCRATCH // sum(w.nbytes for w in weights if w is not None)))
+    copies = max(1, min(programs, _COPIES, _SCRATCH // max(1, sum(w.nbytes for w in weights))))
     return copies, copies
 
 
@@ -203,38 +289,16 @@ def _starts(steps: Tensor, offsets: Tensor, n_steps: int) -> Tensor:
     return torch.searchsorted(sample * n_steps + steps, every, out_int32=True)
 
 
-def _like(x: Tensor | None, weight: Tensor) -> Tensor | None:
-    return None if x is None else x.detach().to(weight.dtype).contiguous()
+def _longest(sides: Sequence[tuple[Any, Sequence[Tensor]]]) -> Tensor | None:
+    """The longest of all delays in steps, 0-d; None without any."""
+    found = [gpu_connections(cls).longest(tensors) for cls, tensors in sides]
+    there = [x for x in found if x is not None]
+    return torch.stack(there).amax() if there else None
 
 
-def _in_steps(n_steps: int, dt: float, delay: Tensor | None) -> Tensor | None:
-    # a spike that arrives after the last step may as well arrive in the first one after it
-    return None if delay is None else delay_steps(delay, dt).clamp(max=n_steps)
-
-
-def _longest(*delays: Tensor | None) -> Tensor:
-    """The longest of all delays, one at least, 0-d; NaN if one is negative or NaN."""
-    ends = torch.stack([x for d in delays if d is not None for x in d.aminmax()])
-    return torch.where(ends.amin() >= 0, ends.amax(), torch.nan)
-
-
-def _rows_for(longest: float) -> int:
-    """Rows of the rings: the longest delay and one more."""
-    if not longest >= 0:
-        raise ValueError("delays must not be negative or NaN")
-    return 1 + int(longest)
-
-
-def _reach(
-    n_steps: int, dt: float, delay: Tensor | None, recurrent_delay: Tensor | None, room: Sequence[int]
-) -> tuple[list[Tensor | None], int]:
-    """Delays in whole steps and the rows of the rings, none without delays; running ahead, delays that fit the rows."""
-    steps = [_in_steps(n_steps, dt, d) for d in (delay, recurrent_delay)]
-    if delay is None and recurrent_delay is None:
-        return steps, 0
-    rows = room[1] if room else _rows_for(_longest(*steps).item())  # the host waits here
-    fitting = [None if d is None else d.nan_to_num(0.0).clamp(0, rows - 1) for d in steps]
-    return [None if d is None else d.to(torch.int32).contiguous() for d in fitting], rows
+def _needed_rows(longest: Tensor | None) -> int:
+    """Rows of the rings: the longest delay and one more; none without delays."""
+    return 0 if longest is None else 1 + int(longest)  # the host waits here
 
 
 def _capacity(size: int, n_steps: int) -> int:
@@ -249,48 +313,48 @@ def _fits(size: int, n_steps: int, capacity: int, longest: float) -> bool:
     return longest <= capacity
 
 
-def _sound(tau_mem: Tensor, tau_syn: Tensor, threshold: Tensor, *weights: Tensor | None) -> Tensor:
-    """Whether all values are ones that `_complain` lets pass; 0-d."""
-    values = torch.cat([tau_mem, tau_syn, threshold])
-    good = [(torch.isfinite(values) & (values > 0)).all()]
-    return torch.stack(good + [torch.isfinite(w).all() for w in weights if w is not None]).all()
+_spikes = operation.define_spikes("grid_gpu", spikes_forward, spikes_backward)
+levels = operation.define_levels("grid_gpu", levels_forward, levels_backward, flat=False)
 
 
-def _complain(
-    tau_mem: Tensor, tau_syn: Tensor, threshold: Tensor, weight: Tensor, recurrent: Tensor | None
-) -> None:  # fmt: skip
-    """Raise what a layer on the CPU raises before it begins."""
-    for name, x in (("tau_mem", tau_mem), ("tau_syn", tau_syn), ("threshold", threshold)):
-        check_values(name, x.detach())
-    for name, w in (("weight", weight), ("recurrent_weight", recurrent)):
-        if w is not None:
-            check_connections(name, w.detach())
+def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
+    """Spikes of a layer; see `lambent.engines`."""
+    must = soundness(neuron, inputs, recurrent)
+    n_steps, size = count_steps(events.duration, dt), inputs.n_out
+    layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, n_steps, flat=False)
+    sides = [(type(c), x) for c, x in ((inputs, layer.inputs), (recurrent, layer.recurrent)) if c is not None]
+    longest = _longest(sides)
+    if running_ahead(events.device) and len(events):
+        return _ahead(events, layer, must, longest, size, n_steps, dt)
+    try:
+        if longest is not None:
+            rows, held = torch.stack([longest, must.holds.to(longest.dtype)]).tolist()  # the host waits here
+            if not held:
+                raise operation.Unsound
+            return _spikes(events, layer, size, dt, [1 + rows], must.holds)
+        return _spikes(events, layer, size, dt, [0], must.holds)
+    except operation.Unsound:
+        must.complain()
+        raise
 
 
-_lif = operations.define_lif("grid_gpu", lif_forward, lif_backward)
-voltages = operations.define_voltages("grid_gpu", li_forward, li_backward)
+def _ahead(
+    events: Events, layer: operation.Layer, must: Check, longest: Tensor | None, size: int, n_steps: int, dt: float
+) -> Events:
+    """The spikes without waiting, in buffers that are supposed to have enough room; see `lambent.run_ahead`."""
+    expect(*must)
+    capacity = _capacity(size, n_steps)
+    rows = 0 if longest is None else min(_rows.get((size, n_steps), _ROWS), n_steps + 1)
 
-
-def lif(events: Events, neuron: LIFNeuron, inputs: Synapses, recurrent: Synapses | None, dt: float) -> Events:
-    """Spikes of a layer of LIF units; see `lambent.engines`."""
-    if not running_ahead(events.device) or not len(events):
-        return _lif(events, neuron, inputs, recurrent, dt)
-    n_steps, size = count_steps(events.duration, dt), inputs.weight.shape[1]
-    own = recurrent or Synapses(None, None)  # type: ignore[arg-type]
-    values = [x.detach() for x in (neuron.tau_mem, neuron.tau_syn, neuron.threshold, inputs.weight)]
-    values.append(None if own.weight is None else own.weight.detach())
-    expect(_sound(*values), lambda: _complain(*values))
-    capacity, rows = _capacity(size, n_steps), min(_rows.get((size, n_steps), _ROWS), n_steps + 1)
-
-    def reaches(longest: float) -> bool:
-        needed = _rows_for(longest)
+    def reaches(most: float) -> bool:
+        needed = 1 + int(most)
         if needed > rows:
             _rows[size, n_steps] = needed + needed // 8
         return needed <= rows
 
-    if inputs.delay is not None or own.delay is not None:
-        learn(_longest(*(_in_steps(n_steps, dt, d) for d in (inputs.delay, own.delay))), reaches)
-    out = _lif(events, neuron, inputs, recurrent, dt, [capacity, rows])
+    if longest is not None:
+        learn(longest, reaches)
+    out = _spikes(events, layer, size, dt, [rows, capacity], None)
     most = out.counts().detach().sum(1, dtype=torch.float64).max()  # also of a sample that was cut off
     learn(most, lambda longest: _fits(size, n_steps, capacity, longest))
     return out

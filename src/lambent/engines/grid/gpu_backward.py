@@ -1,4 +1,4 @@
-"""Triton kernels of `grid_gpu`, backward: the adjoint of `grid_gpu_forward.lif_forward`.
+"""Triton kernels of the grid, backward: the adjoint of `gpu_forward.spikes_forward`.
 
 A program integrates one sample after another (b, b + programs, ...) backwards in time. Weight gradients are added
 atomically, `FETCH` spikes at a time. `COPIES` gives every program its own sum of them, added to in a fixed order, so
@@ -14,39 +14,7 @@ import triton
 from triton import language as tl
 
 from lambent.engines.grid.gpu_forward import deliver, take
-
-
-@triton.jit
-def collect(
-    unit, live, adjoint, drift, adjoints, drifts, next_row, rows, weight, delay, d_weight, d_delay, columns, inside,
-    size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, ORDERED: tl.constexpr,
-):  # fmt: skip
-    """Add the adjoint where the spikes of `unit` (FETCH,) arrived to their weights' (and delays') gradients.
-
-    Returns the drift there times the weights, summed over targets (FETCH,), if `WEIGH`; otherwise zeros.
-    """
-    row = unit.to(tl.int64)[:, None] * size + columns[None, :]
-    there = live[:, None] & inside[None, :]
-    moved = tl.zeros([FETCH, BLOCK], adjoint.dtype)
-    if delay is None:
-        arrived = tl.broadcast_to(adjoint[None, :], [FETCH, BLOCK])
-        if WEIGH or (d_delay is not None):
-            moved += drift[None, :]
-    else:
-        at = next_row + tl.load(delay + row, mask=there, other=0)
-        at = tl.where(at >= rows, at - rows, at) * size + columns[None, :]
-        arrived = tl.load(adjoints + at, mask=there, other=0.0, cache_modifier=".cg")
-        if WEIGH or (d_delay is not None):
-            moved = tl.load(drifts + at, mask=there, other=0.0, cache_modifier=".cg")
-    tl.atomic_add(d_weight + row, arrived, mask=there, sem="relaxed")
-    if d_delay is not None:
-        tl.atomic_add(d_delay + row, moved, mask=there, sem="relaxed")
-    if ORDERED:  # spikes of one unit and step add equal numbers, so their own order does not matter
-        tl.debug_barrier()
-    if WEIGH:
-        return tl.sum(moved * tl.load(weight + row, mask=there, other=0.0), 1)
-    else:
-        return tl.zeros([FETCH], adjoint.dtype)
+from lambent.engines.grid.gpu_units import load_each, plus, same, store_each, unit_of, where_each
 
 
 @triton.jit
@@ -58,43 +26,45 @@ def spread(unit, live, values, columns):
 
 @triton.jit
 def replay(
-    starts, units, weight, delay, recurrent, recurrent_delay, own_starts, own_units,
-    decay_mem, decay_syn, gains, limit, ring, currents, voltages, columns, inside,
-    n_steps, rows, size: tl.constexpr, SUBTRACT: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
+    starts, units, inputs, recurrent, own_starts, own_units, p, ring, states, arrivals, columns, inside,
+    n_steps, rows, dtype: tl.constexpr, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
+    RECURRENT: tl.constexpr, STATES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
-    """Recompute the currents and the voltages after reset of one sample with known spikes.
+    """Work out once more the states of one sample with known spikes.
 
-    Both (n_steps + 1, size): row n + 1 belongs to step n, row 0 is the resting state.
+    `states` (n_steps + 1, STATES, size) after the reset, row n + 1 of step n and row 0 at rest; `arrivals`
+    (n_steps, size) what arrived in each step.
     """
-    voltage = tl.zeros_like(gains)
-    current = tl.zeros_like(gains)
-    arriving = tl.zeros_like(gains)
-    tl.store(currents + columns, current, mask=inside)
-    tl.store(voltages + columns, voltage, mask=inside)
+    arriving = tl.zeros([BLOCK], dtype)
+    x = same(arriving, STATES)
+    store_each(states, size, columns, inside, x, STATES)
     last = tl.load(starts)
-    own_last = tl.load(own_starts)
+    own_last = last
+    own_first = last
+    if recurrent is not None or own_starts is not None:
+        own_last = tl.load(own_starts)
     for n in range(n_steps):
         first = last
         last = tl.load(starts + n + 1)
-        own_first = own_last
-        own_last = tl.load(own_starts + n + 1)
         next_row = (n + 1) % rows
         if ring is not None:
             arriving = take(arriving, ring + n % rows * size + columns, inside)
             tl.debug_barrier()
-        current = decay_syn * current + arriving
-        voltage = decay_mem * voltage + gains * current
-        for some in range(own_first, own_last, FETCH):
-            slot = some + tl.arange(0, FETCH)
-            live = slot < own_last
-            unit = tl.load(own_units + slot, mask=live, other=0)
-            fired = spread(unit, live, tl.full([FETCH], 1.0, gains.dtype), columns) > 0
-            voltage = tl.where(fired, voltage - limit if SUBTRACT else 0.0, voltage)
-        tl.store(currents + (n + 1) * size + columns, current, mask=inside)
-        tl.store(voltages + (n + 1) * size + columns, voltage, mask=inside)
+        tl.store(arrivals + n * size + columns, arriving, mask=inside)
+        x = NEURON.advance(x, arriving, p)
+        if own_starts is not None:
+            own_first = own_last
+            own_last = tl.load(own_starts + n + 1)
+            for some in range(own_first, own_last, FETCH):
+                slot = some + tl.arange(0, FETCH)
+                live = slot < own_last
+                unit = tl.load(own_units + slot, mask=live, other=0)
+                fired = spread(unit, live, tl.full([FETCH], 1.0, dtype), columns) > 0
+                x = where_each(fired, NEURON.reset(x, p), x, STATES)
+        store_each(states + (n + 1) * STATES * size, size, columns, inside, x, STATES)
         arriving = deliver(
-            ring, next_row, rows, units, first, last, weight, delay, own_units, own_first, own_last,
-            recurrent, recurrent_delay, columns, inside, gains.dtype, size, BLOCK, FETCH,
+            ring, next_row, rows, units, first, last, inputs, own_units, own_first, own_last, recurrent,
+            columns, inside, INPUTS, RECURRENT, dtype, size, BLOCK, FETCH,
         )  # fmt: skip
         if ring is not None:
             tl.debug_barrier()
@@ -107,77 +77,67 @@ def clear(ring, rows, columns, inside, size: tl.constexpr, dtype: tl.constexpr, 
         tl.store(ring + row * size + columns, tl.zeros([BLOCK], dtype), mask=inside)
 
 
-@triton.jit(do_not_specialize=["batch", "n_steps", "rows"])
-def lif_backward(
-    starts, units, weight, delay, recurrent, recurrent_delay,
-    alpha_mem, alpha_syn, gain, tau_mem, tau_syn, threshold,
-    own_starts, own_units, slopes, peak_steps, grad_times, grad_counts, rings, traces,
-    d_times, d_weight, d_delay, d_recurrent, d_recurrent_delay, d_decay, d_threshold,
-    batch, n_steps, rows, sources: tl.constexpr, size: tl.constexpr, SUBTRACT: tl.constexpr,
+@triton.jit(do_not_specialize=["batch", "n_steps", "rows", "input_size", "own_size"])
+def spikes_backward(
+    starts, units, fields, inputs, recurrent, own_starts, own_units, marks, peak_steps, grad_times, grad_counts,
+    rings, traces, d_times, d_inputs, d_recurrent, d_step, d_spike, batch, n_steps, rows, input_size, own_size,
+    size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, RECURRENT: tl.constexpr, FIELDS: tl.constexpr,
+    STATES: tl.constexpr, MARKS: tl.constexpr, STEP: tl.constexpr, SPIKE: tl.constexpr,
     COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
-    """Integrate the adjoint of `batch` samples, adding to the gradients d_*; see `grid_kernels.lif_backward`.
+    """Integrate the adjoint of `batch` samples, adding to the gradients d_*; see `cpu_kernels.spikes_backward`.
 
-    Scratch of one program each: `rings` (2, rows, size), None without delays; `traces` (2, n_steps + 1, size),
-    None unless the time constants are trained. `d_decay` (3, size) and `d_threshold` (size,) are always one per
-    program, the other gradients with `COPIES`. What is None is not wanted.
+    Scratch of one program each: `rings` (2, rows, size), None without delays; `traces`
+    (n_steps + 1, STATES, size) and then (n_steps, size), None unless states matter. `d_step` (STEP, size) and `d_spike`
+    (SPIKE, size) are always one per program, the other gradients with `COPIES`, which are `input_size` and `own_size`
+    entries apart. What is None is not wanted.
     """
     program = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     if rings is not None:
         columns = tl.max_contiguous(columns, [1])
     inside = columns < size
-    decay_mem = tl.load(alpha_mem + columns, mask=inside, other=0.0)
-    decay_syn = tl.load(alpha_syn + columns, mask=inside, other=0.0)
-    gains = tl.load(gain + columns, mask=inside, other=0.0)
-    taus = tl.load(tau_mem + columns, mask=inside, other=1.0)
-    rate_syn = 1 / tl.load(tau_syn + columns, mask=inside, other=1.0)
-    limit = tl.load(threshold + columns, mask=inside, other=1.0)
+    p = unit_of(fields, columns, inside, size, NEURON, FIELDS)
+    zero = tl.zeros([BLOCK], fields.dtype.element_ty)
     adjoints, drifts = rings, rings
     if rings is not None:
         adjoints = rings + program * 2 * rows * size
         drifts = adjoints + rows * size
-    currents, voltages = traces, traces
+    states, arrivals = traces, traces
     if traces is not None:
-        currents = traces + program * 2 * (n_steps + 1) * size
-        voltages = currents + (n_steps + 1) * size
+        states = traces + program * ((n_steps + 1) * STATES + n_steps) * size
+        arrivals = states + (n_steps + 1) * STATES * size
+    copy = program * 0
+    own_copy = program * 0
     if COPIES:
-        d_weight += program * sources * size
-        if d_delay is not None:
-            d_delay += program * sources * size
-        if d_recurrent is not None:
-            d_recurrent += program * size * size
-        if d_recurrent_delay is not None:
-            d_recurrent_delay += program * size * size
-    sum_mem = tl.zeros_like(gains)
-    sum_syn = tl.zeros_like(gains)
-    sum_gain = tl.zeros_like(gains)
-    sum_threshold = tl.zeros_like(gains)
+        copy += program * input_size
+        own_copy += program * own_size
+    step_sums = same(zero, STEP)
+    spike_sums = same(zero, SPIKE)
     for sample in range(program, batch, tl.num_programs(0)):
         b = tl.cast(sample, tl.int64)
         if rings is not None:
-            clear(adjoints, rows, columns, inside, size, gains.dtype, BLOCK)
+            clear(adjoints, rows, columns, inside, size, zero.dtype, BLOCK)
             tl.debug_barrier()
         if traces is not None:
             replay(
-                starts + b * n_steps, units, weight, delay, recurrent, recurrent_delay,
-                own_starts + b * n_steps, own_units, decay_mem, decay_syn, gains, limit,
-                adjoints, currents, voltages, columns, inside, n_steps, rows, size, SUBTRACT, BLOCK, FETCH,
+                starts + b * n_steps, units, inputs, recurrent, own_starts + b * n_steps, own_units, p,
+                adjoints, states, arrivals, columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS, RECURRENT,
+                STATES, BLOCK, FETCH,
             )  # fmt: skip
             tl.debug_barrier()
         if rings is not None:
-            clear(adjoints, 2 * rows, columns, inside, size, gains.dtype, BLOCK)
+            clear(adjoints, 2 * rows, columns, inside, size, zero.dtype, BLOCK)
             tl.debug_barrier()
         peak_step = tl.load(peak_steps + b * size + columns, mask=inside, other=-1)
-        from_count = tl.load(grad_counts + b * size + columns, mask=inside, other=0.0) / limit
-        sum_threshold -= tl.where(peak_step >= 0, from_count, 0.0)
-        a_voltage = tl.zeros_like(gains)
-        a_current = tl.zeros_like(gains)
-        drift = tl.zeros_like(gains)
+        push = tl.load(grad_counts + b * size + columns, mask=inside, other=0.0) / p.threshold
+        lifted = NEURON.spike_gradient(NEURON.lift(push, p), same(zero, MARKS), p)
+        spike_sums = plus(spike_sums, where_each(peak_step >= 0, lifted, same(zero, SPIKE), SPIKE), SPIKE)
+        a = same(zero, STATES)
+        arriving = zero
+        drift = zero
         first = tl.load(starts + (b + 1) * n_steps)
         own_first = tl.load(own_starts + (b + 1) * n_steps)
-        if traces is not None:
-            current = tl.load(currents + n_steps * size + columns, mask=inside, other=0.0)
         for back in range(n_steps):
             n = n_steps - 1 - back
             last = first
@@ -189,51 +149,50 @@ def lif_backward(
                 slot = some + tl.arange(0, FETCH)
                 live = slot < last
                 unit = tl.load(units + slot, mask=live, other=0)
-                push = collect(
-                    unit, live, a_current, drift, adjoints, drifts, next_row, rows, weight, delay, d_weight, d_delay,
+                moves = INPUTS.collect(
+                    unit, live, arriving, drift, adjoints, drifts, next_row, rows, inputs, d_inputs, copy,
                     columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
                 )  # fmt: skip
                 if d_times is not None:
-                    tl.store(d_times + slot, push, mask=live)
-            # a_voltage is now the adjoint of V after the reset of this step
+                    tl.store(d_times + slot, moves, mask=live)
+            # `a` is now the adjoint after the reset of this step
             for some in range(own_first, own_last, FETCH):
                 slot = some + tl.arange(0, FETCH)
                 live = slot < own_last
                 unit = tl.load(own_units + slot, mask=live, other=0)
-                slope = tl.load(slopes + slot, mask=live, other=1.0)
                 pull = tl.load(grad_times + slot, mask=live, other=0.0)
                 if recurrent is not None:
-                    pull += collect(
-                        unit, live, a_current, drift, adjoints, drifts, next_row, rows,
-                        recurrent, recurrent_delay, d_recurrent, d_recurrent_delay,
-                        columns, inside, size, BLOCK, FETCH, True, COPIES,
+                    pull += RECURRENT.collect(
+                        unit, live, arriving, drift, adjoints, drifts, next_row, rows, recurrent, d_recurrent,
+                        own_copy, columns, inside, size, BLOCK, FETCH, True, COPIES,
                     )  # fmt: skip
-                per_slope = spread(unit, live, 1 / slope, columns)
-                fired = per_slope > 0
-                ratio = 1 + limit / taus * per_slope  # Vdot after / before the reset
-                jumped = a_voltage * ratio - spread(unit, live, pull / slope, columns) + from_count
-                a_voltage = tl.where(fired, jumped, a_voltage)
-                sum_threshold -= tl.where(fired, a_voltage, 0.0)
-            full = a_voltage + tl.where(peak_step == n, from_count, 0.0)
-            a_current = gains * full + decay_syn * a_current
-            a_voltage = decay_mem * full
-            drift = a_current * rate_syn - full / taus
+                fired = spread(unit, live, tl.full([FETCH], 1.0, zero.dtype), columns) > 0
+                mark = ()
+                for k in tl.static_range(MARKS):
+                    kept = tl.load(marks + slot * MARKS + k, mask=live, other=1.0)
+                    mark = mark + (tl.where(fired, spread(unit, live, kept, columns), 1.0),)  # type: ignore[assignment]  # noqa: RUF005
+                jumped = NEURON.jump(a, spread(unit, live, pull, columns), push, mark, p)
+                spiked = NEURON.spike_gradient(jumped, mark, p)
+                spike_sums = plus(spike_sums, where_each(fired, spiked, same(zero, SPIKE), SPIKE), SPIKE)
+                a = where_each(fired, jumped, a, STATES)
+            a = plus(a, NEURON.lift(tl.where(peak_step == n, push, 0.0), p), STATES)
+            after = a
+            if traces is not None:
+                before = load_each(states + n * STATES * size, size, columns, inside, STATES)
+                arrived = tl.load(arrivals + n * size + columns, mask=inside, other=0.0)
+                a, arriving = NEURON.retreat(after, before, arrived, p)
+                if d_step is not None:
+                    step_sums = plus(step_sums, NEURON.gradient(after, arriving, before, arrived, p), STEP)
+            else:
+                a, arriving = NEURON.retreat(after, after, zero, p)  # looks at neither state nor what arrived
+            drift = NEURON.drift(arriving, after, p)
             if rings is not None:
                 tl.debug_barrier()
-                tl.store(adjoints + n % rows * size + columns, a_current, mask=inside)
+                tl.store(adjoints + n % rows * size + columns, arriving, mask=inside)
                 tl.store(drifts + n % rows * size + columns, drift, mask=inside)
                 tl.debug_barrier()
-            if traces is not None:
-                before = tl.load(currents + n * size + columns, mask=inside, other=0.0)
-                sum_mem += full * tl.load(voltages + n * size + columns, mask=inside, other=0.0)
-                sum_syn += a_current * before
-                sum_gain += full * current
-                current = before
         if traces is not None:
             tl.debug_barrier()  # before the next sample overwrites the traces
-    if d_decay is not None:
-        d_decay += program * 3 * size + columns
-        tl.store(d_decay, sum_mem, mask=inside)
-        tl.store(d_decay + size, sum_syn, mask=inside)
-        tl.store(d_decay + 2 * size, sum_gain, mask=inside)
-    tl.store(d_threshold + program * size + columns, sum_threshold, mask=inside)
+    if d_step is not None:
+        store_each(d_step + program * STEP * size, size, columns, inside, step_sums, STEP)
+    store_each(d_spike + program * SPIKE * size, size, columns, inside, spike_sums, SPIKE)

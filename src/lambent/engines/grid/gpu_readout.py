@@ -1,74 +1,93 @@
-"""Triton kernels of `grid_gpu` for leaky integrators; one program per sample, all steps in one launch."""
+"""Triton kernels of the grid for units that never spike; one program per sample, all steps in one launch."""
 
 from __future__ import annotations
 
 import triton
 from triton import language as tl
 
-from lambent.engines.grid.gpu_backward import collect
-from lambent.engines.grid.gpu_forward import deliver
+from lambent.engines.grid.gpu_backward import clear, replay
+from lambent.engines.grid.gpu_forward import deliver, take
+from lambent.engines.grid.gpu_units import load_each, plus, same, store_each, unit_of
 
 
-@triton.jit(do_not_specialize=["n_steps"])
-def li_forward(
-    starts, units, weight, alpha_mem, alpha_syn, gain, voltages,
-    n_steps, size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
+@triton.jit(do_not_specialize=["n_steps", "rows"])
+def levels_forward(
+    starts, units, fields, inputs, rings, levels, n_steps, rows, size: tl.constexpr, NEURON: tl.constexpr,
+    INPUTS: tl.constexpr, FIELDS: tl.constexpr, STATES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
-    """Voltages (batch, n_steps, size) of units that never spike."""
+    """Levels (batch, n_steps, size); arguments as `gpu_forward.spikes_forward`."""
     b = tl.program_id(0).to(tl.int64)
     starts += b * n_steps
-    voltages += b * n_steps * size
+    levels += b * n_steps * size
+    if rings is not None:
+        rings += b * rows * size
     columns = tl.max_contiguous(tl.arange(0, BLOCK), [1])
     inside = columns < size
-    decay_mem = tl.load(alpha_mem + columns, mask=inside, other=0.0)
-    decay_syn = tl.load(alpha_syn + columns, mask=inside, other=0.0)
-    gains = tl.load(gain + columns, mask=inside, other=0.0)
-    voltage = tl.zeros_like(gains)
-    current = tl.zeros_like(gains)
-    arriving = tl.zeros_like(gains)
+    p = unit_of(fields, columns, inside, size, NEURON, FIELDS)
+    arriving = tl.zeros([BLOCK], fields.dtype.element_ty)
+    x = same(arriving, STATES)
     last = tl.load(starts)
     for n in range(n_steps):
         first = last
         last = tl.load(starts + n + 1)
-        current = decay_syn * current + arriving
-        voltage = decay_mem * voltage + gains * current
-        tl.store(voltages + n * size + columns, voltage, mask=inside)
+        if rings is not None:
+            arriving = take(arriving, rings + n % rows * size + columns, inside)
+            tl.debug_barrier()
+        x = NEURON.advance(x, arriving, p)
+        tl.store(levels + n * size + columns, NEURON.level(x, p), mask=inside)
         arriving = deliver(
-            None, 0, 1, units, first, last, weight, None, None, 0, 0, None, None,
-            columns, inside, gains.dtype, size, BLOCK, FETCH,
+            rings, (n + 1) % rows, rows, units, first, last, inputs, None, 0, 0, None,
+            columns, inside, INPUTS, None, fields.dtype.element_ty, size, BLOCK, FETCH,
         )  # fmt: skip
+        if rings is not None:
+            tl.debug_barrier()
 
 
-@triton.jit(do_not_specialize=["batch", "n_steps"])
-def li_backward(
-    starts, units, weight, alpha_mem, alpha_syn, gain, tau_mem, tau_syn, voltages, grad,
-    d_times, d_weight, d_decay, batch, n_steps, sources: tl.constexpr, size: tl.constexpr,
-    COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
+@triton.jit(do_not_specialize=["batch", "n_steps", "rows", "input_size"])
+def levels_backward(
+    starts, units, fields, inputs, grad, rings, traces, d_times, d_inputs, d_step, batch, n_steps, rows, input_size,
+    size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, FIELDS: tl.constexpr, STATES: tl.constexpr,
+    STEP: tl.constexpr, COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
-    """Exact derivative of `li_forward`; the times get the continuous one. Arguments as `lif_backward`."""
+    """Exact derivative of `levels_forward`; the times get the continuous one. Arguments as `spikes_backward`."""
     program = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
+    if rings is not None:
+        columns = tl.max_contiguous(columns, [1])
     inside = columns < size
-    decay_mem = tl.load(alpha_mem + columns, mask=inside, other=0.0)
-    decay_syn = tl.load(alpha_syn + columns, mask=inside, other=0.0)
-    gains = tl.load(gain + columns, mask=inside, other=1.0)
-    rate_mem = 1 / tl.load(tau_mem + columns, mask=inside, other=1.0)
-    rate_syn = 1 / tl.load(tau_syn + columns, mask=inside, other=1.0)
+    p = unit_of(fields, columns, inside, size, NEURON, FIELDS)
+    zero = tl.zeros([BLOCK], fields.dtype.element_ty)
+    adjoints, drifts = rings, rings
+    if rings is not None:
+        adjoints = rings + program * 2 * rows * size
+        drifts = adjoints + rows * size
+    states, arrivals = traces, traces
+    if traces is not None:
+        states = traces + program * ((n_steps + 1) * STATES + n_steps) * size
+        arrivals = states + (n_steps + 1) * STATES * size
+    copy = program * 0
     if COPIES:
-        d_weight += program * sources * size
-    sum_mem = tl.zeros_like(gains)
-    sum_syn = tl.zeros_like(gains)
-    sum_gain = tl.zeros_like(gains)
+        copy += program * input_size
+    step_sums = same(zero, STEP)
     for sample in range(program, batch, tl.num_programs(0)):
         b = tl.cast(sample, tl.int64)
         row = b * n_steps * size + columns
-        a_voltage = tl.zeros_like(gains)
-        a_current = tl.zeros_like(gains)
-        drift = tl.zeros_like(gains)
+        if rings is not None:
+            clear(adjoints, 2 * rows, columns, inside, size, zero.dtype, BLOCK)
+            tl.debug_barrier()
+        if traces is not None:
+            replay(
+                starts + b * n_steps, units, inputs, None, None, None, p, adjoints, states, arrivals,
+                columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS, None, STATES, BLOCK, FETCH,
+            )  # fmt: skip
+            tl.debug_barrier()
+            if rings is not None:
+                clear(adjoints, 2 * rows, columns, inside, size, zero.dtype, BLOCK)
+                tl.debug_barrier()
+        a = same(zero, STATES)
+        arriving = zero
+        drift = zero
         first = tl.load(starts + (b + 1) * n_steps)
-        if d_decay is not None:
-            here = tl.load(voltages + row + (n_steps - 1) * size, mask=inside, other=0.0)
-            before = tl.load(voltages + row + (n_steps - 2) * size, mask=inside & (n_steps > 1), other=0.0)
         for back in range(n_steps):
             n = n_steps - 1 - back
             last = first
@@ -77,25 +96,28 @@ def li_backward(
                 slot = some + tl.arange(0, FETCH)
                 live = slot < last
                 unit = tl.load(units + slot, mask=live, other=0)
-                push = collect(
-                    unit, live, a_current, drift, None, None, 0, 1, weight, None, d_weight, None,
+                moves = INPUTS.collect(
+                    unit, live, arriving, drift, adjoints, drifts, (n + 1) % rows, rows, inputs, d_inputs, copy,
                     columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
                 )  # fmt: skip
                 if d_times is not None:
-                    tl.store(d_times + slot, push, mask=live)
-            full = a_voltage + tl.load(grad + row + n * size, mask=inside, other=0.0)
-            a_current = gains * full + decay_syn * a_current
-            a_voltage = decay_mem * full
-            drift = a_current * rate_syn - full * rate_mem
-            if d_decay is not None:
-                # the currents follow from the voltages: gain I[n] = V[n] - alpha_mem V[n - 1]
-                earlier = tl.load(voltages + row + (n - 2) * size, mask=inside & (n > 1), other=0.0)
-                sum_mem += full * before
-                sum_gain += full * (here - decay_mem * before) / gains
-                sum_syn += a_current * (before - decay_mem * earlier) / gains
-                here, before = before, earlier
-    if d_decay is not None:
-        d_decay += program * 3 * size + columns
-        tl.store(d_decay, sum_mem, mask=inside)
-        tl.store(d_decay + size, sum_syn, mask=inside)
-        tl.store(d_decay + 2 * size, sum_gain, mask=inside)
+                    tl.store(d_times + slot, moves, mask=live)
+            after = plus(a, NEURON.lift(tl.load(grad + row + n * size, mask=inside, other=0.0), p), STATES)
+            if traces is not None:
+                before = load_each(states + n * STATES * size, size, columns, inside, STATES)
+                arrived = tl.load(arrivals + n * size + columns, mask=inside, other=0.0)
+                a, arriving = NEURON.retreat(after, before, arrived, p)
+                if d_step is not None:
+                    step_sums = plus(step_sums, NEURON.gradient(after, arriving, before, arrived, p), STEP)
+            else:
+                a, arriving = NEURON.retreat(after, after, zero, p)
+            drift = NEURON.drift(arriving, after, p)
+            if rings is not None:
+                tl.debug_barrier()
+                tl.store(adjoints + n % rows * size + columns, arriving, mask=inside)
+                tl.store(drifts + n % rows * size + columns, drift, mask=inside)
+                tl.debug_barrier()
+        if traces is not None:
+            tl.debug_barrier()
+    if d_step is not None:
+        store_each(d_step + program * STEP * size, size, columns, inside, step_sums, STEP)

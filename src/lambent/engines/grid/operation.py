@@ -87,8 +87,10 @@ class Layer(NamedTuple):
     recurrent: list[Tensor]
 
 
-def layer_on_grid(neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float, n_steps: int) -> Layer:
-    """What a layer is on a grid of `n_steps` of `dt` [ms].
+def layer_on_grid(
+    neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float, n_steps: int, flat: bool = True
+) -> Layer:
+    """What a layer is on a grid of `n_steps` of `dt` [ms]; `flat` as in `Connections.on_grid`.
 
     Raises:
         NotImplementedError: a parameter is to be trained for which the neuron knows no gradient.
@@ -100,13 +102,13 @@ def layer_on_grid(neuron: Neuron, inputs: Connections, recurrent: Connections | 
     for name, value in zip(units._fields, units, strict=True):
         if value.requires_grad and name not in known:
             raise NotImplementedError(f"{type(neuron).__name__} has no gradient with respect to {name}")
-    own = ("", []) if recurrent is None else (kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype))
+    own = ("", []) if recurrent is None else (kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, flat))
     kinds = kind_of(type(units)), kind_of(type(inputs)), own[0]
-    return Layer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype), own[1])
+    return Layer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype, flat), own[1])
 
 
 def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Events]:
-    """The function `spikes` (see `lambent.engines`) of the engine that these two make."""
+    """The spikes of a layer (`layer_on_grid`) of `size` units, by the engine that these two make."""
     op = _operation(f"spikes_{engine}", forward, SPIKES_FORWARD, _fake_spikes)
     adjoint = _operation(f"spikes_{engine}_backward", backward, SPIKES_BACKWARD, _fake_spikes_backward)
 
@@ -116,7 +118,7 @@ def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[
         d_times, d_neuron, d_inputs, d_recurrent = found
         return (
             None, None, None, d_times, None, None, None, d_neuron, d_inputs, d_recurrent,
-            None, None, [None] * len(ctx.room), None,
+            None, None, None if ctx.room else [], None,  # torch takes an empty list for one of tensors
         )  # fmt: skip
 
     def save(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
@@ -126,26 +128,21 @@ def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[
     op.register_autograd(gradients, setup_context=save)
 
     def spikes(
-        events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float,
-        room: Sequence[int] = (), sound: Tensor | None = None,
-    ) -> Events:  # fmt: skip
-        """Spikes of a layer; see `lambent.engines`."""
+        events: Events, layer: Layer, size: int, dt: float, room: Sequence[int] = (), sound: Tensor | None = None
+    ) -> Events:
         events = events.padded()
-        n_steps = count_steps(events.duration, dt)
-        layer = layer_on_grid(neuron, inputs, recurrent, dt, n_steps)
         times, counts, units, offsets, *_ = op(
             *layer[:3], events.times, events.steps(dt), events.units, events.offsets, *layer[3:],
-            n_steps, dt, room, sound,
+            count_steps(events.duration, dt), dt, room, sound,
         )  # fmt: skip
-        return Events(
-            times, units, offsets, inputs.n_out, events.duration, counts=counts, check=False, padded=bool(room)
-        )
+        padded = len(room) > 1
+        return Events(times, units, offsets, size, events.duration, counts=counts, check=False, padded=padded)
 
     return spikes
 
 
-def define_levels(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Tensor]:
-    """The function `levels` (see `lambent.engines`) of the engine that these two make."""
+def define_levels(engine: str, forward: _Kernel, backward: _Kernel, flat: bool) -> Callable[..., Tensor]:
+    """The function `levels` (see `lambent.engines`) of the engine that these two make; `flat` as its connections."""
     op = _operation(f"levels_{engine}", forward, LEVELS_FORWARD, _fake_levels)
     adjoint = _operation(f"levels_{engine}_backward", backward, LEVELS_BACKWARD, _fake_levels_backward)
 
@@ -173,7 +170,7 @@ def define_levels(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[
         """Levels (batch, steps, out) of units that never spike; see `lambent.engines`."""
         events = events.padded()
         n_steps = count_steps(events.duration, dt)
-        layer = layer_on_grid(neuron, inputs, None, dt, n_steps)
+        layer = layer_on_grid(neuron, inputs, None, dt, n_steps, flat)
         return op(
             layer.neuron_kind, layer.inputs_kind, events.times, events.steps(dt), events.units, events.offsets,
             layer.neuron, layer.inputs, n_steps,

@@ -1,0 +1,123 @@
+"""How Triton sees neurons: a named tuple of device functions, which kernels take as a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import triton
+from triton import language as tl
+
+from lambent.engines.kinds import class_of
+
+
+@triton.jit
+def where(condition, a, b):
+    """As `lambent.neurons.arithmetic.where`."""
+    return tl.where(condition, a, b)
+
+
+@triton.jit
+def maximum(a, b):
+    """As `lambent.neurons.arithmetic.maximum`."""
+    return tl.maximum(a, b)
+
+
+_OWN = {"where": where, "maximum": maximum, "tl": tl}
+
+
+class GpuNeuron(NamedTuple):
+    """The functions of `lambent.neurons.neuron.Units`, and the class itself; None for those that it lacks."""
+
+    units: Any
+    advance: Any
+    level: Any
+    above: Any
+    marks: Any
+    reset: Any
+    jump: Any
+    lift: Any
+    retreat: Any
+    drift: Any
+    gradient: Any
+    spike_gradient: Any
+
+
+def _device(function: Callable[..., Any]) -> Any:
+    """A neuron's function for Triton: what it uses of `arithmetic` is Triton's own."""
+    names = function.__globals__ | _OWN  # type: ignore[attr-defined]
+    own = FunctionType(function.__code__, names, function.__name__)  # type: ignore[attr-defined]
+    own.__qualname__, own.__module__ = function.__qualname__, function.__module__
+    return triton.jit(own)
+
+
+@lru_cache(maxsize=64)
+def gpu_neuron(kind: str) -> GpuNeuron:
+    """The neuron of this kind, see `lambent.engines.kinds`."""
+    cls = class_of(kind)
+    names = GpuNeuron._fields[1:]
+    return GpuNeuron(cls, *(_device(getattr(cls, name)) if hasattr(cls, name) else None for name in names))
+
+
+@lru_cache(maxsize=64)
+def numbers(kind: str) -> dict[str, int]:
+    """How many numbers of each sort a unit has, as constants of kernels."""
+    cls = class_of(kind)
+    return {
+        "FIELDS": len(cls._fields), "STATES": cls.n_states, "MARKS": cls.n_marks,
+        "STEP": len(cls.step_gradients), "SPIKE": len(cls.spike_gradients),
+    }  # fmt: skip
+
+
+@triton.jit
+def unit_of(fields, columns, inside, size: tl.constexpr, NEURON: tl.constexpr, FIELDS: tl.constexpr):
+    """All units of a layer from `fields` (FIELDS, size), a block of columns for each field."""
+    values = ()
+    for k in tl.static_range(FIELDS):
+        values = values + (tl.load(fields + k * size + columns, mask=inside, other=1.0),)  # type: ignore[assignment]  # noqa: RUF005
+    return NEURON.units(*values)
+
+
+@triton.jit
+def same(value, N: tl.constexpr):
+    """A tuple of N times `value`."""
+    values = ()
+    for _ in tl.static_range(N):
+        values = values + (value,)  # type: ignore[assignment]  # noqa: RUF005
+    return values
+
+
+@triton.jit
+def where_each(condition, a, b, N: tl.constexpr):
+    """`a` where the condition holds, `b` elsewhere, of tuples of N."""
+    values = ()
+    for k in tl.static_range(N):
+        values = values + (tl.where(condition, a[k], b[k]),)  # type: ignore[assignment]  # noqa: RUF005
+    return values
+
+
+@triton.jit
+def plus(a, b, N: tl.constexpr):
+    """The sum of tuples of N."""
+    values = ()
+    for k in tl.static_range(N):
+        values = values + (a[k] + b[k],)  # type: ignore[assignment]  # noqa: RUF005
+    return values
+
+
+@triton.jit
+def load_each(pointer, stride, columns, inside, N: tl.constexpr):
+    """A tuple of N blocks of columns, each `stride` entries behind the one before."""
+    values = ()
+    for k in tl.static_range(N):
+        values = values + (tl.load(pointer + k * stride + columns, mask=inside, other=0.0),)  # type: ignore[assignment]  # noqa: RUF005
+    return values
+
+
+@triton.jit
+def store_each(pointer, stride, columns, inside, values, N: tl.constexpr):
+    """The reverse of `load_each`."""
+    for k in tl.static_range(N):
+        tl.store(pointer + k * stride + columns, values[k], mask=inside)
