@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lambent.neurons.lif import grid_constants
+from lambent.neurons.response import grid_constants
 
 
 class _Surrogate(torch.autograd.Function):

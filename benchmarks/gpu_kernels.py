@@ -1,6 +1,6 @@
 """Registers, spills and shared memory of every kernel of `grid_gpu`, compiled for sm_80 and sm_90; needs no GPU.
 
-python benchmarks/gpu_kernels.py [--sizes 256 1024 4096] [--show lif_forward]
+python benchmarks/gpu_kernels.py [--sizes 256 1024 4096] [--show spikes_forward]
 """
 
 from __future__ import annotations
@@ -17,36 +17,47 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from _common import show
-from lambent.engines.grid import gpu_backward as grid_gpu_backward
-from lambent.engines.grid import gpu_forward as grid_gpu_forward
-from lambent.engines.grid import gpu_readout as grid_gpu_readout
+from lambent.connections.dense_gpu import GPU
+from lambent.engines.grid import gpu_backward, gpu_forward, gpu_readout
 from lambent.engines.grid.gpu import _shape
+from lambent.engines.grid.gpu_units import gpu_neuron, numbers
+from lambent.engines.kinds import kind_of
+from lambent.neurons.integrator import IntegratorUnits
+from lambent.neurons.lif import LIFUnits
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-INTEGERS = {"n_steps", "rows", "capacity", "batch"}
-INDICES = {
-    "starts", "units", "delay", "recurrent_delay", "own_starts", "own_units", "own_steps", "lengths", "peak_steps",
-}  # fmt: skip
-DELAYS = ("delay", "recurrent_delay", "rings", "d_delay", "d_recurrent_delay")
-CONSTANTS = {"SUBTRACT": False, "COPIES": False, "sources": 700}
-KERNELS = {  # what is left out of each
-    "lif_forward": (grid_gpu_forward.lif_forward, DELAYS),
-    "lif_forward, delays": (grid_gpu_forward.lif_forward, ()),
-    "lif_backward": (grid_gpu_backward.lif_backward, (*DELAYS, "traces", "d_times", "d_decay")),
-    "lif_backward, all": (grid_gpu_backward.lif_backward, ()),
-    "li_forward": (grid_gpu_readout.li_forward, ()),
-    "li_backward": (grid_gpu_readout.li_backward, ()),
+INTEGERS = {"n_steps", "rows", "capacity", "batch", "input_size", "own_size"}
+INDICES = {"starts", "units", "own_starts", "own_units", "own_steps", "lengths", "peak_steps"}
+POINTERS = ("*fp32", "*i32")  # of connections: weights, delays in steps
+SUMS = ("*fp32", "*fp32")  # of their gradients
+LIF, LI = (kind_of(cls) for cls in (LIFUnits, IntegratorUnits))
+PLAIN = ("rings", "delays")
+KERNELS = {  # the neuron, and what is left out of each
+    "spikes_forward": (gpu_forward.spikes_forward, LIF, PLAIN),
+    "spikes_forward, delays": (gpu_forward.spikes_forward, LIF, ()),
+    "spikes_backward": (gpu_backward.spikes_backward, LIF, (*PLAIN, "traces", "d_times", "d_step")),
+    "spikes_backward, all": (gpu_backward.spikes_backward, LIF, ()),
+    "levels_forward": (gpu_readout.levels_forward, LI, PLAIN),
+    "levels_backward": (gpu_readout.levels_backward, LI, PLAIN),
 }
 
 
-def compiled(kernel: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
+def compiled(kernel: Any, neuron: str, absent: tuple[str, ...], size: int, arch: int) -> Any:
     """The kernel for float32 layers of `size` units, compiled for compute capability `arch`."""
     shape = _shape(size, backward="backward" in kernel.__name__)
     options = {k: shape.pop(k) for k in ("num_warps", "num_stages")}
-    constants = CONSTANTS | shape | {"size": size} | dict.fromkeys(absent)
-    signature, values, aligned = {}, {}, {}
+    constants = numbers(neuron) | shape | {"size": size, "COPIES": False, "NEURON": gpu_neuron(neuron)}
+    constants |= dict.fromkeys(("INPUTS", "RECURRENT"), GPU) | dict.fromkeys(absent)
+    signature: dict[str, Any] = {}
+    values, aligned = {}, {}
     for i, name in enumerate(kernel.arg_names):
-        if name in constants:
+        if name in ("inputs", "recurrent", "d_inputs", "d_recurrent"):
+            kinds = SUMS if name.startswith("d_") else POINTERS
+            if "delays" in absent:
+                kinds, values[i, 1] = (kinds[0], "constexpr"), None
+            signature[name] = kinds
+            aligned |= {(i, j): [["tt.divisibility", 16]] for j, kind in enumerate(kinds) if kind != "constexpr"}
+        elif name in constants:
             signature[name], values[(i,)] = "constexpr", constants[name]
         elif name in INTEGERS:
             signature[name] = "i32"
@@ -101,7 +112,7 @@ def main() -> None:
     if args.show:
         print(inspect(compiled(*KERNELS[args.show], args.sizes[0], 90).asm["cubin"], "-sass"))
         return
-    cases = [(name, 20 if name.startswith("li_") else size) for size in args.sizes for name in KERNELS]
+    cases = [(name, 20 if name.startswith("levels_") else size) for size in args.sizes for name in KERNELS]
     rows = [facts(name, size, arch) for name, size in dict.fromkeys(cases) for arch in (80, 90)]
     show("gpu_kernels", rows)
 

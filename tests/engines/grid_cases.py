@@ -8,6 +8,8 @@ import torch
 
 import lambent as lb
 from lambent.connections import Dense, Sparse
+from lambent.engines.grid.operation import layer_on_grid
+from lambent.events import n_steps
 from lambent.neurons import LIF, Integrator
 
 CUDA = torch.cuda.is_available()
@@ -104,3 +106,18 @@ def run_voltages(engine, events, p, dt, device="cpu"):
     v = engine.levels(x, Integrator(*taus), dense(weight), dt).to("cpu")
     (v * torch.sin(torch.arange(v.numel()).view_as(v))).sum().backward()
     return v.detach(), *(x.grad for x in leaves)
+
+
+def operation_arguments(events, neuron, inputs, recurrent=None, flat=True):
+    """What an engine's operations take of a layer at dt = 1, every float a leaf that wants a gradient."""
+    steps = n_steps(events.duration, 1.0)
+    layer = layer_on_grid(neuron, inputs, recurrent, 1.0, steps, flat)
+    leaves = [
+        [x.detach().clone().requires_grad_(x.is_floating_point() and name in ("inputs", "recurrent")) for x in tensors]
+        for name, tensors in zip(layer._fields[3:], layer[3:], strict=True)
+    ]
+    known = type(neuron.on_grid(1.0, torch.float32))
+    for name, x in zip(known._fields, leaves[0], strict=True):
+        x.requires_grad_(name in known.step_gradients + known.spike_gradients)
+    times = events.times.clone().requires_grad_()
+    return layer[:3], (times, events.steps(1.0), events.units, events.offsets), leaves, steps

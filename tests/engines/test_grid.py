@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from grid_cases import NAMES, dense, random_events, random_layer, run, run_voltages, same
+from grid_cases import NAMES, dense, operation_arguments, random_events, random_layer, run, run_voltages, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -140,17 +140,11 @@ def test_operations_are_registered_properly():
     g = torch.Generator().manual_seed(7)
     events = random_events(g, 3, 20, 4, 0.3, dtype=torch.float32)
     p = random_layer(g, 4, 3, torch.float32)
-    steps = events.steps(1.0)
-    decays = [torch.rand(3, generator=g, dtype=torch.float64) for _ in range(3)]
-    args = (
-        events.times.clone().requires_grad_(), steps, events.units, events.offsets,
-        p["weight"].requires_grad_(), p["delay"].requires_grad_(), p["recurrent"].requires_grad_(), None,
-        *(d.requires_grad_() for d in decays), p["threshold"].requires_grad_(), p["tau_mem"], p["tau_syn"],
-        0.1 * p["threshold"].detach() / p["tau_mem"], 20, 1.0, False,
-    )  # fmt: skip
-    torch.library.opcheck(torch.ops.lambent.lif_grid_cpu, (*args, []))
-    args = (args[0], *args[1:5], *decays, p["tau_mem"], p["tau_syn"], 20)
-    torch.library.opcheck(torch.ops.lambent.li_grid_cpu, args)
+    neuron, inputs = LIF(p["tau_mem"], p["tau_syn"], p["threshold"]), dense(p["weight"], p["delay"])
+    kinds, spikes, leaves, steps = operation_arguments(events, neuron, inputs, dense(p["recurrent"]))
+    torch.library.opcheck(torch.ops.lambent.spikes_grid_cpu, (*kinds, *spikes, *leaves, steps, 1.0, [], None))
+    kinds, spikes, leaves, steps = operation_arguments(events, Integrator(p["tau_mem"], p["tau_syn"]), inputs)
+    torch.library.opcheck(torch.ops.lambent.levels_grid_cpu, (*kinds[:2], *spikes, *leaves[:2], steps))
 
 
 def test_engine_for_says_what_is_missing():

@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from grid_cases import CUDA, NAMES, OLD_TRITON, dense, random_events, random_layer, run, run_voltages, same
+from grid_cases import (
+    CUDA,
+    NAMES,
+    OLD_TRITON,
+    dense,
+    operation_arguments,
+    random_events,
+    random_layer,
+    run,
+    run_voltages,
+    same,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.parallel import DistributedDataParallel
@@ -19,11 +30,11 @@ from torch.nn.parallel import DistributedDataParallel
 import lambent as lb
 from lambent.engines import engine_for, reference
 from lambent.neurons import LIF, Integrator
-from lambent.neurons.response import grid_constants
 
 pytest.importorskip("triton", reason="needs Triton: pip install 'lambent[gpu]'")
 from lambent.engines.grid import gpu as grid_gpu
 
+KERNELS = ("spikes_forward", "spikes_backward", "levels_forward", "levels_backward")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -151,7 +162,7 @@ def test_delays_beyond_the_end_never_arrive(device):
     )
     for bad in (-1.0, float("nan")):
         p["delay"][3, 1] = bad
-        with pytest.raises(ValueError, match="delays must not be negative or NaN"):
+        with pytest.raises(ValueError, match="delay from unit 3 to unit 1 is"):
             run(grid_gpu, events, p, "zero", True, False, device=device)
 
 
@@ -169,40 +180,35 @@ def test_operations_are_registered_properly(device):
     g = torch.Generator().manual_seed(7)
     events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
     p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32, drive=9).items()}
-    p["delay"] /= 3
-    decays = [torch.rand(3, generator=g, dtype=torch.float64).to(device) for _ in range(3)]
-    args = (
-        events.times.clone().requires_grad_(), events.steps(1.0), events.units, events.offsets,
-        p["weight"].requires_grad_(), p["delay"].requires_grad_(), p["recurrent"].requires_grad_(), None,
-        *(d.requires_grad_() for d in decays), p["threshold"].requires_grad_(), p["tau_mem"], p["tau_syn"],
-        0.1 * p["threshold"].detach() / p["tau_mem"], 4, 1.0, False,
-    )  # fmt: skip
-    spikes = torch.ops.lambent.lif_grid_gpu(*args, [])[3][-1]
-    assert 2 < spikes < 9
-    for room in ([], [9, 5]):
-        torch.library.opcheck(torch.ops.lambent.lif_grid_gpu, (*args, room))
-    args = (args[0], *args[1:5], *decays, p["tau_mem"], p["tau_syn"], 4)
-    torch.library.opcheck(torch.ops.lambent.li_grid_gpu, args)
+    neuron, inputs = LIF(p["tau_mem"], p["tau_syn"], p["threshold"]), dense(p["weight"], p["delay"] / 3)
+    layer = operation_arguments(events, neuron, inputs, dense(p["recurrent"]), flat=False)
+    kinds, spikes, leaves, steps = layer
+    args = (*kinds, *spikes, *leaves, steps, 1.0)
+    found = torch.ops.lambent.spikes_grid_gpu(*args, [5], torch.tensor(True, device=device))[3][-1]
+    assert 2 < found < 9
+    for room in ([5], [5, 9]):
+        torch.library.opcheck(torch.ops.lambent.spikes_grid_gpu, (*args, room, None))
+    neuron = Integrator(p["tau_mem"], p["tau_syn"])
+    kinds, spikes, leaves, steps = operation_arguments(events, neuron, dense(p["weight"]), flat=False)
+    torch.library.opcheck(torch.ops.lambent.levels_grid_gpu, (*kinds[:2], *spikes, *leaves[:2], steps))
 
 
 def test_padding_does_not_depend_on_what_memory_held(device):
     g = torch.Generator().manual_seed(7)
     events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
     p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32, drive=9).items()}
-    tau = p["tau_mem"].double(), p["tau_syn"].double()
-    args = (
-        events.times, events.steps(1.0), events.units, events.offsets, p["weight"], None, None, None,
-        *grid_constants(*tau, 1.0), p["threshold"], *tau, p["threshold"], 4, 1.0, False, [9, 1],
-    )  # fmt: skip
+    neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"])
+    kinds, spikes, leaves, n_steps = operation_arguments(events, neuron, dense(p["weight"]), flat=False)
     torch.use_deterministic_algorithms(True)  # fills new tensors with NaN and the largest integer
     try:
-        times, _, units, offsets, steps, slopes, _ = torch.ops.lambent.lif_grid_gpu(*args)
+        out = torch.ops.lambent.spikes_grid_gpu(*kinds, *spikes, *leaves, n_steps, 1.0, [0, 9], None)
     finally:
         torch.use_deterministic_algorithms(False)
-    spikes = int(offsets[-1])
-    assert 0 < spikes < 18 == len(times)
-    assert not any(x[spikes:].any() for x in (times, steps, slopes))
-    assert units[spikes:].max() < 3
+    times, _, units, offsets, steps, marks, _ = out
+    n_spikes = int(offsets[-1])
+    assert 0 < n_spikes < 18 == len(times)
+    assert not any(x[n_spikes:].any() for x in (times, steps, marks))
+    assert units[n_spikes:].max() < 3
 
 
 class Layer(torch.nn.Module):
@@ -338,10 +344,10 @@ def test_every_kernel_compiles(capsys):
         print("\n" + done.stdout[done.stdout.index("gpu_kernels (") :])
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert {(row["kernel"].split(",")[0], row["arch"]) for row in rows} == set(
-        itertools.product(("lif_forward", "lif_backward", "li_forward", "li_backward"), ("sm_80", "sm_90"))
+        itertools.product(KERNELS, ("sm_80", "sm_90"))
     )
-    assert all(row["in_order"] == "yes" for row in rows if row["kernel"] == "lif_forward, delays")
-    assert not any(row["stack_bytes"] for row in rows if row["kernel"] in ("lif_forward", "lif_backward"))
+    assert all(row["in_order"] == "yes" for row in rows if row["kernel"] == "spikes_forward, delays")
+    assert not any(row["stack_bytes"] for row in rows if row["kernel"] in ("spikes_forward", "spikes_backward"))
 
 
 def test_a_missing_triton_is_announced(monkeypatch):

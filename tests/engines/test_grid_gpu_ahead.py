@@ -20,13 +20,13 @@ def waits(device, monkeypatch):
     if device == "cuda":
         return None
     waits = Waits(
-        lif_grid_gpu=grid_gpu.lif_forward,
-        lif_grid_gpu_backward=grid_gpu.lif_backward,
-        li_grid_gpu=grid_gpu.li_forward,
-        li_grid_gpu_backward=grid_gpu.li_backward,
+        spikes_grid_gpu=grid_gpu.spikes_forward,
+        spikes_grid_gpu_backward=grid_gpu.spikes_backward,
+        levels_grid_gpu=grid_gpu.levels_forward,
+        levels_grid_gpu_backward=grid_gpu.levels_backward,
     )
     monkeypatch.setattr(waiting, "makes_wait", lambda device: True)
-    monkeypatch.setattr(lb.layers.lif, "engine_for", lambda device, dt: grid_gpu)
+    monkeypatch.setattr(lb.layers.spiking, "engine_for", lambda device, dt: grid_gpu)
     monkeypatch.setattr(lb.layers.readout, "engine_for", lambda device, dt: grid_gpu)
 
     def unseen(owner, name):

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 import lambent as lb
-from lambent.neurons.lif import membrane_response
+from lambent.neurons.response import membrane_response
 
 CASES = [
     *((name, n) for name in ("avg_rec", "exp_rec") for n in range(5)),

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import lambent as lb
-from lambent.machine import waiting as waiting
-from lambent.neurons.lif import check_values
+from lambent.machine import waiting
+from lambent.neurons.neuron import check_values
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_without_a_step_nothing_is_put_off():
     waiting.learn(number(3), lambda x: judged.append(x) or True)
     assert judged == [3]
     with pytest.raises(ValueError, match="tau of unit 1 is -2"):
-        check_values("tau", torch.tensor([1.0, -2.0]))
+        waiting.expect(*check_values("tau", torch.tensor([1.0, -2.0])))
 
 
 def goes_on_after_a_bad_value():
@@ -46,7 +46,7 @@ def goes_on_after_a_bad_value():
     reached = []
 
     def step():
-        check_values("tau", torch.tensor([1.0, torch.nan]))
+        waiting.expect(*check_values("tau", torch.tensor([1.0, torch.nan])))
         reached.append(True)
 
     with pytest.raises(ValueError, match="tau of unit 1 is nan"):

@@ -13,8 +13,7 @@ from torch.nn import functional as F
 
 import lambent as lb
 from lambent.hardware.loihi2 import export_netx, load_netx
-from lambent.hardware.loihi2.convert import convert, convert_layer
-from lambent.neurons.lif import grid_constants
+from lambent.hardware.loihi2.convert import convert
 from lambent.quantize import AwareLIF, AwareLIReadout, quantization_aware, quantized_model
 from lambent.quantize.aware import aware_of
 
@@ -250,21 +249,3 @@ def test_empty_batches():
     silence = lb.Events.from_lists([[], []], [[], []], 40, 50.0)
     assert aware[0](silence).counts().sum() == 0
     assert not aware(silence).any()
-
-
-def test_operations_are_registered_properly():
-    aware, batch = quantization_aware(build(), 8)[0], events()
-    chip = convert_layer(aware.layer, aware.grid)
-    weight, recurrent = (
-        torch.from_numpy(w * chip.scale).float().requires_grad_() for w in (chip.weight, chip.recurrent_weight)
-    )
-    taus = [torch.from_numpy(tau).float() for tau in (chip.tau_mem, chip.tau_syn)]
-    decays = [x.requires_grad_() for x in grid_constants(*taus, 1.0)]
-    times = batch.times.clone().requires_grad_()
-    threshold = (aware.layer.threshold.detach() * torch.from_numpy(chip.scale).float()).requires_grad_()
-    synapses = (weight, aware.layer.delay.detach().requires_grad_(), recurrent, None)
-    args = (
-        times, batch.steps(1.0), batch.units, batch.offsets, *synapses, *decays, threshold, *taus,
-        threshold.detach() / 200, 150, 1.0, False, [],
-    )  # fmt: skip
-    torch.library.opcheck(torch.ops.lambent.lif_loihi2, args)

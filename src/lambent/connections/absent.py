@@ -1,5 +1,7 @@
 """No connections at all: what a layer has in place of recurrent ones where it has none."""
 
+# mypy: disable-error-code="misc, call-arg"
+# (constants in named tuples)
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -26,3 +28,6 @@ class Absent(NamedTuple):
     @fast_inline
     def collect(gradients, arrays, history, drift, steps, units, first, last):
         pass
+
+
+ABSENT = Absent()

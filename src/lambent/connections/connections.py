@@ -107,8 +107,8 @@ class Connections:
         raise NotImplementedError
 
     @staticmethod
-    def arrays(tensors: Sequence[np.ndarray]) -> Arrays:
-        """What the CPU kernels take, from the operation's tensors."""
+    def arrays(tensors: Sequence[np.ndarray]) -> Any:
+        """What the CPU kernels take (`Arrays`), from the operation's tensors."""
         raise NotImplementedError
 
     @staticmethod

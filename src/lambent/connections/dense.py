@@ -1,17 +1,19 @@
 """Dense connections: every source to every target, with or without a delay for each pair."""
 
+# mypy: disable-error-code="misc, call-arg"
+# (constants in named tuples)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lambent.connections.connections import Arrays, Connections, Entries, as_delay, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_delay, check_entries, delay_steps, places
 from lambent.machine.compiling import fast, fast_inline
 from lambent.machine.waiting import Check
 
@@ -59,20 +61,22 @@ class Dense(Connections):
 
     def entries(self) -> Entries:
         source, target = _pairs(self.n_in, self.n_out)
-        return Entries(source, target, self.weight.flatten(), None if self.delay is None else self.delay.flatten())
+        delay = None if self.delay is None else torch.as_tensor(self.delay).flatten()
+        return Entries(source, target, torch.as_tensor(self.weight).flatten(), delay)
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
-        weight = self.weight.to(dtype)
+        weight = torch.as_tensor(self.weight).to(dtype)
         if self.delay is None:
             return [weight]
+        delay = torch.as_tensor(self.delay)
         # what arrives after the last step may as well arrive in the first one after it
-        steps = delay_steps(self.delay, dt).clamp(max=n_steps)
+        steps = delay_steps(delay, dt).clamp(max=n_steps)
         if flat:
             steps = places(steps, torch.arange(self.n_out), self.n_out, n_steps)
-        return [weight, self.delay.to(dtype), steps.to(torch.int32)]
+        return [weight, delay.to(dtype), steps.to(torch.int32)]
 
     @staticmethod
-    def arrays(tensors: Sequence[np.ndarray]) -> Arrays:
+    def arrays(tensors: Sequence[np.ndarray]) -> Any:
         if len(tensors) == 1:
             return DenseArrays(tensors[0])
         weight, _, places = tensors

@@ -1,16 +1,18 @@
 """Sparse connections: those that there are, by source (CSR), with or without a delay for each."""
 
+# mypy: disable-error-code="misc, call-arg"
+# (constants in named tuples)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lambent.connections.connections import Arrays, Connections, Entries, as_delay, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_delay, check_entries, delay_steps, places
 from lambent.machine.compiling import fast_inline
 from lambent.machine.waiting import Check
 
@@ -69,29 +71,38 @@ class Sparse(Connections):
             object.__setattr__(self, "weight", nn.Parameter(self.drawn(torch.ones(self.n_out))))
 
     def drawn(self, scale: Tensor) -> Tensor:
-        fan_in = max(1.0, self.indices.shape[1] / self.n_out)
-        weight = torch.empty(self.indices.shape[1], dtype=scale.dtype, device=scale.device)
-        return weight.normal_().mul_(scale[self.indices[1]] * fan_in**-0.5)
+        _, target = self._pairs()
+        fan_in = max(1.0, len(target) / self.n_out)
+        weight = torch.empty(len(target), dtype=scale.dtype, device=scale.device)
+        return weight.normal_().mul_(scale[target] * fan_in**-0.5)
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
-        yield check_entries(f"{prefix}weight", self.weight.detach(), *self.indices)
-        if self.delay is not None:
-            yield check_entries(f"{prefix}delay", self.delay.detach(), *self.indices, lowest=0.0)
+        for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
+            value = getattr(self, name)
+            if value is not None:
+                yield check_entries(prefix + name, value.detach(), *self._pairs(), lowest=lowest)
 
     def entries(self) -> Entries:
-        return Entries(*self.indices, self.weight, self.delay)
+        source, target = self._pairs()
+        delay = None if self.delay is None else torch.as_tensor(self.delay)
+        return Entries(source, target, torch.as_tensor(self.weight), delay)
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
-        source, target = self.indices
+        source, target, weight, delay = self.entries()
         start = torch.searchsorted(source, torch.arange(self.n_in + 1))
-        if self.delay is None:
-            return [self.weight.to(dtype), start, target.to(torch.int32)]
-        steps = delay_steps(self.delay, dt).clamp(max=n_steps)
+        if delay is None:
+            return [weight.to(dtype), start, target.to(torch.int32)]
+        steps = delay_steps(delay, dt).clamp(max=n_steps)
         reach = places(steps, target, self.n_out, n_steps)
-        return [self.weight.to(dtype), self.delay.to(dtype), start, reach.to(torch.int32), torch.tensor(self.n_out)]
+        return [weight.to(dtype), delay.to(dtype), start, reach.to(torch.int32), torch.tensor(self.n_out)]
+
+    def _pairs(self) -> tuple[Tensor, Tensor]:
+        """Sources and targets."""
+        source, target = torch.as_tensor(self.indices)
+        return source, target
 
     @staticmethod
-    def arrays(tensors: Sequence[np.ndarray]) -> Arrays:
+    def arrays(tensors: Sequence[np.ndarray]) -> Any:
         if len(tensors) == 3:
             return SparseArrays(tensors[0], tensors[1], tensors[2].view(np.uint32))
         return DelayedSparseArrays(tensors[0], tensors[2], tensors[3].view(np.uint32))

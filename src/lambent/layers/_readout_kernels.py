@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lambent.connections.dense import Dense
+from lambent.connections.connections import Connections
 from lambent.engines import engine_for
 from lambent.events import Events, n_steps
-from lambent.neurons.integrator import Integrator
+from lambent.neurons.neuron import Neuron
 from lambent.neurons.response import membrane_response, response_integral
 
 
@@ -22,10 +22,10 @@ def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: f
     return value.index_select(0, step) + (zero if slope.ndim == 1 else zero.unsqueeze(1)) * slope
 
 
-def in_continuous_time(reduce: str, events: Events, neuron: Integrator, connections: Dense) -> Tensor:
+def in_continuous_time(reduce: str, events: Events, neuron: Neuron, connections: Connections) -> Tensor:
     """(spikes, outputs) float64."""
     duration, times = events.duration, events.times.double().unsqueeze(1)
-    tau_mem, tau_syn = neuron.tau_mem.double(), neuron.tau_syn.double()  # type: ignore[union-attr]
+    tau_mem, tau_syn = neuron.tau_mem.double(), neuron.tau_syn.double()  # type: ignore[attr-defined]
     if reduce == "max":
         top, spike = engine_for(events.device, None).peaks(events, neuron, connections)
         if len(times):  # a peak at the arrival of a spike moves with it; elsewhere dV/dt = 0

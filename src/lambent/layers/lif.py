@@ -53,14 +53,9 @@ class LIF(Spiking):
     (torch.Size([3, 2]), torch.Size([2, 2]))
     """
 
-    weight: nn.Parameter
-    recurrent_weight: nn.Parameter | None
     tau_mem: nn.Parameter
     tau_syn: nn.Parameter
-    threshold: nn.Parameter
     bias: nn.Parameter | None
-    delay: nn.Parameter | None
-    recurrent_delay: nn.Parameter | None
     _neuron: lif.LIF
 
     def __init__(

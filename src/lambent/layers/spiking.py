@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from lambent.connections.connections import Connections
 from lambent.engines import engine_for
@@ -41,6 +42,12 @@ class Spiking(Layer):
     >>> layer(lb.Events.from_lists([[1.0, 2.0]], [[0, 2]], 3, 20.0)).n_units
     2
     """
+
+    weight: nn.Parameter
+    recurrent_weight: nn.Parameter | None
+    threshold: nn.Parameter
+    delay: nn.Parameter | None
+    recurrent_delay: nn.Parameter | None
 
     def __init__(
         self,
@@ -81,7 +88,7 @@ class Spiking(Layer):
         """
         scale = self.threshold.detach()
         self.weight.copy_(self._connections.drawn(scale))
-        if self._recurrent is not None:
+        if self._recurrent is not None and self.recurrent_weight is not None:
             self.recurrent_weight.copy_(self._recurrent.drawn(0.25 * scale))
 
     @torch.no_grad()

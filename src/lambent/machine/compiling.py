@@ -96,7 +96,7 @@ fast, fast_inline = kernel(fastmath=_SUMS), kernel(fastmath=_SUMS, forceinline=T
 """For loops over numbers whose sums may be taken in any order."""
 
 
-PART = {"nogil": True, "error_model": "numpy", "fastmath": _SUMS, "forceinline": True}
+PART: Any = {"nogil": True, "error_model": "numpy", "fastmath": _SUMS, "forceinline": True}
 """The options of `fast_inline`, for Numba's `overload`."""
 
 

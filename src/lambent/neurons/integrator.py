@@ -1,5 +1,7 @@
 """The leaky integrator with exponential synapses: a LIF unit that never spikes, and whose voltage is read."""
 
+# mypy: disable-error-code="misc, call-arg"
+# (constants in named tuples)
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -57,6 +59,6 @@ class Integrator(Neuron):
         return {"tau_mem": tau, "tau_syn": tau}
 
     def on_grid(self, dt: float, dtype: torch.dtype) -> IntegratorUnits:
-        constants = grid_constants(self.tau_mem, self.tau_syn, dt)
-        rates = (1 / x.detach().to(dtype) for x in (self.tau_mem, self.tau_syn))
-        return IntegratorUnits(*(x.to(dtype) for x in constants), *rates)
+        tau_mem, tau_syn = (torch.as_tensor(x) for x in (self.tau_mem, self.tau_syn))
+        rates = (1 / x.detach().to(dtype) for x in (tau_mem, tau_syn))
+        return IntegratorUnits(*(x.to(dtype) for x in grid_constants(tau_mem, tau_syn, dt)), *rates)

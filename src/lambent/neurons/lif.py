@@ -9,16 +9,18 @@ On a grid of `dt` this becomes, exactly (DESIGN 4.2),
     V[n] = alpha_mem V[n-1] + gain I[n]
 """
 
+# mypy: disable-error-code="misc, call-arg"
+# (constants in named tuples)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lambent.neurons.arithmetic import maximum, where
-from lambent.neurons.neuron import Neuron, Numbers, smallest_tau
+from lambent.neurons.neuron import Neuron, smallest_tau
 from lambent.neurons.response import grid_constants
 
 
@@ -50,54 +52,54 @@ class LIFUnits(NamedTuple):
     spike_gradients = ("threshold",)
 
     @staticmethod
-    def advance(x: Numbers, arriving: Any, p: Any) -> Numbers:
+    def advance(x, arriving, p):
         i, v = x
         i = p.alpha_syn * i + arriving
         return i, p.alpha_mem * v + p.gain * i
 
     @staticmethod
-    def level(x: Numbers, p: Any) -> Any:
+    def level(x, p):
         return x[1]
 
     @staticmethod
-    def above(before: Numbers, x: Numbers, p: Any) -> Any:
+    def above(before, x, p):
         return x[1] >= p.threshold
 
     @staticmethod
-    def marks(x: Numbers, p: Any) -> Numbers:
+    def marks(x, p):
         # V after and I at the start of the step: of the estimates of dV/dt tried the one nearest to the continuous
         # gradient that a rising V also keeps positive
         return (maximum((x[0] - x[1]) / p.tau_mem, p.least),)
 
     @staticmethod
-    def reset(x: Numbers, p: Any) -> Numbers:
+    def reset(x, p):
         return x[0], where(p.subtract > 0, x[1] - p.threshold, 0.0)
 
     @staticmethod
-    def jump(a: Numbers, pull: Any, push: Any, marks: Numbers, p: Any) -> Numbers:
+    def jump(a, pull, push, marks, p):
         slope = marks[0]
         ratio = 1 + p.threshold / (p.tau_mem * slope)  # dV/dt after / before the spike
         return a[0], a[1] * ratio - pull / slope + push
 
     @staticmethod
-    def lift(push: Any, p: Any) -> Numbers:
+    def lift(push, p):
         return 0.0 * push, push
 
     @staticmethod
-    def retreat(a: Numbers, before: Numbers, arrived: Any, p: Any) -> tuple[Numbers, Any]:
+    def retreat(a, before, arrived, p):
         arriving = p.gain * a[1] + a[0]
         return (p.alpha_syn * arriving, p.alpha_mem * a[1]), arriving
 
     @staticmethod
-    def drift(arriving: Any, a: Numbers, p: Any) -> Any:
+    def drift(arriving, a, p):
         return arriving * p.rate_syn - a[1] * p.rate_mem
 
     @staticmethod
-    def gradient(a: Numbers, arriving: Any, before: Numbers, arrived: Any, p: Any) -> Numbers:
+    def gradient(a, arriving, before, arrived, p):
         return a[1] * before[1], arriving * before[0], a[1] * (p.alpha_syn * before[0] + arrived)
 
     @staticmethod
-    def spike_gradient(a: Numbers, marks: Numbers, p: Any) -> Numbers:
+    def spike_gradient(a, marks, p):
         return (-a[1],)
 
 
@@ -144,7 +146,7 @@ class LIF(Neuron):
 
     def on_grid(self, dt: float, dtype: torch.dtype) -> LIFUnits:
         self.suits(dt)
-        tau_mem, tau_syn, threshold = self.tau_mem, self.tau_syn, self.threshold
+        tau_mem, tau_syn, threshold = (torch.as_tensor(x) for x in (self.tau_mem, self.tau_syn, self.threshold))
         fixed_mem, fixed_syn = tau_mem.detach().to(dtype), tau_syn.detach().to(dtype)
         least = (0.1 if self.min_slope is None else self.min_slope) * threshold.detach() / tau_mem.detach()
         return LIFUnits(

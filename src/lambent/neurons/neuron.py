@@ -25,7 +25,8 @@ class Units(Protocol):
 
     Its functions are plain arithmetic on numbers; `p` is one unit, with numbers for fields. The reference engine calls
     them with torch tensors, the CPU engine compiles them with Numba and the GPU engine with Triton, so they know
-    + - * / and comparisons, tuples, and what `lambent.neurons.arithmetic` offers. States rest at 0.
+    + - * / and comparisons, tuples, and what `lambent.neurons.arithmetic` offers, and have no annotations, which
+    Triton would look up. States rest at 0.
 
     Attributes:
         n_states: numbers of a state.
@@ -134,8 +135,8 @@ class Neuron:
         """Between what a trained parameter is kept; those left out may be anything."""
         return {}
 
-    def on_grid(self, dt: float, dtype: torch.dtype) -> Units:
-        """The units on a grid of `dt` [ms], differentiable in the parameters."""
+    def on_grid(self, dt: float, dtype: torch.dtype) -> Any:
+        """The units (`Units`) on a grid of `dt` [ms], differentiable in the parameters."""
         raise NotImplementedError
 
 

@@ -23,7 +23,6 @@ from lambent.engines.exact.unit import BySource, Spikes
 from lambent.engines.groups import run_groups, sample_groups, total
 from lambent.events import Events, within
 from lambent.machine.waiting import expect
-from lambent.neurons.integrator import Integrator
 from lambent.neurons.lif import LIF
 from lambent.neurons.neuron import Neuron
 from lambent.neurons.response import membrane_response
@@ -46,8 +45,8 @@ def spikes(
         raise TypeError(f"continuous time (dt=None) knows LIF units only, not {type(neuron).__name__}; give a step dt")
     expect(*soundness(neuron, inputs, recurrent))
     dtype = inputs.weight.dtype  # type: ignore[attr-defined]
-    parameters = [neuron.tau_mem, neuron.tau_syn, neuron.threshold, neuron.bias]
-    values = [torch.zeros_like(neuron.threshold) if x is None else x for x in parameters]  # type: ignore[arg-type]
+    bias = torch.zeros(inputs.n_out) if neuron.bias is None else neuron.bias
+    values = [torch.as_tensor(x) for x in (neuron.tau_mem, neuron.tau_syn, neuron.threshold, bias)]
     rows = [_by_source(c) for c in (inputs, recurrent) if c is not None]
     fan_out, target, weight, delay = (torch.cat(column) for column in zip(*rows, strict=True))
     if recurrent is None:
@@ -63,7 +62,7 @@ def spikes(
     return Events(times, units, offsets, inputs.n_out, events.duration, counts=counts.to(dtype), check=False)
 
 
-def peaks(events: Events, neuron: Integrator, inputs: Connections) -> tuple[Tensor, Tensor]:
+def peaks(events: Events, neuron: Neuron, inputs: Connections) -> tuple[Tensor, Tensor]:
     """When leaky integrators that `events` reach through dense `inputs` are highest, not differentiable.
 
     Returns:
@@ -73,7 +72,7 @@ def peaks(events: Events, neuron: Integrator, inputs: Connections) -> tuple[Tens
     top = np.empty((len(events), inputs.n_out))
     spike = np.empty(top.shape, np.int64)
     tensors = (events.times, inputs.weight, neuron.tau_mem, neuron.tau_syn)  # type: ignore[attr-defined]
-    times, *parameters = _arrays(*(x.double() for x in tensors))
+    times, *parameters = _arrays(*(torch.as_tensor(x).double() for x in tensors))
     args = [times, *_arrays(events.units, events.offsets), *parameters, events.duration, top, spike]
     run_groups(lambda g, first, last: li_peaks(first, last, *args), len(events))
     return torch.from_numpy(top), torch.from_numpy(spike)

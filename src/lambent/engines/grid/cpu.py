@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambent.connections.absent import Absent
+from lambent.connections.absent import ABSENT
 from lambent.connections.connections import Connections
 from lambent.engines.checks import soundness
 from lambent.engines.grid import cpu_kernels as kernels
@@ -38,7 +38,7 @@ def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray]:
 def _connections(kind: str, tensors: Sequence[Tensor]) -> tuple[Any, int]:
     """What the kernels take, and rows of the window."""
     if not kind:
-        return Absent(), 1
+        return ABSENT, 1
     cls = class_of(kind)
     return cls.arrays(_arrays(tensors)), cls.rows(tensors)
 
@@ -169,7 +169,7 @@ def levels_backward(
     d_inputs = _Gradients(inputs_kind, inputs, wants_inputs, groups, dtype)
     d_step = _step_gradients(cls, wants_neuron, groups, size, dtype)
     args = (
-        _array(steps), _array(sources), _array(offsets), units, connections, Absent(), rows, _array(grad), d_times,
+        _array(steps), _array(sources), _array(offsets), units, connections, ABSENT, rows, _array(grad), d_times,
     )  # fmt: skip
     run_groups(
         lambda g, first, last: kernels.levels_backward(

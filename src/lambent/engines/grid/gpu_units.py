@@ -47,8 +47,10 @@ class GpuNeuron(NamedTuple):
 
 def _device(function: Callable[..., Any]) -> Any:
     """A neuron's function for Triton: what it uses of `arithmetic` is Triton's own."""
-    names = function.__globals__ | _OWN  # type: ignore[attr-defined]
-    own = FunctionType(function.__code__, names, function.__name__)  # type: ignore[attr-defined]
+    # only what is called: Triton looks at annotations too, and knows none of ours
+    used = {k: v for k, v in function.__globals__.items() if k in function.__code__.co_names}
+    names = {"__name__": function.__module__} | used | _OWN
+    own = FunctionType(function.__code__, names, function.__name__)
     own.__qualname__, own.__module__ = function.__qualname__, function.__module__
     return triton.jit(own)
 

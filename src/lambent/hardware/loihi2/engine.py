@@ -29,7 +29,7 @@ from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
 from lambent.hardware.loihi2.layers import Loihi2Layer
 from lambent.machine.compiling import jit
 from lambent.machine.threads import in_threads
-from lambent.neurons.lif import LIF
+from lambent.neurons.neuron import Neuron
 
 _NOT_RECORDED = np.zeros((0, 0), np.int8)
 
@@ -41,7 +41,7 @@ def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: 
 
 
 def spikes(
-    events: Events, layer: Loihi2Layer, neuron: LIF, inputs: Connections, recurrent: Connections | None, dt: float
+    events: Events, layer: Loihi2Layer, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float
 ) -> Events:
     """Spikes of a layer on the chip, `events` being none that come twice in a step; see `lambent.engines`."""
     n_steps, size = count_steps(events.duration, dt), layer.n_out
