@@ -22,10 +22,11 @@ from lambent.engines.grid import cpu as grid_cpu
 from lambent.engines.grid import operation as operations
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
+from lambent.hardware.loihi2.constants import constants_of
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.cuba import decayed
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
-from lambent.hardware.loihi2.layers import Loihi2Layer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.machine.compiling import jit
 from lambent.machine.threads import in_threads
 from lambent.neurons.lif import LIFNeuron, Synapses, delay_steps
@@ -62,7 +63,7 @@ def lif_forward(
         v_decay=_integers((1 - alpha_mem) * 4096),
         v_th_mant=torch.floor(threshold.double() / 64).to(torch.int64).numpy(),
     )
-    run, keep = layer.constants.run, np.subtract(4096, layer.v_decay, dtype=np.int32)
+    run, keep = constants_of(layer).run, np.subtract(4096, layer.v_decay, dtype=np.int32)
     unit_gain, tau, least = (x.double().numpy() for x in (gain, tau_mem, min_slope))
 
     def one_sample(sample: Spikes) -> tuple[np.ndarray, ...]:
@@ -126,7 +127,7 @@ def voltages(events: Events, layer: Loihi2Layer, dt: float) -> np.ndarray:
     samples = _samples(events.steps(dt), events.units, events.offsets, layer.n_in, steps)
     voltage = np.empty((len(samples), steps, layer.n_out), np.int32)
     nothing = np.zeros((0, 0), np.int32)
-    run = layer.constants.run
+    run = constants_of(layer).run
     in_threads(lambda b: run(samples[b], _NOT_RECORDED, nothing, voltage[b]), range(len(samples)))
     return voltage.transpose(0, 2, 1)
 
