@@ -18,7 +18,8 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
     def spread(tau: float) -> Tensor:
         return tau * torch.exp(config.tau_spread * torch.randn(config.hidden, generator=generator))
 
-    longest = min(config.delay, find_chip(config.chip).max_delay * config.dt)
+    max_delay = find_chip(config.chip).max_delay * config.dt
+    longest = min(config.delay, max_delay)
     layers: list[nn.Module] = []
     size = n_units
     with torch.random.fork_rng(devices=[]):
@@ -33,6 +34,7 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
                 tau_syn=spread(config.tau_syn).clamp(min=config.dt),
                 reset=config.reset,
                 delay=delay,
+                max_delay=max_delay,
                 dt=config.dt,
             )
             layer.tau_mem.requires_grad_(config.lr_tau > 0)
