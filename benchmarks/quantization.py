@@ -25,7 +25,8 @@ from _common import show
 from lambent.data import SpikeDataset
 from lambent.hardware.loihi2.convert import convert
 from lambent.machine.threads import engine_only_threads
-from lambent.runs import steps as workflow
+from lambent.runs.export import calibration_events
+from lambent.runs.train import load_training_data, train_run
 from lambent.training import Config, Run, predict
 
 SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
@@ -34,7 +35,7 @@ SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
 def trained(run: Run, config: Config, data: SpikeDataset, start: Run | None = None) -> Run:
     """`run`, trained to its end."""
     resume = run.path("checkpoint.pt").exists()
-    if not workflow.train_run(run, config, data, SOURCE, Console(), resume=resume, start=None if resume else start):
+    if not train_run(run, config, data, SOURCE, Console(), resume=resume, start=None if resume else start):
         raise KeyboardInterrupt
     return run
 
@@ -50,7 +51,7 @@ def case(data: SpikeDataset, test: SpikeDataset, bits: int, seed: int, folder: P
     config = replace(start.config(), epochs=0, qat_bits=str(bits))
     aware = trained(Run(folder / f"aware{bits}_{seed}"), config, data, start)
     scores, labels = (x.numpy() for x in predict(start.model(), test))
-    calibration = workflow.calibration_events(start)
+    calibration = calibration_events(start)
     history = aware.metrics()
     events, _ = test.batch(range(len(test)))
     return {
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/spoken_digits"))
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
-    data, test = workflow.load_training_data(args.train, args.test, Config())
+    data, test = load_training_data(args.train, args.test, Config())
     assert test is not None
     rows = []
     for bits in args.bits:

@@ -30,7 +30,10 @@ from bptt import BPTT
 from lambent.data import SpikeDataset
 from lambent.losses import readout_cross_entropy
 from lambent.machine.threads import engine_only_threads
-from lambent.runs import steps as workflow
+from lambent.runs.evaluate import evaluate_run
+from lambent.runs.export import export_run
+from lambent.runs.report import report_run
+from lambent.runs.train import load_training_data, train_run
 from lambent.training import Config, Run, Trainer
 from lambent.training.loop import generator, predict
 
@@ -46,11 +49,11 @@ def recipe(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> d
     config = Config(seed=seed)
     if not run.path("summary.json").exists():
         source = {"train": "spoken digits, train", "test": "spoken digits, test"}
-        if not workflow.train_run(run, config, data, source, Console(), resume=run.path("checkpoint.pt").exists()):
+        if not train_run(run, config, data, source, Console(), resume=run.path("checkpoint.pt").exists()):
             raise KeyboardInterrupt
-        workflow.export_run(run)
-        evaluation = workflow.evaluate_run(run, test, chip=True, source="spoken digits, test")
-        workflow.report_run(run)
+        export_run(run)
+        evaluation = evaluate_run(run, test, chip=True, source="spoken digits, test")
+        report_run(run)
         run.write_json("summary.json", evaluation.summary())
     summary, history = run.read_json("summary.json"), run.metrics()
     return {
@@ -153,7 +156,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--out", type=Path, default=Path("runs/spoken_digits"))
     args = parser.parse_args()
-    data, test = workflow.load_training_data(args.train, args.test, Config())
+    data, test = load_training_data(args.train, args.test, Config())
     assert test is not None
     rows = []
     for case in args.cases:

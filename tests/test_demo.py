@@ -37,7 +37,7 @@ def test_it_goes_on_after_an_interruption(monkeypatch, tmp_path, capsys):
     few = (train.subset(range(0, 2100, 21)), test.subset(range(0, 420, 14)))
     monkeypatch.setattr(demo, "keywords", lambda: few)
     monkeypatch.setattr(demo, "SETTINGS", demo.SETTINGS | {"hidden": 16, "epochs": 2, "dt": 4.0})
-    monkeypatch.setattr(demo.workflow, "export_run", interrupt)
+    monkeypatch.setattr(demo, "export_run", interrupt)
     with pytest.raises(SystemExit) as stop:
         cli.app(["demo", "--out", str(tmp_path / "my words")])
     assert stop.value.code == 130

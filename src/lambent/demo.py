@@ -9,7 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from lambent.data import keywords
-from lambent.runs import steps as workflow
+from lambent.runs.evaluate import evaluate_run
+from lambent.runs.export import export_run
+from lambent.runs.report import report_run
+from lambent.runs.train import train_run
 from lambent.training import Config, Run
 
 SETTINGS: dict[str, Any] = {
@@ -42,9 +45,9 @@ def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
     console.print(f"keywords: {', '.join(words.class_names)}")
     console.print(f"{len(words):,} to train on, {len(held)} of other voices to test")
     source = {"train": _SOURCE, "test": None}
-    if not workflow.train_run(run, config, words, source, console, resume=resume):
+    if not train_run(run, config, words, source, console, resume=resume):
         raise KeyboardInterrupt
-    console.print(str(workflow.export_run(run)), markup=False, soft_wrap=True)
-    evaluation = workflow.evaluate_run(run, held, chip=True, source=_SOURCE)
-    report = workflow.report_run(run)
+    console.print(str(export_run(run)), markup=False, soft_wrap=True)
+    evaluation = evaluate_run(run, held, chip=True, source=_SOURCE)
+    report = report_run(run)
     return {"evaluation": evaluation.summary(), "report": report, "seconds": time.perf_counter() - start}

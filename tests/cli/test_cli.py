@@ -234,7 +234,7 @@ def test_json_knows_no_infinity(run, files, tmp_path):
 
 def test_lines_that_can_be_pasted(run, files, tmp_path, monkeypatch):
     folder = tmp_path / ("a long name :bug: [b] " * 5)
-    monkeypatch.setattr("lambent.runs.steps.train_run", lambda *_, **__: False)
+    monkeypatch.setattr("lambent.cli.train.train_run", lambda *_, **__: False)
     code, out, _ = run("train", files[0], "--out", folder, *SMALL)
     assert code == 130
     line = next(line for line in out.splitlines() if "go on with" in line)

@@ -14,7 +14,7 @@ import lambent as lb
 from lambent import cli
 from lambent.hardware.loihi2 import Average, Loihi2Layer, Loihi2Network, load_netx, save_netx
 
-RECORDINGS = Path(__file__).parents[1] / "hardware" / "recordings"
+RECORDINGS = Path(__file__).parents[1] / "hardware" / "loihi2" / "recordings"
 Run = Callable[..., tuple[int, str, str]]
 
 

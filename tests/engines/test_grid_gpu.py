@@ -180,7 +180,7 @@ def test_operations_are_registered_properly(device):
     g = torch.Generator().manual_seed(7)
     events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
     p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32, drive=9).items()}
-    neuron, inputs = LIF(p["tau_mem"], p["tau_syn"], p["threshold"]), dense(p["weight"], p["delay"] / 3)
+    neuron, inputs = LIF(p["tau_mem"], p["tau_syn"], p["threshold"]), dense(3 * p["weight"], p["delay"] / 3)
     layer = operation_arguments(events, neuron, inputs, dense(p["recurrent"]), flat=False)
     kinds, spikes, leaves, steps = layer
     args = (*kinds, *spikes, *leaves, steps, 1.0)

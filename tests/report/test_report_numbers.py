@@ -12,7 +12,7 @@ import lambent as lb
 from lambent.report import WeightMatrix, words
 from lambent.report.confusion import matrix, mistakes
 from lambent.report.histograms import bin_edges, quantisation_error
-from lambent.runs.report_data import layer_sizes
+from lambent.runs.report import layer_sizes
 
 
 def test_formats() -> None:

@@ -180,7 +180,7 @@ def test_encode_says_how_to_go_on(audio, tmp_path, capsys, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lambent.cli.sound.encode_recordings", interrupt)
+    monkeypatch.setattr("lambent.cli.encode.encode_recordings", interrupt)
     assert call("encode", audio, tmp_path / "o.h5") == 130
     assert "the same command goes on" in capsys.readouterr().out
 

@@ -8,7 +8,8 @@ import shutil
 import pytest
 import torch
 
-from lambent.runs.evaluation import Evaluation, evaluate
+from lambent.runs.evaluate import evaluate
+from lambent.runs.evaluation import Evaluation
 from lambent.training import Config, Run, build_model
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
@@ -101,7 +102,7 @@ def test_damaged_json(run, name, text, message):
 def test_a_network_without_a_name(run):
     run.write_json("export.json", {"weight_bits": [8, 8], "file": 3})
     with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name, got 3"):
-        run.netx  # noqa: B018
+        run.network  # noqa: B018
 
 
 @pytest.mark.parametrize("second", ['{"epoch": 2, "sec', '{"epoch": 2}', "3", ""])

@@ -15,7 +15,7 @@ import torch
 import lambent as lb
 from lambent.hardware.loihi2.convert import convert, largest_weights
 from lambent.quantize import quantization_aware
-from lambent.runs.steps import calibration_events
+from lambent.runs.export import calibration_events
 from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
 from lambent.training.progress import TensorBoardWatcher
 
@@ -106,7 +106,7 @@ def test_quantisation_aware_training_starts_from_the_best_float_model(tmp_path, 
     for name, wanted in start.load("best.pt").items():
         number, kind = name.split(".")
         got = aware.state_dict()[f"{number}.layer.{kind}"]
-        bound = torch.from_numpy(largest_weights(aware[int(number)].layer, aware[int(number)].grid)).float()
+        bound = torch.from_numpy(largest_weights(aware[int(number)].layer, aware[int(number)].integers)).float()
         wanted = wanted.clamp(-bound, bound) if "weight" in kind else wanted
         torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-6)
 
@@ -233,7 +233,7 @@ def test_other_files_are_not_touched(tmp_path, data, config):
 def test_a_better_model_outdates_what_was_made_of_the_older(tmp_path, data, config):
     run = Run(tmp_path / "r")
     assert not train(run, config, data, Quiet(7), facts=FACTS)
-    made = [run.netx, *(run.path(n) for n in ("export.json", "evaluation.npz", "report.html"))]
+    made = [run.network, *(run.path(n) for n in ("export.json", "evaluation.npz", "report.html"))]
     for path in made:
         path.write_text('{"weight_bits": [8, 8]}')
     train(run, dataclasses.replace(config, valid=0.0), data, Quiet(), facts=FACTS)

@@ -9,10 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lambent.cli.runs import demo, evaluate, export, info, report
-from lambent.cli.simulate import simulate
-from lambent.cli.sound import encode, listen
-from lambent.cli.train import train
+from lambent.cli import demo, encode, evaluate, export, info, listen, report, simulate, train
 
 __all__ = ["app", "main"]
 
@@ -39,7 +36,10 @@ def _options(
     pass
 
 
-for _command in (demo, encode, train, export, evaluate, report, simulate, listen, info):
+for _command in (
+    demo.demo, encode.encode, train.train, export.export, evaluate.evaluate, report.report, simulate.simulate,
+    listen.listen, info.info,
+):  # fmt: skip
     app.command()(_command)
 
 

@@ -9,7 +9,8 @@ import typer
 
 from lambent.cli._common import DataFile, Json, console, last_line, progress_bar, say
 from lambent.data import SpikeDataset
-from lambent.hardware.loihi2 import load_netx
+from lambent.hardware.chip import DEFAULT, find_chip
+from lambent.runs import simulate as step
 from lambent.runs.evaluation import match_classes
 
 
@@ -26,16 +27,15 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run any NetX file on the bit-exact chip model: spikes per layer, speed, modelled cost, accuracy of a readout."""
-    from lambent.runs import steps as workflow  # brings matplotlib, which takes its time
-
-    net = load_netx(network)
+    chip = find_chip(DEFAULT)
+    net = chip.load(network)
     samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
     if len(samples) == 0:
         raise ValueError(f"{data}: holds no samples")
     if net.readout is not None and net.readout.labels:
         match_classes(samples, list(net.readout.labels), str(data))
     with progress_bar("simulating") as progress:
-        done = workflow.simulate(net, samples, partition=partition, progress=progress)
+        done = step.simulate(chip, net, samples, partition=partition, progress=progress)
     speed = done.steps / done.seconds
     result: dict[str, Any] = {"n": done.samples, "steps_per_s": speed, "spikes_per_sample": done.spikes}
     say(f"{net}")
@@ -49,5 +49,5 @@ def simulate(
         say(f"no modelled cost: {done.cost}")
     else:
         result["cost"] = done.cost.as_dict()
-        say(f"{done.mapping}\n{done.cost}")
+        say(f"{done.placement}\n{done.cost}")
     last_line(as_json, result)

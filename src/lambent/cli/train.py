@@ -12,7 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from lambent.cli._common import Json, console, last_line, say
-from lambent.training import Config, Run
+from lambent.runs.evaluate import evaluate_run
+from lambent.runs.train import load_training_data, train_run
+from lambent.training.config import Config
+from lambent.training.run import Run
 
 _LONG = 1e5  # ms, of a sample
 
@@ -64,8 +67,6 @@ def train(
     **settings: Any,
 ) -> None:
     """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
-    from lambent.runs import steps as workflow  # brings matplotlib, which takes its time
-
     if resume and overwrite:
         raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")
     run = Run(out)
@@ -95,13 +96,13 @@ def train(
             say(f"{known}, the test data when the run began, is gone; give it with --test")
     loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen
     least = Run(start).facts()["duration"] if start is not None else 0.0
-    samples, held = workflow.load_training_data(data, test, loading, least)
+    samples, held = load_training_data(data, test, loading, least)
     say(f"{data}: {samples}")
     if samples.duration > _LONG:
         say(f"warning: samples of {samples.duration:g} ms; times in the file must be seconds")
     source = {"train": str(data.resolve()), "test": str(test.resolve()) if test else None}
     done = len(run.metrics()) if resume else 0
-    finished = workflow.train_run(
+    finished = train_run(
         run, chosen, samples, source, console,
         resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
     )  # fmt: skip
@@ -119,7 +120,7 @@ def train(
         say(f"interrupted; go on with: {shlex.join(('lambent', 'train', str(data), '--out', str(out), '--resume'))}")
     elif held is not None:
         kind = "chip" if chosen.qat_bits else "float"
-        evaluation = workflow.evaluate_run(run, held, chip=kind == "chip", source=str(test))
+        evaluation = evaluate_run(run, held, chip=kind == "chip", source=str(test))
         result["accuracy_test"] = evaluation.accuracy(kind)
         console.print(f"test accuracy ({kind}) {100 * result['accuracy_test']:.2f} % on {len(held)} samples")
     last_line(as_json, result)

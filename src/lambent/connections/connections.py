@@ -8,7 +8,7 @@ kernels take (`Arrays`); beside it stands what the GPU's kernels need. CONTRIBUT
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -127,15 +127,19 @@ class Connections:
         raise NotImplementedError
 
 
-def check_entries(name: str, x: Tensor, source: Tensor, target: Tensor, lowest: float = -torch.inf) -> Check:
-    """That every entry of x (n,) is finite and at least `lowest`; complains of the first that is not."""
+def check_entries(name: str, x: Tensor, ends: Callable[[int], tuple[int, int]], lowest: float = -torch.inf) -> Check:
+    """That every entry of x (n,) is finite and at least `lowest`; complains of the first that is not.
+
+    Args:
+        ends: which units an entry connects.
+    """
     good = torch.isfinite(x) & (x >= lowest)
 
     def complain() -> None:
         bad = int((~good).nonzero()[0])
         wanted = "finite" if lowest == -torch.inf else f"finite and at least {lowest:g}"
-        pair = f"from unit {int(source[bad])} to unit {int(target[bad])}"
-        raise ValueError(f"{name} {pair} is {x[bad].item()}; it must be {wanted}")
+        source, target = ends(bad)
+        raise ValueError(f"{name} from unit {source} to unit {target} is {x[bad].item()}; it must be {wanted}")
 
     return Check(good.all(), complain)
 

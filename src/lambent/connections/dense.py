@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,11 +55,11 @@ class Dense(Connections):
         for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
             value = getattr(self, name)
             if value is not None:
-                pairs = _pairs(self.n_in, self.n_out)
-                yield check_entries(prefix + name, value.detach().flatten(), *pairs, lowest=lowest)
+                yield check_entries(prefix + name, value.detach().flatten(), lambda k: divmod(k, self.n_out), lowest)
 
     def entries(self) -> Entries:
-        source, target = _pairs(self.n_in, self.n_out)
+        source = torch.arange(self.n_in).repeat_interleave(self.n_out)
+        target = torch.arange(self.n_out).repeat(self.n_in)
         delay = None if self.delay is None else torch.as_tensor(self.delay).flatten()
         return Entries(source, target, torch.as_tensor(self.weight).flatten(), delay)
 
@@ -231,9 +230,3 @@ def _gather(gradient, reach, history, steps, units, first, last):
             for j in range(history.shape[1]):
                 gradient[u, j] += flat[row + reach[u, j]]
         start = end[u]
-
-
-@lru_cache(maxsize=8)
-def _pairs(n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
-    """Source and target of each pair, (n_in * n_out,) each."""
-    return torch.arange(n_in).repeat_interleave(n_out), torch.arange(n_out).repeat(n_in)

@@ -77,10 +77,11 @@ class Sparse(Connections):
         return weight.normal_().mul_(scale[target] * fan_in**-0.5)
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
+        source, target = self._pairs()
         for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
             value = getattr(self, name)
             if value is not None:
-                yield check_entries(prefix + name, value.detach(), *self._pairs(), lowest=lowest)
+                yield check_entries(prefix + name, value.detach(), lambda k: (int(source[k]), int(target[k])), lowest)
 
     def entries(self) -> Entries:
         source, target = self._pairs()

@@ -1,6 +1,6 @@
-"""Quantisation of models: after training, or while it goes on."""
+"""Quantisation of models for a chip: after training, or while it goes on."""
 
-from lambent.quantize.aware import AwareLIF, AwareLIReadout, quantization_aware
+from lambent.quantize.aware import quantization_aware
 from lambent.quantize.post_training import quantized_model
 
-__all__ = ["AwareLIF", "AwareLIReadout", "quantization_aware", "quantized_model"]
+__all__ = ["quantization_aware", "quantized_model"]

@@ -176,7 +176,7 @@ class LayerSize:
 
     @property
     def chip_bytes(self) -> int | None:
-        """Memory of the weights on the chip, as `lambent.hardware.loihi2.NetxReport` counts it."""
+        """Memory of the weights on the chip, at `chip_bits` each."""
         return None if self.chip_bits is None else -(-self.n_weights * self.chip_bits // 8)
 
 

@@ -1,21 +1,17 @@
-"""What a trained run does on test data: as floats, with quantised parameters, and on the chip model."""
+"""`Evaluation`: what a trained run did on test data, as floats, with quantised parameters, and on the chip model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.hardware.loihi2 import Loihi2Network
 from lambent.machine.files import replacing
-from lambent.machine.threads import engine_only_threads
-from lambent.training.loop import EVALUATION_BATCH, forward
 from lambent.training.run import Run
 
 KINDS = ("float", "quantised", "chip")
@@ -108,56 +104,6 @@ class Evaluation:
             sample=sample,
             sample_label=int(z["sample_label"]),
         )
-
-
-@engine_only_threads()
-@torch.no_grad()
-def evaluate(
-    model: nn.Sequential,
-    data: SpikeDataset,
-    source: str,
-    quantised: nn.Sequential | None = None,
-    network: Loihi2Network | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Evaluation:
-    """Run test data through a model and, where given, its quantised copy and its chip version.
-
-    Args:
-        model: the trained network.
-        data: test samples.
-        source: what to call them.
-        quantised: see `lambent.quantize.quantized_model`.
-        network: see `lambent.hardware.loihi2.load_netx`.
-        progress: called with the number of samples done and in all.
-
-    Raises:
-        ValueError: there are no samples.
-    """
-    if len(data) == 0:
-        raise ValueError(f"{source}: no samples to evaluate")
-    scores: dict[str, list[np.ndarray]] = {}
-    labels: list[np.ndarray] = []
-    spikes: list[np.ndarray] = []
-    for events, y in data.batches(EVALUATION_BATCH):
-        out, hidden = forward(model, events)
-        scores.setdefault("float", []).append(out.numpy())
-        if quantised is not None:
-            scores.setdefault("quantised", []).append(quantised(events).numpy())
-        if network is not None:
-            scores.setdefault("chip", []).append(network.logits(events))
-        totals = [h.counts().sum(0).numpy() for h in hidden]
-        spikes = [a + b for a, b in zip(spikes, totals, strict=True)] if spikes else totals
-        labels.append(y.numpy())
-        progress(sum(map(len, labels)), len(data))
-    sample, sample_label = data[0]
-    return Evaluation(
-        data=source,
-        labels=np.concatenate(labels),
-        scores={kind: np.concatenate(parts) for kind, parts in scores.items()},
-        rates=[s / len(data) for s in spikes],
-        sample=sample,
-        sample_label=sample_label,
-    )
 
 
 def load_test_data(run: Run, path: str | Path, crop: bool = False) -> SpikeDataset:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from lambent.audio.words import cut_words
 from lambent.encode import Cochlea
 from lambent.events import Events
-from lambent.hardware.loihi2 import load_netx
 from lambent.machine.files import replacing
 from lambent.report.html import render_traces
-from lambent.runs.report_data import sample_trace
-from lambent.training import Run
+from lambent.runs.export import exported_network
+from lambent.runs.report import sample_trace
+from lambent.training.run import Run
 
 PICTURES = 6
 """Words that a page shows at most, the last ones."""
@@ -75,7 +75,8 @@ class Listener:
     def __init__(self, run: Run, seed: int = 0) -> None:
         facts = run.facts()
         self.model = run.model()
-        self.network = load_netx(run.netx) if run.netx.exists() else None
+        self.chip = run.chip()
+        self.network = exported_network(run) if run.network.exists() else None
         self.name = run.name
         self.class_names: list[str] = facts["class_names"]
         self.duration: float = facts["duration"]
@@ -88,8 +89,8 @@ class Listener:
         """Encode and classify a recording (samples,); errors are those of `Cochlea`."""
         events = self.cochlea(audio, sampling_rate, self.duration, crop=True)
         scores = {"float": self.model(events)[0].double().numpy()}
-        if self.network is not None:
-            scores["chip"] = self.network.logits(events)[0]
+        if self.network is not None and (readout := self.network.readout):
+            scores["chip"] = readout.scores(self.chip.run(self.network, events, (readout.reads,)))[0]
         confidence = {kind: _softmax(self._scale * s) for kind, s in scores.items()}
         cut = 1e3 * len(audio) / sampling_rate > self.duration
         return Heard(name, events, confidence, self.class_names, cut)
@@ -109,7 +110,8 @@ class Listener:
         traces = []
         for word in heard:
             answers = [f"{kind}: {word.answer(kind)}, {100 * p.max():.1f} %" for kind, p in word.confidence.items()]
-            traces.append((word.name, "; ".join(answers), sample_trace(self.model, self.network, word.events)))
+            trace = sample_trace(self.model, self.chip, self.network, word.events)
+            traces.append((word.name, "; ".join(answers), trace))
         created = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
         with replacing(path) as temporary:
             temporary.write_text(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lambent.hardware.loihi2.convert import layer_bits
+from lambent.hardware.chip import DEFAULT, TrainingChip, find_chip
 from lambent.layers.readout import REDUCTIONS
 
 
@@ -26,7 +26,7 @@ RUNNING = ("epochs", "patience", "threads")
 
 
 def parse_bits(text: str) -> int | tuple[int, ...]:
-    """Bits as `export_netx` takes them from "4", or "4,8" for one number for each layer.
+    """Bits as a chip takes them from "4", or "4,8" for one number for each layer.
 
     Raises:
         ValueError: these are no whole numbers.
@@ -89,6 +89,7 @@ class Config:
     dilate: float = _key(0.0, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
     drop: float = _key(0.0, "share of spikes removed")
     blend: float = _key(0.5, "share of samples blended with another of their class")
+    chip: str = _key(DEFAULT, "the chip that the network is for")
     # quantisation-aware training, after the epochs above: the chip's integers forward
     qat_bits: str = _key("", "bits of a weight, 2 to 8: 4, or one for each layer such as 4,8; empty: none")
     qat_epochs: int = _key(8, "passes over the training data with quantised weights")
@@ -128,16 +129,14 @@ class Config:
         self._need("device", self.device in ("cpu", "cuda"), "cpu or cuda")
         self._need("reset", self.reset in ("zero", "subtract"), "zero or subtract")
         self._need("reduce", self.reduce in REDUCTIONS and self.reduce != "none", "mean, exp_mean, max or last")
-        if self.qat_bits:
-            try:
-                layer_bits(parse_bits(self.qat_bits), self.layers + 1)
-            except ValueError as error:
-                raise ValueError(f"qat_bits: {error}") from error
-            self._need("reset", self.reset == "zero", "zero with qat_bits, as the chip resets")
+        chip = find_chip(self.chip)
+        trains = isinstance(chip, TrainingChip) or not self.qat_bits
+        self._need("qat_bits", trains, f"empty, as no model can be trained on {chip.title}'s arithmetic")
+        chip.check(self)
         self._need("schedule", self.schedule in ("cosine", "constant"), "cosine or constant")
 
     def weight_bits(self) -> int | tuple[int, ...] | None:
-        """What `qat_bits` says, as `export_netx` takes it; None where it is empty."""
+        """What `qat_bits` says, as a chip takes it; None where it is empty."""
         return parse_bits(self.qat_bits) if self.qat_bits else None
 
     @property

@@ -155,7 +155,8 @@ class Trainer:
 
     def start_aware(self, calibration: Events) -> None:
         """Go on with quantised weights, on scales chosen for the events `calibration`."""
-        aware = quantization_aware(self.model.cpu(), self.config.weight_bits() or 8, calibration=calibration)
+        bits, chip = self.config.weight_bits() or 8, self.config.chip
+        aware = quantization_aware(self.model.cpu(), bits, calibration=calibration, chip=chip)
         self._settle(aware, "cpu")  # where the chip model runs
         self.state.aware_from = self.state.best_epoch = self.state.epoch
         self.state.best_accuracy = -1.0
@@ -280,7 +281,7 @@ class Trainer:
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Take up a `checkpoint`."""
-        aware = aware_of(self.model, checkpoint["model"])
+        aware = aware_of(self.model, checkpoint["model"], self.config.chip)
         if aware is not None:
             self._settle(aware, "cpu")
         self.model.load_state_dict(checkpoint["model"])

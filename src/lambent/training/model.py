@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lambent.events import Events
-from lambent.hardware.loihi2.network import MAX_DELAY
+from lambent.hardware.chip import find_chip
 from lambent.layers import LIF, LIReadout
 from lambent.training.config import Config
 
@@ -18,12 +18,13 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
     def spread(tau: float) -> Tensor:
         return tau * torch.exp(config.tau_spread * torch.randn(config.hidden, generator=generator))
 
+    max_delay = find_chip(config.chip).max_delay * config.dt
+    longest = min(config.delay, max_delay)
     layers: list[nn.Module] = []
     size = n_units
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         for _ in range(config.layers):
-            longest = min(config.delay, MAX_DELAY * config.dt)
             delay = torch.rand(size, config.hidden, generator=generator) * longest if longest else None
             layer = LIF(
                 size,
@@ -33,6 +34,7 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
                 tau_syn=spread(config.tau_syn).clamp(min=config.dt),
                 reset=config.reset,
                 delay=delay,
+                max_delay=max_delay,
                 dt=config.dt,
             )
             layer.tau_mem.requires_grad_(config.lr_tau > 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from lambent.hardware.loihi2.cost import Cost
-from lambent.hardware.loihi2.fixed import OnGrid
+from lambent.hardware.chip import Chip, find_chip
 from lambent.machine.files import replacing
 from lambent.quantize import quantized_model
-from lambent.quantize.aware import aware_of
+from lambent.quantize.aware import aware_of, trained_bits
 from lambent.training.config import Config
 from lambent.training.model import build_model
 
@@ -26,7 +25,7 @@ _OWN = ("config.toml", "run.json")  # what makes a folder a run
 _HOLDS = {  # what must be in a file
     "run.json": ("n_units", "class_names", "duration"),
     "export.json": ("weight_bits",),
-    "cost.json": tuple(field.name for field in fields(Cost)),
+    "cost.json": ("energy", "latency"),
     "host.json": ("costs",),
     "checkpoint.pt": ("model", "optimizer", "state"),
     "calibration.pt": ("times", "units", "offsets"),
@@ -58,7 +57,7 @@ class Run:
         return self.folder / name
 
     @property
-    def netx(self) -> Path:
+    def network(self) -> Path:
         """Where the exported network lies, also when the folder was renamed since.
 
         Raises:
@@ -105,7 +104,7 @@ class Run:
     def outdate(self, *, export: bool = True) -> None:
         """Remove what was made from an older model: evaluation and report and, with `export`, the network."""
         made = ["evaluation.npz", "report.html", "cost.json", "host.json"]
-        made += ["export.json", self.netx.name, self.netx.with_suffix(".nir").name] if export else []
+        made += ["export.json", self.network.name, self.network.with_suffix(".nir").name] if export else []
         for name in made:
             self.path(name).unlink(missing_ok=True)
 
@@ -116,6 +115,14 @@ class Run:
             FileNotFoundError: this is no run folder.
         """
         return Config.from_toml(self._need("config.toml"))
+
+    def chip(self) -> Chip:
+        """The chip that the run is for.
+
+        Raises:
+            FileNotFoundError: this is no run folder.
+        """
+        return find_chip(self.config().chip)
 
     def facts(self, *also: str) -> dict[str, Any]:
         """What run.json holds.
@@ -165,8 +172,8 @@ class Run:
         Raises:
             FileNotFoundError, ValueError: as `trained_model`.
         """
-        trained = self.trained_model()
-        return quantized_model(trained).eval() if isinstance(trained[0], OnGrid) else trained
+        trained, chip = self.trained_model(), self.config().chip
+        return quantized_model(trained, chip=chip).eval() if trained_bits(trained, chip) else trained
 
     def aware_model(self) -> nn.Sequential | None:
         """The model of the best epoch as `quantization_aware` made it, or None if that was float training.
@@ -175,7 +182,7 @@ class Run:
             FileNotFoundError, ValueError: as `trained_model`.
         """
         trained = self.trained_model()
-        return trained if isinstance(trained[0], OnGrid) else None
+        return trained if trained_bits(trained, self.config().chip) else None
 
     def trained_model(self) -> nn.Sequential:
         """The model of the best epoch as it was trained: float, or as `quantization_aware` made it.
@@ -184,10 +191,10 @@ class Run:
             FileNotFoundError, ValueError: best.pt is missing, damaged, or not of the network that config.toml and
                 run.json describe.
         """
-        facts, state = self.facts(), self.load("best.pt")
-        model = build_model(self.config(), facts["n_units"], len(facts["class_names"]))
+        facts, state, config = self.facts(), self.load("best.pt"), self.config()
+        model = build_model(config, facts["n_units"], len(facts["class_names"]))
         try:
-            aware = aware_of(model, state)
+            aware = aware_of(model, state, config.chip)
             if aware is not None:
                 return aware.eval()
             model.load_state_dict(state)
@@ -251,6 +258,15 @@ def _holding(value: Any, where: str, keys: Sequence[str]) -> dict[str, Any]:
     if missing := [key for key in keys if key not in value]:
         raise ValueError(f"{where}: damaged: lacks {', '.join(missing)}")
     return value
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Say that it was this file in which something was missing or wrong."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: damaged: {error!r}") from error
 
 
 def versions() -> dict[str, str]:

@@ -289,6 +289,7 @@ def _starts(steps: Tensor, offsets: Tensor, n_steps: int) -> Tensor:
     return torch.searchsorted(sample * n_steps + steps, every, out_int32=True)
 
 
+@torch.compiler.disable
 def _longest(sides: Sequence[tuple[Any, Sequence[Tensor]]]) -> Tensor | None:
     """The longest of all delays in steps, 0-d; None without any."""
     found = [gpu_connections(cls).longest(tensors) for cls, tensors in sides]

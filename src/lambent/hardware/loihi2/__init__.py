@@ -1,18 +1,23 @@
 """Loihi 2: NetX files, a bit-exact model of the chip, and export of trained networks."""
 
+from lambent.hardware.loihi2.aware import AwareLIF, AwareLIReadout
 from lambent.hardware.loihi2.cost import Cost, Counts, Parameters, estimate_cost
 from lambent.hardware.loihi2.export import LayerReport, NetxReport, export_netx
-from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
-from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.netx.file import load_netx, save_netx
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.conv import ConvLayer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.layers.input import InputLayer
+from lambent.hardware.loihi2.network import Loihi2Network, Recording
+from lambent.hardware.loihi2.netx import load_netx, save_netx
 from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma, SigmaDelta
 from lambent.hardware.loihi2.placement.mapping import Mapping, map_to_cores
 from lambent.hardware.loihi2.readout import Average, Readout
-from lambent.hardware.loihi2.simulator import Run
 
 __all__ = [
     "CUBA",
     "Average",
+    "AwareLIF",
+    "AwareLIReadout",
     "ConvLayer",
     "Cost",
     "Counts",
@@ -26,8 +31,8 @@ __all__ = [
     "Neuron",
     "Parameters",
     "Readout",
+    "Recording",
     "ResonateAndFire",
-    "Run",
     "Sigma",
     "SigmaDelta",
     "estimate_cost",

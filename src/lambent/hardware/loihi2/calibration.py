@@ -10,9 +10,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from lambent.hardware.loihi2.cost import Cost, Parameters, default_parameters, estimate_cost, published
-from lambent.hardware.loihi2.network import Loihi2Layer, Loihi2Network
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.placement.mapping import Mapping, map_to_cores
-from lambent.hardware.loihi2.simulator import Run
 
 
 class Point(NamedTuple):
@@ -23,7 +23,7 @@ class Point(NamedTuple):
     """
 
     network: Loihi2Network
-    run: Run
+    run: Recording
     mapping: Mapping
     figures: dict[str, Any]
 
@@ -53,7 +53,7 @@ def _point(figures: dict[str, Any], work: dict[str, Any]) -> Point:
     step, unit = (rng.random((steps, n_in)) < work["input_spikes"] / (steps * n_in)).nonzero()
     inputs = (np.searchsorted(step, np.arange(steps + 1)), unit)
     spikes = (rng.random((1, hidden, steps)) < work["spikes_per_unit"] / steps).astype(np.int8)
-    run = Run(spikes=(spikes, np.zeros((1, n_out, steps), np.int8)), inputs=(inputs,))
+    run = Recording(spikes=(spikes, np.zeros((1, n_out, steps), np.int8)), inputs=(inputs,))
     return Point(network, run, map_to_cores(network), figures)
 
 

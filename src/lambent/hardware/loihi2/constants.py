@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from lambent.hardware.loihi2.kernels import cuba, resonator, sigma_delta
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spikes
 from lambent.hardware.loihi2.kernels.synapses import Synapses
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.conv import ConvLayer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.layers.input import InputLayer
 from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma, SigmaDelta
-
-if TYPE_CHECKING:
-    from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
 
 
 class Constants(Protocol):
@@ -81,7 +82,17 @@ def _split(sample: Sample) -> tuple[Spikes, np.ndarray]:
     return sample, _NO_MATRIX
 
 
-def dense_constants(layer: Loihi2Layer) -> Constants:
+def constants_of(layer: Layer) -> Constants:
+    """`layer` in the form that its kernel takes."""
+    if isinstance(layer, Loihi2Layer):
+        return _dense(layer)
+    if isinstance(layer, ConvLayer):
+        return _conv(layer)
+    assert isinstance(layer, InputLayer)
+    return _input(layer)
+
+
+def _dense(layer: Loihi2Layer) -> Constants:
     """Turn matrices to [from, to] and split delays into those by input, by output and by synapse."""
     delays = layer.synapse_delays
     lag = delays.min(0)
@@ -102,7 +113,7 @@ def dense_constants(layer: Loihi2Layer) -> Constants:
     return _constants(layer, synapses, layer.weight, layer.weight_imag)
 
 
-def conv_constants(layer: ConvLayer) -> Constants:
+def _conv(layer: ConvLayer) -> Constants:
     """Sort kernels by input channel; sums wait in rows ordered by height, width, channel."""
     channels, height, width = layer.shape
     late = layer.per_unit(layer.delay)
@@ -133,7 +144,7 @@ def conv_constants(layer: ConvLayer) -> Constants:
     return _constants(layer, synapses, layer.weight, layer.weight_imag)
 
 
-def input_constants(layer: InputLayer) -> Constants:
+def _input(layer: InputLayer) -> Constants:
     """Units without synapses."""
     if isinstance(layer.neuron, CUBA):
         return _Cuba(_NO_SYNAPSES, _cuba_units(layer, layer.neuron, np.zeros(layer.n_out, np.int32)))

@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from lambent.connections.connections import delay_steps
 from lambent.events import Events
-from lambent.hardware.loihi2.fixed import OnGrid
+from lambent.hardware.loihi2.fixed import FixedWeights
 from lambent.hardware.loihi2.kernels import LIMIT
-from lambent.hardware.loihi2.network import MAX_DELAY, THRESHOLD_LIMIT, Loihi2Layer, Loihi2Network
+from lambent.hardware.loihi2.layers.base import MAX_DELAY
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.neurons import THRESHOLD_LIMIT
+from lambent.hardware.loihi2.quantised import Values, time_constant, with_values, worth
 from lambent.hardware.loihi2.readout import Readout
-from lambent.hardware.loihi2.rounding import Grid, choose_grid
+from lambent.hardware.loihi2.rounding import Integers, choose_integers
 from lambent.layers import LIF, LIReadout
 from lambent.layers.chain import check_chain
 from lambent.neurons.response import grid_constants
@@ -36,7 +39,7 @@ class ConvertedLayer:
 
     Attributes:
         layer: the chip's layer.
-        grid: the integers that its weights were rounded to.
+        integers: what its weights were rounded to.
         scale: (n_out,) float64, units of the chip's voltage per unit of the model's.
         tau_mem, tau_syn: (n_out,) float64, the time constants of the rounded decays [ms].
         weight, recurrent_weight: (in, out) and (out, out) [from, to] float64, what the integer weights are
@@ -46,7 +49,7 @@ class ConvertedLayer:
     """
 
     layer: Loihi2Layer
-    grid: Grid
+    integers: Integers
     scale: np.ndarray
     tau_mem: np.ndarray
     tau_syn: np.ndarray
@@ -58,10 +61,18 @@ class ConvertedLayer:
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """A network and, layer by layer, how it came about."""
+    """A network and, layer by layer, how it came about from the float layers `modules`."""
 
     network: Loihi2Network
     layers: tuple[ConvertedLayer, ...]
+    modules: tuple[LIF | LIReadout, ...]
+
+    def quantised(self) -> nn.Sequential:
+        """A copy of the float layers with the values that the chip has."""
+        values = [
+            Values(x.weight, x.recurrent_weight, x.tau_mem, x.tau_syn, x.layer.synapse_delays.T) for x in self.layers
+        ]
+        return with_values(self.modules, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +102,7 @@ def convert(
     Args:
         model: all layers on one grid of `dt`, with reset "zero" and without recurrent delays.
         weight_bits: 2 to 8, sign included; one number, or one for each layer. Left out it is 8, and for a model
-            that was trained aware of its quantisation what it was trained with: its grids are then kept.
+            that was trained aware of its quantisation what it was trained with: its integers are then kept.
         calibration: typical input. It tells how far voltages range and how often each unit fires, which the
             choice of scales takes into account. Without it every unit is assumed to fire at 50 Hz.
         labels: names of the classes for the readout.
@@ -102,9 +113,9 @@ def convert(
     """
     modules = check_model(model)
     bits = None if weight_bits is None else layer_bits(weight_bits, len(modules))
-    grids = [module.grid for module in model if isinstance(module, OnGrid)]  # type: ignore[attr-defined]
-    if len(grids) == len(modules) and bits in (None, tuple(grid.bits for grid in grids)):
-        layers = [_Part(i, module).on_grid(grid) for i, (module, grid) in enumerate(zip(modules, grids, strict=True))]
+    known = [module.integers for module in model if isinstance(module, FixedWeights)]  # type: ignore[attr-defined]
+    if len(known) == len(modules) and bits in (None, tuple(own.bits for own in known)):
+        layers = [_Part(i, module).rounded(own) for i, (module, own) in enumerate(zip(modules, known, strict=True))]
         return _assemble(modules, layers, labels)
     parts = [_Part(i, module) for i, module in enumerate(modules)]
     activity = [part.assumed_activity() for part in parts]
@@ -128,20 +139,20 @@ def layer_bits(weight_bits: int | Sequence[int], n_layers: int) -> tuple[int, ..
     return tuple(bits)
 
 
-def convert_layer(module: LIF | LIReadout, grid: Grid) -> ConvertedLayer:
-    """One layer of a model that `check_model` has seen, on a grid that is known."""
-    return _Part(0, module).on_grid(grid)
+def convert_layer(module: LIF | LIReadout, integers: Integers) -> ConvertedLayer:
+    """One layer of a model that `check_model` has seen, rounded to integers that are known."""
+    return _Part(0, module).rounded(integers)
 
 
-def largest_weights(module: LIF | LIReadout, grid: Grid) -> np.ndarray:
+def largest_weights(module: LIF | LIReadout, integers: Integers) -> np.ndarray:
     """The weights (n_out,) that the largest integer stands for when rounding."""
-    return grid.largest / grid.resolution / _Part(0, module).gain
+    return integers.largest / integers.resolution / _Part(0, module).gain
 
 
 def check_model(model: nn.Module) -> list[LIF | LIReadout]:
     """The float layers of `model`, if the chip can run them; raises as `convert`."""
     if isinstance(model, nn.Sequential):
-        model = nn.Sequential(*(module.layer if isinstance(module, OnGrid) else module for module in model))
+        model = nn.Sequential(*(module.layer if isinstance(module, FixedWeights) else module for module in model))
     layers, dt = check_chain(model)
     for i, module in enumerate(layers):
         where = f"layer {i} ({type(module).__name__})"
@@ -186,7 +197,7 @@ class _Part:
         self.v_decay = np.clip(np.rint((1 - alpha_mem) * 4096), 1, 4095).astype(np.int64)
         self.i_decay = np.clip(np.rint((1 - alpha_syn) * 4096), 1, 4095).astype(np.int64)
         keep_mem, keep_syn = 1 - self.v_decay / 4096, 1 - self.i_decay / 4096
-        self.tau_mem, self.tau_syn = -self.dt / np.log(keep_mem), -self.dt / np.log(keep_syn)
+        self.tau_mem, self.tau_syn = (time_constant(x, self.dt) for x in (self.v_decay, self.i_decay))
         # V summed over time per unit of k w: that of the model, and that of the rounded decays
         self.response = 1 / ((1 - keep_mem) * (1 - keep_syn))
         self.gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
@@ -202,15 +213,14 @@ class _Part:
         """The chip's layer, its scale chosen for `activity`."""
         least_room = 1e-9 if self.threshold is None else 2 * self.threshold
         limit = (LIMIT - 1) / 64 / np.maximum(activity.voltage, least_room)
-        return self.on_grid(choose_grid(self.drive, activity.importance, bits, limit, self.threshold))
+        return self.rounded(choose_integers(self.drive, activity.importance, bits, limit, self.threshold))
 
-    def on_grid(self, grid: Grid) -> ConvertedLayer:
-        """The chip's layer with weights of `grid`."""
-        weight = grid.integers(self.drive)
-        effect = weight / grid.scale
+    def rounded(self, integers: Integers) -> ConvertedLayer:
+        """The chip's layer with weights rounded to `integers`."""
+        weight = integers.rounded(self.drive)
+        effect = weight / integers.scale
         error = np.sum((effect - self.drive) ** 2) / max(np.sum(self.drive**2), np.finfo(np.float64).tiny)
-        tau_mem, tau_syn = (torch.from_numpy(x).float() for x in (self.tau_mem, self.tau_syn))
-        worth = effect / _array(grid_constants(tau_mem, tau_syn, self.dt)[2])
+        real = worth(effect, self.tau_mem, self.tau_syn, self.dt)
         never = np.full(self.n_out, THRESHOLD_LIMIT)
         layer = Loihi2Layer(
             name=self.name,
@@ -220,18 +230,18 @@ class _Part:
             delay=self.delay,
             i_decay=self.i_decay,
             v_decay=self.v_decay,
-            v_th_mant=never if self.threshold is None else grid.mantissas(self.threshold),
+            v_th_mant=never if self.threshold is None else integers.mantissas(self.threshold),
         )
         return ConvertedLayer(
             layer=layer,
-            grid=grid,
-            scale=64 * grid.scale,
+            integers=integers,
+            scale=64 * integers.scale,
             tau_mem=self.tau_mem,
             tau_syn=self.tau_syn,
-            weight=worth[: self.n_in],
-            recurrent_weight=worth[self.n_in :] if self.recurrent else None,
+            weight=real[: self.n_in],
+            recurrent_weight=real[self.n_in :] if self.recurrent else None,
             rms_error=float(np.sqrt(error)),
-            clipped=float(grid.clipped(self.drive).mean()),
+            clipped=float(integers.clipped(self.drive).mean()),
         )
 
 
@@ -244,7 +254,7 @@ def _assemble(
         raise ValueError("labels need a model that ends in LIReadout")
     dt = float(last.dt or 0.0)
     network = Loihi2Network(modules[0].in_features, [x.layer for x in layers], dt=dt, readout=readout)
-    return Conversion(network, tuple(layers))
+    return Conversion(network, tuple(layers), tuple(modules))
 
 
 def _measure(

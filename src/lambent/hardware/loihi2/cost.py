@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.placement.mapping import Mapping, map_to_cores
 from lambent.hardware.loihi2.placement.traffic import check_run, hops, spike_matrix
-from lambent.hardware.loihi2.simulator import Run
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def default_parameters() -> Parameters:
 
 
 def estimate_cost(
-    network: Loihi2Network, run: Run, mapping: Mapping | None = None, *, parameters: Parameters | None = None
+    network: Loihi2Network, run: Recording, mapping: Mapping | None = None, *, parameters: Parameters | None = None
 ) -> Cost:
     """Energy and latency of `run` on Loihi 2, modelled from its events, with parameters fitted to published figures.
 

@@ -23,10 +23,11 @@ from lambent.engines.grid import cpu as grid_cpu
 from lambent.engines.grid import operation
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
+from lambent.hardware.loihi2.constants import constants_of
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.cuba import decayed
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
-from lambent.hardware.loihi2.layers import Loihi2Layer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.machine.compiling import jit
 from lambent.machine.threads import in_threads
 from lambent.neurons.neuron import Neuron
@@ -45,7 +46,7 @@ def spikes(
 ) -> Events:
     """Spikes of a layer on the chip, `events` being none that come twice in a step; see `lambent.engines`."""
     n_steps, size = count_steps(events.duration, dt), layer.n_out
-    run, keep = layer.constants.run, np.subtract(4096, layer.v_decay, dtype=np.int32)
+    run, keep = constants_of(layer).run, np.subtract(4096, layer.v_decay, dtype=np.int32)
     units: Any = neuron.on_grid(dt, torch.float64)
     gain, tau, least = (x.detach().numpy() for x in (units.gain, units.tau_mem, units.least))
 
@@ -106,7 +107,7 @@ def voltages(events: Events, layer: Loihi2Layer, dt: float) -> np.ndarray:
     samples = _samples(events.steps(dt), events.units, events.offsets, layer.n_in, steps)
     voltage = np.empty((len(samples), steps, layer.n_out), np.int32)
     nothing = np.zeros((0, 0), np.int32)
-    run = layer.constants.run
+    run = constants_of(layer).run
     in_threads(lambda b: run(samples[b], _NOT_RECORDED, nothing, voltage[b]), range(len(samples)))
     return voltage.transpose(0, 2, 1)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from torch import nn
 
 from lambent.events import Events
-from lambent.hardware.loihi2.convert import ConvertedLayer, convert
-from lambent.hardware.loihi2.netx.file import save_netx
+from lambent.hardware.loihi2.convert import Conversion, ConvertedLayer, convert
+from lambent.hardware.loihi2.netx import save_netx
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class NetxReport:
     path: str
     file_bytes: int
     layers: tuple[LayerReport, ...]
+
+    @property
+    def weight_bits(self) -> list[int]:
+        """Bits of a weight in each layer."""
+        return [layer.weight_bits for layer in self.layers]
 
     def __str__(self) -> str:
         head = ("layer", "kind", "shape", "bits", "clipped", "rms error", "scale", "weights")
@@ -107,14 +112,18 @@ def export_netx(
             beyond 62 steps, dt=None); the message names the layer and what to change. Or `lava_compatible`, and
             Lava would misread the file; the message says what and why.
     """
-    conversion = convert(model, weight_bits, calibration, labels)
+    return write(convert(model, weight_bits, calibration, labels), path, lava_compatible=lava_compatible)
+
+
+def write(conversion: Conversion, path: str | os.PathLike[str], *, lava_compatible: bool = False) -> NetxReport:
+    """Write a converted model; see `export_netx`."""
     save_netx(conversion.network, path, lava_compatible=lava_compatible)
     layers = tuple(_layer_report(layer) for layer in conversion.layers)
     return NetxReport(os.fspath(path), Path(path).stat().st_size, layers)
 
 
 def _layer_report(converted: ConvertedLayer) -> LayerReport:
-    layer, weight_bits = converted.layer, converted.grid.bits
+    layer, weight_bits = converted.layer, converted.integers.bits
     n_weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
     return LayerReport(
         name=layer.name,

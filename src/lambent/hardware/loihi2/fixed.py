@@ -1,4 +1,4 @@
-"""`OnGrid`: a layer that knows which integers its weights become."""
+"""`FixedWeights`: a layer that knows which integers its weights become."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lambent.hardware.loihi2.rounding import Grid
+from lambent.hardware.loihi2.rounding import Integers
 from lambent.layers import LIF, LIReadout
 
 _Layer = TypeVar("_Layer", LIF, LIReadout)
 
 
-class OnGrid(nn.Module, Generic[_Layer]):
-    """A float layer and the grid of its weights, which the conversion for the chip keeps.
+class FixedWeights(nn.Module, Generic[_Layer]):
+    """A float layer and the integers that its weights become, which the conversion for the chip keeps.
 
     Attributes:
         layer: the float layer.
-        bits, step, resolution, scale: those of `Grid`, as buffers.
+        bits, step, resolution, scale: those of `Integers`, as buffers.
     """
 
     bits: Tensor
@@ -27,16 +27,16 @@ class OnGrid(nn.Module, Generic[_Layer]):
     resolution: Tensor
     scale: Tensor
 
-    def __init__(self, layer: _Layer, grid: Grid) -> None:
+    def __init__(self, layer: _Layer, integers: Integers) -> None:
         super().__init__()
         self.layer: _Layer = layer
-        for name, value in grid._asdict().items():
+        for name, value in integers._asdict().items():
             self.register_buffer(name, torch.from_numpy(np.array(value)))
 
     @property
-    def grid(self) -> Grid:
+    def integers(self) -> Integers:
         """What the weights are rounded to."""
-        return Grid(int(self.bits), int(self.step), self.resolution.numpy(), self.scale.numpy())
+        return Integers(int(self.bits), int(self.step), self.resolution.numpy(), self.scale.numpy())
 
     def extra_repr(self) -> str:
         """Bits, for printing."""

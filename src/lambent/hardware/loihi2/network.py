@@ -1,22 +1,52 @@
-"""Loihi 2 networks as plain values: what a NetX file says, checked."""
+"""`Loihi2Network`: what a NetX file says, as plain values, checked; and running it on the chip model.
+
+Several samples run at once, in threads, each through one layer after the other.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
 
-from lambent.events import Events
-from lambent.hardware.loihi2 import simulator
-from lambent.hardware.loihi2.layers import BIAS_LIMIT, MAX_DELAY, ConvLayer, InputLayer, Layer, Loihi2Layer
-from lambent.hardware.loihi2.neurons import MAX_MESSAGE_BITS, THRESHOLD_LIMIT
+from lambent.events import Events, n_steps
+from lambent.hardware.loihi2.constants import Constants, constants_of
+from lambent.hardware.loihi2.kernels import lists
+from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spikes
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.conv import ConvLayer
+from lambent.hardware.loihi2.layers.input import InputLayer
+from lambent.hardware.loihi2.neurons import MAX_MESSAGE_BITS
 from lambent.hardware.loihi2.readout import Average, Readout
-from lambent.hardware.loihi2.simulator import Run
+from lambent.machine.threads import in_threads
 
-__all__ = ["BIAS_LIMIT", "MAX_DELAY", "THRESHOLD_LIMIT", "Layer", "Loihi2Layer", "Loihi2Network", "Run"]
+SpikeLists = tuple[np.ndarray, np.ndarray]
+"""Offsets (steps + 1,) and units of one sample's spikes."""
+
+_RECORDABLE = ("spikes", "current", "voltage")
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a network did: one array (batch, n_i, steps) per layer i, empty tuples for what was not recorded.
+
+    Attributes:
+        spikes: int8, 1 where a unit spiked; int32, the values sent, for sigma-delta units.
+        current, voltage: int32, in the chip's units; column t is the state after time step t + 1, voltages
+            after the reset. For sigma-delta units these are sigma and act, for resonate-and-fire units the
+            real and the imaginary part.
+        inputs: for every sample the spikes that went in, (offsets, units): those of step t are
+            `units[offsets[t]:offsets[t + 1]]`; none where the network's own input units take numbers.
+    """
+
+    spikes: tuple[np.ndarray, ...] = ()
+    current: tuple[np.ndarray, ...] = ()
+    voltage: tuple[np.ndarray, ...] = ()
+    inputs: tuple[SpikeLists, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +94,14 @@ class Loihi2Network:
         """Number of units of the last layer."""
         return self.layers[-1].n_out
 
+    @cached_property
+    def constants(self) -> tuple[Constants, ...]:
+        """The layers in the form that the kernels take."""
+        return tuple(constants_of(layer) for layer in self.layers)
+
     def run(
         self, spikes: Events | Tensor | np.ndarray, record: Sequence[str] = ("spikes", "current", "voltage")
-    ) -> Run:
+    ) -> Recording:
         """Run every sample from rest, bit for bit as Lava's fixed-point models do.
 
         Samples are spread over `torch.get_num_threads()` threads; their number does not change the result.
@@ -84,7 +119,7 @@ class Loihi2Network:
             ValueError: they have the wrong shape, are negative or out of range, or `record` names something
                 unknown.
         """
-        return simulator.run(self, spikes, record)
+        return _run(self, spikes, record)
 
     def logits(self, spikes: Events | Tensor | np.ndarray, chunk: int = 64) -> np.ndarray:
         """Class scores float64 (batch, n_classes) of `spikes` (as for `run`), `chunk` samples at a time.
@@ -98,8 +133,8 @@ class Loihi2Network:
             raise ValueError("the network has no readout: run() it and read spikes or voltages")
         parts = []
         for first in range(0, max(1, len(spikes)), chunk):
-            run = simulator.run(self, spikes[first : first + chunk], (self.readout.reads,), last_only=True)
-            parts.append(self.readout.scores(run))
+            recording = _run(self, spikes[first : first + chunk], (self.readout.reads,), last_only=True)
+            parts.append(self.readout.scores(recording))
         return np.concatenate(parts)
 
     def _check_sizes(self) -> None:
@@ -120,3 +155,104 @@ class Loihi2Network:
         sizes = "-".join("x".join(map(str, shape)) for shape in shapes)
         kinds = ", ".join(layer.kind for layer in self.layers)
         return f"Loihi2Network({sizes}: {kinds}; dt={self.dt:g} ms)"
+
+
+def _run(
+    network: Loihi2Network,
+    spikes: Events | Tensor | np.ndarray,
+    record: Sequence[str],
+    last_only: bool = False,
+) -> Recording:
+    """Run all samples; `last_only` records of the last layer alone. See `Loihi2Network.run`."""
+    unknown = [name for name in record if name not in _RECORDABLE]
+    if unknown or isinstance(record, str):
+        raise ValueError(f"record must list any of {', '.join(_RECORDABLE)}, got {record!r}")
+    batch, steps, sample = _samples(network, spikes)
+
+    # Steps before units, so that the kernel writes whole rows; handed out transposed.
+    layers, constants = network.layers, network.constants  # built before threads could do so twice
+    sizes = [layer.n_out if i == len(layers) - 1 or not last_only else 0 for i, layer in enumerate(layers)]
+    dtypes = [np.dtype(np.int32 if layer.neuron.graded else np.int8) for layer in layers]
+    arrays: dict[str, list[np.ndarray]] = {
+        "spikes": [np.zeros((batch, steps, n), d) for n, d in zip(sizes, dtypes, strict=True) if "spikes" in record],
+        "current": [np.empty((batch, steps, n), np.int32) for n in sizes if "current" in record],
+        "voltage": [np.empty((batch, steps, n), np.int32) for n in sizes if "voltage" in record],
+    }
+
+    def trace(name: str, i: int, b: int) -> np.ndarray:
+        if name in record and sizes[i]:
+            return arrays[name][i][b]
+        return np.zeros((0, 0), dtypes[i] if name == "spikes" else np.int32)
+
+    nothing = np.zeros(steps + 1, np.int64), np.zeros(0, np.int32)
+    inputs: list[SpikeLists] = [nothing] * batch
+
+    def one_sample(b: int) -> None:
+        signal = sample(b)
+        if isinstance(signal, Spikes):
+            inputs[b] = signal.offsets, signal.units
+        for i, layer in enumerate(constants):
+            signal = layer.run(signal, *(trace(name, i, b) for name in _RECORDABLE))
+
+    in_threads(one_sample, range(batch))
+    recorded = {name: tuple(a.transpose(0, 2, 1) for a in traces) for name, traces in arrays.items()}
+    return Recording(**recorded, inputs=tuple(inputs))
+
+
+def _samples(network: Loihi2Network, spikes: Events | Tensor | np.ndarray) -> tuple[int, int, Callable[[int], Sample]]:
+    """Batch size, number of steps, and a function that gives sample b. See `Loihi2Network.run`."""
+    if isinstance(spikes, Events):
+        return _from_events(network, spikes)
+    return _from_dense(network, spikes.detach().cpu().numpy() if isinstance(spikes, Tensor) else np.asarray(spikes))
+
+
+def _from_events(network: Loihi2Network, events: Events) -> tuple[int, int, Callable[[int], Sample]]:
+    n_in, first = network.n_in, network.layers[0]
+    if events.n_units != n_in:
+        raise ValueError(f"events have {events.n_units} units, the network takes {n_in}")
+    steps = n_steps(events.duration, network.dt)
+    event_steps, units, offsets = (x.cpu().numpy() for x in (events.steps(network.dt), events.units, events.offsets))
+
+    def sample(b: int) -> Sample:
+        own = slice(offsets[b], offsets[b + 1])
+        packed, where, counts = lists.pack_events(event_steps[own], units[own], n_in, steps)
+        if isinstance(first, InputLayer):
+            values = np.zeros((steps, n_in))
+            values[np.repeat(np.arange(steps), np.diff(packed)), where] = counts
+            return Drive(first.mantissas(values))
+        return Spikes(packed, where, counts if network.message_bits else NO_VALUES)
+
+    return len(events), steps, sample
+
+
+def _from_dense(network: Loihi2Network, dense: np.ndarray) -> tuple[int, int, Callable[[int], Sample]]:
+    n_in, first = network.n_in, network.layers[0]
+    driven = isinstance(first, InputLayer)
+    if dense.dtype.kind not in ("iubf" if driven else "iub"):
+        raise TypeError(f"spikes must be integers or bool, got {dense.dtype}")
+    if dense.ndim > 3 and dense.shape[1:-1] == network.in_shape:
+        dense = dense.reshape(len(dense), n_in, dense.shape[-1])
+    if dense.ndim != 3 or dense.shape[1] != n_in or dense.shape[2] == 0:
+        raise ValueError(f"spikes must be (batch, {n_in}, steps), got shape {dense.shape}")
+    steps = dense.shape[2]
+    if isinstance(first, InputLayer):
+        return len(dense), steps, lambda b: Drive(np.ascontiguousarray(first.mantissas(dense[b].T)))
+    if network.message_bits:
+        return len(dense), steps, _graded(dense, network.message_bits)
+    if dense.dtype.kind == "i" and dense.size and dense.min() < 0:
+        raise ValueError("spikes must not be negative")
+    return len(dense), steps, lambda b: Spikes(*lists.pack(dense[b]), NO_VALUES)
+
+
+def _graded(dense: np.ndarray, bits: int) -> Callable[[int], Sample]:
+    limit = min((1 << bits) - 1, np.iinfo(np.int32).max)
+    if dense.size and (dense.min() < -limit or dense.max() > limit):
+        raise ValueError(f"graded spikes of {bits} bits must lie within +-{limit}")
+
+    def sample(b: int) -> Sample:
+        own = np.ascontiguousarray(dense[b], np.int32)
+        offsets, units = lists.pack(own)
+        step = np.repeat(np.arange(own.shape[1]), np.diff(offsets))
+        return Spikes(offsets, units, own[units, step])
+
+    return sample

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
+from lambent.hardware.chip import Recording
 from lambent.layers.readout import REDUCTIONS
-
-
-class _Recorded(Protocol):
-    """What a run recorded; see `lambent.hardware.loihi2.simulator.Run`."""
-
-    @property
-    def spikes(self) -> tuple[np.ndarray, ...]: ...
-
-    @property
-    def voltage(self) -> tuple[np.ndarray, ...]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +49,13 @@ class Readout:
         if len(self.scale) != n_out:
             raise ValueError(f"readout: scale for {len(self.scale)} units, the last layer has {n_out}")
 
-    def scores(self, run: _Recorded) -> np.ndarray:
-        """`logits` of what `run` recorded last."""
-        return self.logits(run.voltage[-1])
+    def scores(self, recording: Recording) -> np.ndarray:
+        """`logits` of what was recorded last."""
+        return self.logits(recording.voltage[-1])
+
+    def voltages(self, recording: Recording) -> np.ndarray:
+        """What was recorded last in the float model's units, float64 (batch, steps, n_out)."""
+        return recording.voltage[-1].transpose(0, 2, 1) / self.scale
 
     def logits(self, voltage: np.ndarray) -> np.ndarray:
         """Scores float64 (batch, n_out) of `voltage` (batch, n_out, steps); (batch, steps, n_out) for "none".
@@ -111,9 +106,13 @@ class Average:
         if n_out % self.n_classes:
             raise ValueError(f"average: {n_out} units cannot be split into {self.n_classes} groups")
 
-    def scores(self, run: _Recorded) -> np.ndarray:
-        """`logits` of what `run` recorded last."""
-        return self.logits(run.spikes[-1])
+    def scores(self, recording: Recording) -> np.ndarray:
+        """`logits` of what was recorded last."""
+        return self.logits(recording.spikes[-1])
+
+    def voltages(self, recording: Recording) -> None:
+        """None, as spikes are what counts."""
+        return None
 
     def logits(self, spikes: np.ndarray) -> np.ndarray:
         """Mean spikes per unit and step float64 (batch, n_classes) of `spikes` (batch, n_out, steps).

@@ -13,7 +13,7 @@ _RATIOS = 2.0 ** np.arange(-0.5, 3.01, 0.05)
 _HALF_UNIT = 0.5 / 64
 
 
-class Grid(NamedTuple):
+class Integers(NamedTuple):
     """The few integers that a layer's weights are rounded to.
 
     Attributes:
@@ -34,7 +34,7 @@ class Grid(NamedTuple):
         """The largest integer."""
         return ((1 << (self.bits - 1)) - 1) * self.step
 
-    def integers(self, real: np.ndarray) -> np.ndarray:
+    def rounded(self, real: np.ndarray) -> np.ndarray:
         """What `real` (n_in, n_out) is rounded to, int64."""
         bound = self.largest // self.step
         return np.clip(np.rint(real * (self.resolution / self.step)), -bound, bound).astype(np.int64) * self.step
@@ -48,13 +48,18 @@ class Grid(NamedTuple):
         return np.maximum(np.rint(self.scale * threshold - _HALF_UNIT), 1).astype(np.int64)
 
 
-def choose_grid(
+def scale_of_threshold(mantissa: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+    """The scales (n_out,) float64 at which thresholds become just these integers."""
+    return (mantissa + _HALF_UNIT) / threshold
+
+
+def choose_integers(
     real: np.ndarray,
     importance: np.ndarray,
     bits: int,
     limit: np.ndarray,
     threshold: np.ndarray | None,
-) -> Grid:
+) -> Integers:
     """Choose for every unit the scale with the least squared error of its weights, weighted by importance.
 
     The search tries clipping the largest weights. Where there are thresholds only scales count at which the
@@ -76,9 +81,9 @@ def choose_grid(
     for shift in range(7 - bits, -1, -1):
         if not limited:
             break
-        grid, error, limited = _search(real, importance, bits, 1 << shift, limit, threshold)
+        found, error, limited = _search(real, importance, bits, 1 << shift, limit, threshold)
         if error < 0.99 * least:
-            best, least = grid, error
+            best, least = found, error
     return best
 
 
@@ -89,15 +94,15 @@ def _search(
     step: int,
     limit: np.ndarray,
     threshold: np.ndarray | None,
-) -> tuple[Grid, float, bool]:
+) -> tuple[Integers, float, bool]:
     """The best scales for one step, their mean relative squared error, and whether `limit` held any back."""
-    best = Grid(bits, step, limit.copy(), limit.copy())
+    best = Integers(bits, step, limit.copy(), limit.copy())
     peak = np.abs(real).max(0)
     fitting = np.divide(best.largest, peak, out=limit.copy(), where=peak > 0)
     least = np.full(real.shape[1], np.inf)
     for ratio in _RATIOS:
         scale = _on_threshold(np.minimum(ratio * fitting, limit), threshold)
-        error = importance @ (Grid(bits, step, scale, scale).integers(real) / scale - real) ** 2
+        error = importance @ (Integers(bits, step, scale, scale).rounded(real) / scale - real) ** 2
         np.copyto(best.resolution, scale, where=error < least)
         least = np.minimum(least, error)
     energy = importance @ real**2
@@ -105,7 +110,7 @@ def _search(
     limited = (peak > 0) & (best.resolution >= _on_threshold(limit, threshold))
     scale = best.resolution
     if threshold is not None:
-        rounded = importance @ (best.integers(real) / scale) ** 2
+        rounded = importance @ (best.rounded(real) / scale) ** 2
         kept = np.divide(rounded, energy, out=np.ones_like(energy), where=energy > 0)
         scale = _on_threshold(np.minimum(scale * np.sqrt(kept), limit), threshold)
     return best._replace(scale=scale), float(error.mean()), bool(limited.any())
@@ -115,4 +120,4 @@ def _on_threshold(scale: np.ndarray, threshold: np.ndarray | None) -> np.ndarray
     """The nearest scales at which thresholds are integers."""
     if threshold is None:
         return scale
-    return (np.maximum(np.rint(scale * threshold - _HALF_UNIT), 1) + _HALF_UNIT) / threshold
+    return scale_of_threshold(np.maximum(np.rint(scale * threshold - _HALF_UNIT), 1), threshold)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +13,6 @@ from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-    from lambent.hardware.loihi2.constants import Constants
 
 MAX_DELAY = 62
 """Longest synaptic delay in steps."""
@@ -63,11 +60,6 @@ class Layer:
     def n_out(self) -> int:
         """Number of the layer's own units."""
         return math.prod(self.shape)
-
-    @cached_property
-    def constants(self) -> Constants:
-        """The layer in the form the simulator's kernels take."""
-        raise NotImplementedError
 
     def synapses(self) -> csr_array:
         """All synapses of the input as a sparse matrix int32 (n_out, n_in), real parts if complex."""

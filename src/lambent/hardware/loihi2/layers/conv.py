@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from lambent.hardware.loihi2 import constants
 from lambent.hardware.loihi2.checks import check_signs, integers
 from lambent.hardware.loihi2.layers.base import MAX_DELAY, Layer, Shape
 from lambent.hardware.loihi2.neurons import ResonateAndFire
-
-if TYPE_CHECKING:
-    from lambent.hardware.loihi2.constants import Constants
 
 _MAX_SIDE = 1 << 15  # of images, strides and dilations: keeps every product in 64 bits
 
@@ -81,11 +75,6 @@ class ConvLayer(Layer):
             )
         )
         return (int(channels), *map(int, sides))
-
-    @cached_property
-    def constants(self) -> Constants:
-        """The layer in the form the simulator's kernels take."""
-        return constants.conv_constants(self)
 
     def kernels(self, weight: np.ndarray) -> np.ndarray:
         """`weight` or `weight_imag` by input channel, int32 (channels_in, height, width, channels_out / groups)."""

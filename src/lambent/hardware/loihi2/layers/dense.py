@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from lambent.hardware.loihi2 import constants
 from lambent.hardware.loihi2.checks import check_signs, integers
 from lambent.hardware.loihi2.layers.base import MAX_DELAY, Layer, Shape
 from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire
-
-if TYPE_CHECKING:
-    from lambent.hardware.loihi2.constants import Constants
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -111,11 +107,6 @@ class Loihi2Layer(Layer):
         delay = np.asarray(self.delay)
         column = delay[:, None] if delay.ndim == 1 and len(delay) == self.n_out else delay
         return np.broadcast_to(column, self.weight.shape)
-
-    @cached_property
-    def constants(self) -> Constants:
-        """The layer in the form the simulator's kernels take."""
-        return constants.dense_constants(self)
 
     def synapses(self) -> csr_array:
         """`weight` without its zeros, int32 (n_out, n_in)."""

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from lambent.hardware.loihi2 import constants
 from lambent.hardware.loihi2.checks import integers
 from lambent.hardware.loihi2.layers.base import BIAS_LIMIT, Layer, Shape
 from lambent.hardware.loihi2.neurons import ResonateAndFire, Sigma
-
-if TYPE_CHECKING:
-    from lambent.hardware.loihi2.constants import Constants
 
 DEFAULT_GAIN = 64
 """What the input's value 1 becomes where a file does not say: 1 in the chip's fixed point."""
@@ -60,11 +54,6 @@ class InputLayer(Layer):
     def in_shape(self) -> Shape:
         """That of the units."""
         return self.shape
-
-    @cached_property
-    def constants(self) -> Constants:
-        """The layer in the form the simulator's kernels take."""
-        return constants.input_constants(self)
 
     def mantissas(self, values: np.ndarray) -> np.ndarray:
         """m of real or whole `values` x of any shape, int32.

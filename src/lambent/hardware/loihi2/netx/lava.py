@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.conv import ConvLayer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.layers.input import InputLayer
 from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.neurons import CUBA, Graded, ResonateAndFire, SigmaDelta
 from lambent.hardware.loihi2.readout import Average

@@ -1,4 +1,4 @@
-"""Reading networks out of open NetX files; see `lambent.hardware.loihi2.netx.file` for the layout."""
+"""Reading networks out of open NetX files; see `lambent.hardware.loihi2.netx` for the layout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
-from lambent.hardware.loihi2.layers.input import DEFAULT_GAIN
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.conv import ConvLayer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.layers.input import DEFAULT_GAIN, InputLayer
 from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.netx.hdf5 import (
     H5_ERRORS,

@@ -1,4 +1,4 @@
-"""Writing networks into open NetX files; see `lambent.hardware.loihi2.netx.file` for the layout."""
+"""Writing networks into open NetX files; see `lambent.hardware.loihi2.netx` for the layout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lambent.hardware.loihi2.layers import ConvLayer, InputLayer, Layer, Loihi2Layer
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.conv import ConvLayer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.layers.input import InputLayer
 from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.neurons import CUBA, Graded, Neuron, ResonateAndFire, Sigma
 from lambent.hardware.loihi2.readout import Average, Readout

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from lambent.hardware.loihi2.layers import ConvLayer, Layer, Loihi2Layer
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.conv import ConvLayer
+from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
 
 DELAY_BITS = 6

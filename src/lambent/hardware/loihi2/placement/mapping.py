@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.placement.blocks import Block, blocks_of
 from lambent.hardware.loihi2.placement.core import AXONS_IN, AXONS_OUT, CORES, MEMORY, UNITS, Usage, store
 from lambent.hardware.loihi2.placement.partition import candidates
 from lambent.hardware.loihi2.placement.traffic import Traffic, mean_rates, traffic
-from lambent.hardware.loihi2.simulator import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +43,11 @@ class Mapping:
         """Number of cores used."""
         return len(self.usage)
 
+    @property
+    def memory(self) -> int:
+        """Bytes of synaptic memory used, on all cores."""
+        return sum(use.memory for use in self.usage)
+
     def __str__(self) -> str:
         head = ("core", "layers", "units", "memory", "of 128 KiB", "axons in", "axons out")
         rows = [
@@ -65,10 +69,9 @@ class Mapping:
                 cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
             ]
             lines.append("  ".join(cells).rstrip())
-        total = sum(use.memory for use in self.usage)
         chips = "1 chip" if self.chips == 1 else f"{self.chips} chips"
         used = f"{self.n_cores} of {self.chips * CORES} cores of {chips}"
-        lines.append(f"{used}, {total / 1024:,.1f} KiB; units placed: {self.method}")
+        lines.append(f"{used}, {self.memory / 1024:,.1f} KiB; units placed: {self.method}")
         if self.traffic is not None:
             lines.append(f"per step: {self.traffic}")
         if self.traffic_in_order not in (None, self.traffic):
@@ -76,7 +79,9 @@ class Mapping:
         return "\n".join(lines)
 
 
-def map_to_cores(network: Loihi2Network, run: Run | None = None, *, partition: bool = False, chips: int = 1) -> Mapping:
+def map_to_cores(
+    network: Loihi2Network, run: Recording | None = None, *, partition: bool = False, chips: int = 1
+) -> Mapping:
     """Place the units of `network` on neurocores, each with all synapses onto it.
 
     In order, every layer gets cores of its own, as few as hold it in equal parts. With `partition`, METIS

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.simulator import Run
+from lambent.hardware.loihi2.network import Loihi2Network, Recording
 
 _WIDTH = 16  # of the mesh of 128 cores; snaking through it, cores with neighbouring numbers are neighbours
 
@@ -49,7 +48,7 @@ def hops(reached: np.ndarray, cores: np.ndarray, n_in: int) -> np.ndarray:
     return (reached * distance[origin]).sum(1)
 
 
-def mean_rates(network: Loihi2Network, run: Run) -> np.ndarray:
+def mean_rates(network: Loihi2Network, run: Recording) -> np.ndarray:
     """(n_in + all units,) spikes per step of every source of spikes, mean over steps and samples.
 
     Raises:
@@ -62,7 +61,7 @@ def mean_rates(network: Loihi2Network, run: Run) -> np.ndarray:
     return np.concatenate([counts, *sent]) / (samples * steps)
 
 
-def spike_matrix(network: Loihi2Network, run: Run, sample: int) -> csr_array:
+def spike_matrix(network: Loihi2Network, run: Recording, sample: int) -> csr_array:
     """(steps, n_in + all units) int64, the spikes of one sample."""
     offsets, units = run.inputs[sample]
     steps = [np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))]
@@ -76,7 +75,7 @@ def spike_matrix(network: Loihi2Network, run: Run, sample: int) -> csr_array:
     return csr_array((np.ones(len(step), np.int64), (step, source)), shape=(run.spikes[0].shape[2], first))
 
 
-def check_run(network: Loihi2Network, run: Run) -> None:
+def check_run(network: Loihi2Network, run: Recording) -> None:
     """Raise ValueError unless `run` has recorded spikes of samples of `network`."""
     if not run.spikes:
         raise ValueError('the run has no spikes; run the network with record=("spikes",)')

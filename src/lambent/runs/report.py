@@ -1,9 +1,10 @@
-"""`report_data`: what a run folder and its evaluation give the report."""
+"""The report of a run: its values gathered and written as a page."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,49 @@ from torch import nn
 
 from lambent.engines import engine_for
 from lambent.events import Events
-from lambent.hardware import HostCost
-from lambent.hardware.loihi2 import Cost, Loihi2Network, Readout
-from lambent.hardware.loihi2.cost import published
+from lambent.hardware.chip import Chip, Cost, Network
+from lambent.hardware.host_energy import HostCost
 from lambent.layers import LIF, LIReadout
 from lambent.report.costs import CostFigure
+from lambent.report.html import write
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
+from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
 from lambent.runs.evaluation import KINDS, Evaluation
+from lambent.runs.export import exported_as_float, exported_network
 from lambent.training.loop import forward
 from lambent.training.run import Run
+
+
+def report_run(run: Run, path: Path | None = None) -> Path:
+    """Write the HTML report of an evaluated run, to RUN/report.html unless told otherwise.
+
+    Raises:
+        FileNotFoundError: the run was not evaluated yet and its test data is not there.
+    """
+    if not run.path("evaluation.npz").exists():
+        test = run.facts("data")["data"].get("test")
+        if not test or not Path(test).exists():
+            raise FileNotFoundError(
+                f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip"
+            )
+        evaluate_run(run, Path(test), chip=True)
+    evaluation = Evaluation.load(run.path("evaluation.npz"))
+    quantised = network = None
+    if "chip" in evaluation.scores and run.network.exists():
+        network = exported_network(run)
+        quantised = exported_as_float(run, network)
+    target = path or run.path("report.html")
+    cost = kept_chip_cost(run)
+    costs = [] if isinstance(cost, str) else cost_figures(run.name, run.chip(), cost, kept_host_costs(run))
+    write(report_data(run, evaluation, quantised, network, costs), target)
+    return target
 
 
 def report_data(
     run: Run,
     evaluation: Evaluation,
     quantised: nn.Sequential | None,
-    network: Loihi2Network | None,
+    network: Network | None,
     costs: Sequence[CostFigure] = (),
 ) -> ReportData:
     """Gather the values of a report.
@@ -70,7 +98,7 @@ def report_data(
         },
         versions=facts["versions"],
         history=history,
-        sample=sample_trace(model, network, evaluation.sample, evaluation.sample_label),
+        sample=sample_trace(model, run.chip(), network, evaluation.sample, evaluation.sample_label),
         rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
         weights=_weights(model, quantised),
         sizes=layer_sizes(model, chip_bits),
@@ -83,16 +111,13 @@ def _aware(history: Sequence[Mapping[str, Any]], bits: str) -> str:
     return f"weights of {bits} bits in the last {epochs} epochs; the float network here has the rounded weights"
 
 
-def cost_figures(name: str, modelled: Cost, measured: Sequence[HostCost]) -> list[CostFigure]:
-    """The cost of the network `name`, what was measured for it on a machine, and the published figures."""
-    costs = [CostFigure(f"{name}, Loihi 2", "modelled", modelled.latency, modelled.energy)]
+def cost_figures(name: str, chip: Chip, modelled: Cost, measured: Sequence[HostCost]) -> list[CostFigure]:
+    """The cost of the network `name` on its chip, what was measured for it on a machine, and the published figures."""
+    costs = [CostFigure(f"{name}, {chip.title}", "modelled", modelled.latency, modelled.energy)]
     for host in measured:
         energy = host.energy if host.energy is not None and host.energy > 0 else None
         costs.append(CostFigure(f"{name}, {host.device}", "measured", host.latency, energy, host.batch))
-    for key, system in (("loihi2", "Loihi 2"), ("jetson_orin_nano", "Jetson Orin Nano")):
-        for x in published()["published"][key]:
-            title = f"700-{x['hidden']}-20, {system}"
-            costs.append(CostFigure(title, "published", x["latency"], x["energy"], x.get("batch", 1)))
+    costs += [CostFigure(x.name, "published", x.latency, x.energy, x.batch) for x in chip.published()]
     return costs
 
 
@@ -103,13 +128,14 @@ def _sizes(model: nn.Sequential) -> list[int]:
 
 @torch.no_grad()
 def sample_trace(
-    model: nn.Sequential, network: Loihi2Network | None, events: Events, label: int | None = None
+    model: nn.Sequential, chip: Chip, network: Network | None, events: Events, label: int | None = None
 ) -> SampleTrace:
     """One sample's spikes in every layer and the readout's voltages.
 
     Args:
         model: the trained network.
-        network: its chip version, if that is to be shown too.
+        chip: the chip it is for.
+        network: its version on the chip, if that is to be shown too.
         events: a batch of one.
         label: its class, if known.
     """
@@ -118,17 +144,18 @@ def sample_trace(
     assert isinstance(readout, LIReadout)
     assert readout.dt is not None  # `lambent train` works on a grid
     layers = [RasterLayer("input", events.n_units, events.times.numpy(), events.units.numpy())]
-    run = predicted_chip = readout_chip = None
-    if network is not None and isinstance(network.readout, Readout):
-        run = network.run(events, record=("spikes", "voltage"))
-        predicted_chip = int(network.readout.logits(run.voltage[-1]).argmax())
-        readout_chip = run.voltage[-1][0].T / network.readout.scale
+    recording = predicted_chip = readout_chip = None
+    if network is not None and network.readout is not None:
+        recording = chip.run(network, events)
+        predicted_chip = int(network.readout.scores(recording).argmax())
+        voltages = network.readout.voltages(recording)
+        readout_chip = None if voltages is None else voltages[0]
     for i, x in enumerate(hidden):
-        chip: dict[str, np.ndarray] = {}
-        if run is not None:
-            units, steps = run.spikes[i][0].nonzero()
-            chip = {"times_chip": steps * readout.dt, "units_chip": units}
-        layers.append(RasterLayer(f"hidden {i + 1}", x.n_units, x.times.numpy(), x.units.numpy(), **chip))
+        on_chip: dict[str, np.ndarray] = {}
+        if recording is not None:
+            units, steps = recording.spikes[i][0].nonzero()
+            on_chip = {"times_chip": steps * readout.dt, "units_chip": units}
+        layers.append(RasterLayer(f"hidden {i + 1}", x.n_units, x.times.numpy(), x.units.numpy(), **on_chip))
     return SampleTrace(
         layers,
         duration=events.duration,

@@ -20,7 +20,7 @@ from lambent.hardware.loihi2 import (
     SigmaDelta,
 )
 
-ORACLE = Path(__file__).resolve().parents[2] / ".." / "shared" / "oracle" / "lava"
+ORACLE = Path(__file__).resolve().parents[3] / ".." / "shared" / "oracle" / "lava"
 RECORDINGS = sorted(ORACLE.glob("*.npz"))
 OWN_RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.npz"))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loihi2_reference import ORACLE, OWN_RECORDINGS, lava_reads, needs_recordings
+from lava_reference import ORACLE, OWN_RECORDINGS, lava_reads, needs_recordings
 
 import lambent as lb
 from lambent.hardware.loihi2 import (

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 import lambent as lb
 from lambent.hardware.loihi2 import export_netx, load_netx
+from lambent.hardware.loihi2.aware import AwareLIF, AwareLIReadout, aware_of
 from lambent.hardware.loihi2.convert import convert
-from lambent.quantize import AwareLIF, AwareLIReadout, quantization_aware, quantized_model
-from lambent.quantize.aware import aware_of
+from lambent.quantize import quantization_aware, quantized_model
 
 
 def build(
@@ -177,10 +177,10 @@ def test_training_it_lowers_the_loss(bits):
     assert min(losses[-5:]) < 0.5 * losses[0]
 
 
-def test_weights_stay_on_the_grid():
+def test_weights_stay_within_the_integers():
     batch = events()
     aware = quantization_aware(build(), 3, calibration=batch)
-    before = [layer.grid for layer in aware]
+    before = [layer.integers for layer in aware]
     with torch.no_grad():
         for layer in aware:
             layer.layer.weight.mul_(1000)
@@ -188,7 +188,7 @@ def test_weights_stay_on_the_grid():
     for layer in aware:
         layer.constrain_()
     for layer, old, top in zip(aware, before, largest, strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(layer.grid, old, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(layer.integers, old, strict=True))
         assert np.all(np.abs(layer.layer.weight.detach().numpy()) < 1.5 * top)
     assert [np.abs(x.weight).max(0).tolist() for x in convert(aware).layers] == [x.tolist() for x in largest]
 
@@ -197,7 +197,7 @@ def test_the_state_is_all_there_is():
     batch = events()
     aware = quantization_aware(build(), (4, 6), calibration=batch)
     again = aware_of(build(seed=5), aware.state_dict())
-    assert [layer.grid.bits for layer in again] == [4, 6]
+    assert [layer.integers.bits for layer in again] == [4, 6]
     assert torch.equal(again(batch), aware(batch))
     assert aware_of(build(), build().state_dict()) is None
     assert isinstance(aware[0], AwareLIF)

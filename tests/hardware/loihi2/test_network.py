@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loihi2_reference import (
+from lava_reference import (
     LIMIT,
     OWN_RECORDINGS,
     RECORDINGS,

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from loihi2_reference import lava_reads
+from lava_reference import lava_reads
 
 import lambent as lb
 from lambent.hardware.loihi2 import export_netx, load_netx
 from lambent.hardware.loihi2.convert import check_model, convert
-from lambent.hardware.loihi2.rounding import Grid, choose_grid
+from lambent.hardware.loihi2.rounding import Integers, choose_integers
 from lambent.layers import LIF, LIReadout
 
 
@@ -192,12 +192,12 @@ def test_silent_inputs_matter_less() -> None:
     real = rng.normal(size=(20, 4))
     real[0] = 50
     fires = np.ones(20)
-    even = choose_grid(real, fires, 4, np.full(4, 1e9), None)
+    even = choose_integers(real, fires, 4, np.full(4, 1e9), None)
     fires[0] = 1e-6
-    known = choose_grid(real, fires, 4, np.full(4, 1e9), None)
+    known = choose_integers(real, fires, 4, np.full(4, 1e9), None)
 
-    def error(grid: Grid) -> float:
-        return float(np.abs(grid.integers(real) / grid.scale - real)[1:].max())
+    def error(found: Integers) -> float:
+        return float(np.abs(found.rounded(real) / found.scale - real)[1:].max())
 
     assert error(known) < 0.5 * error(even)
     assert known.clipped(real)[0].all()

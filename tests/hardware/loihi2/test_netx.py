@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loihi2_reference import ORACLE, needs_recordings, random_layer
+from lava_reference import ORACLE, needs_recordings, random_layer
 
 from lambent.hardware.loihi2 import Average, ConvLayer, Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
 
@@ -115,7 +115,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def fail(*args: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("lambent.hardware.loihi2.netx.file.write_network", fail)
+    monkeypatch.setattr("lambent.hardware.loihi2.netx.write_network", fail)
     with pytest.raises(OSError, match="disk full"):
         save_netx(example(), path)
     assert path.read_bytes() == before

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loihi2_reference import NEURONS, OWN_RECORDINGS, RECORDINGS, between, random_any, run_layer_slowly
-from test_loihi2_netx import assert_same
+from lava_reference import NEURONS, OWN_RECORDINGS, RECORDINGS, between, random_any, run_layer_slowly
+from test_netx import assert_same
 
-from lambent.hardware.loihi2 import InputLayer, Loihi2Network, Run, load_netx, save_netx
+from lambent.hardware.loihi2 import InputLayer, Loihi2Network, Recording, load_netx, save_netx
 
 KINDS = [(kind, neuron) for kind in ("dense", "conv", "pool") for neuron in NEURONS]
 KINDS += [("dense_rec", neuron) for neuron in ("CUBA", "SigmaDelta", "Sigma")]
@@ -39,7 +39,7 @@ def values(rng: np.random.Generator, n: int, steps: int, valued: str) -> np.ndar
     return rng.integers(low, high + 1, (n, steps)) * (rng.random((n, steps)) < rng.choice([0.1, 0.5, 1]))
 
 
-def assert_run(run: Run, i: int, expected: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+def assert_run(run: Recording, i: int, expected: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     for name, got, wanted in zip(
         ("spikes", "current", "voltage"), (run.spikes, run.current, run.voltage), expected, strict=True
     ):

@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from loihi2_reference import ORACLE, OWN_RECORDINGS, needs_recordings
-from test_loihi2_netx import assert_same, drop, example, put
+from lava_reference import ORACLE, OWN_RECORDINGS, needs_recordings
+from test_netx import assert_same, drop, example, put
 
 from lambent.hardware.loihi2 import (
     CUBA,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lambent.hardware.loihi2 import Cost, Loihi2Layer, Loihi2Network, Parameters, Run, estimate_cost, map_to_cores
+from lambent.hardware.loihi2 import Cost, Loihi2Layer, Loihi2Network, Parameters, Recording, estimate_cost, map_to_cores
 from lambent.hardware.loihi2.calibration import fit, published_points
 from lambent.hardware.loihi2.cost import default_parameters, mean_cost, published
 
@@ -185,6 +185,6 @@ def test_what_does_not_fit_together(network, run):
     with pytest.raises(ValueError, match="the mapping is of 3 inputs"):
         estimate_cost(network, run, map_to_cores(small))
     with pytest.raises(ValueError, match="no spikes"):
-        estimate_cost(network, Run())
+        estimate_cost(network, Recording())
     with pytest.raises(ValueError, match="input of 0 of 2 samples"):
-        estimate_cost(network, Run(spikes=run.spikes))
+        estimate_cost(network, Recording(spikes=run.spikes))

@@ -1,0 +1,45 @@
+"""`lambent evaluate`: a trained network on test data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from lambent.cli._common import DataFile, Folder, Json, console, last_line, progress_bar, say, show_accuracies
+from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
+from lambent.training.run import Run
+
+
+def evaluate(
+    run: Folder,
+    data: DataFile,
+    chip: Annotated[bool, typer.Option("--chip", help="Also run the exported network on the chip model.")] = False,
+    crop: Annotated[bool, typer.Option(help="Drop spikes past the duration the run was trained with.")] = False,
+    host: Annotated[
+        bool, typer.Option("--host", help="Also measure time and, where it is counted, energy on this machine.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Test a trained network, as floats and with --chip as integers on the chip model, with its modelled cost."""
+    there = Run(run)
+    if not chip and there.path("cost.json").exists():
+        say("this replaces the earlier evaluation with --chip in the report")
+    with progress_bar("evaluating") as progress:
+        evaluation = evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
+    summary: dict[str, Any] = evaluation.summary()
+    show_accuracies(summary)
+    if "accuracy_quantised" not in summary and there.aware_model() is not None:
+        console.print("trained with quantised weights; the float network has the same, in floating point")
+    if chip:
+        bits = ", ".join(map(str, there.read_json("export.json")["weight_bits"]))
+        say(f"on the chip: {there.network}, weights of {bits} bits")
+        cost = kept_chip_cost(there)
+        say(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost))
+        summary["cost"] = {"error": cost} if isinstance(cost, str) else cost.as_dict()
+    if host:
+        measured = kept_host_costs(there)
+        for host_cost in measured:
+            say(host_cost)
+        summary["host"] = [x.as_dict() for x in measured]
+    last_line(as_json, summary)

@@ -1,0 +1,309 @@
+"""What a chip is to the rest of the house, and the list of chips.
+
+A chip is a folder beside this file that ends in a `chip.py` with a `CHIP`, and a line in `CHIPS`. Settings, run
+folders, quantisation, reports and commands know only what stands here, and a chip's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from torch import nn
+
+from lambent.events import Events
+
+CHIPS = {"loihi2": "lambent.hardware.loihi2.chip"}
+"""Where each chip is; imported when asked for."""
+DEFAULT = "loihi2"
+
+
+class Settings(Protocol):
+    """What a chip is asked about before a network is trained for it."""
+
+    @property
+    def layers(self) -> int:
+        """Number of hidden layers, before a readout."""
+        ...
+
+    @property
+    def reset(self) -> str:
+        """What a spike does to the voltage: "zero" or "subtract"."""
+        ...
+
+    def weight_bits(self) -> int | Sequence[int] | None:
+        """Bits to train for, one number or one for each layer; None to train in float only."""
+        ...
+
+
+class Recording(Protocol):
+    """What a network did: for each layer i an array (batch, n_i, steps); empty for what was not recorded."""
+
+    @property
+    def spikes(self) -> tuple[np.ndarray, ...]:
+        """Not 0 where a unit spiked."""
+        ...
+
+    @property
+    def voltage(self) -> tuple[np.ndarray, ...]:
+        """In the chip's units; column t is the state after time step t + 1."""
+        ...
+
+
+class Readout(Protocol):
+    """How what the last layer does becomes class scores."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, or empty."""
+        ...
+
+    @property
+    def reads(self) -> str:
+        """What must be recorded for it, "spikes" or "voltage"."""
+        ...
+
+    def scores(self, recording: Any) -> np.ndarray:
+        """Class scores float64 (batch, classes)."""
+        ...
+
+    def voltages(self, recording: Any) -> np.ndarray | None:
+        """Voltages (batch, steps, classes) in the float model's units; None if it reads none."""
+        ...
+
+
+class Layer(Protocol):
+    """A layer of a network on a chip."""
+
+    @property
+    def name(self) -> str:
+        """As the chip's files call it."""
+        ...
+
+    @property
+    def n_out(self) -> int:
+        """Number of units."""
+        ...
+
+
+class Network(Protocol):
+    """A network in a chip's integers."""
+
+    @property
+    def n_in(self) -> int:
+        """Number of input units."""
+        ...
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """From the input on."""
+        ...
+
+    @property
+    def readout(self) -> Readout | None:
+        """How it answers, if it does."""
+        ...
+
+
+class Conversion(Protocol):
+    """What became of a model."""
+
+    @property
+    def network(self) -> Any:
+        """The chip's network."""
+        ...
+
+    def quantised(self) -> nn.Sequential:
+        """A copy of the float model with the values that the network has."""
+        ...
+
+
+class Export(Protocol):
+    """What was written, as a dataclass of plain values; `str()` tells a reader."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def weight_bits(self) -> list[int]:
+        """Of each layer, sign included."""
+        ...
+
+
+class Placement(Protocol):
+    """Where a network lies on the chip; `str()` gives a table."""
+
+    @property
+    def n_cores(self) -> int:
+        """Number of cores in use."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Bytes of synaptic memory in use."""
+        ...
+
+
+class Cost(Protocol):
+    """What a sample costs, modelled; `str()` tells a reader."""
+
+    @property
+    def energy(self) -> float:
+        """In mJ."""
+        ...
+
+    @property
+    def latency(self) -> float:
+        """From the first step to the last [ms]."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """All values, plain."""
+        ...
+
+
+class Published(NamedTuple):
+    """What a sample was published to cost on some system.
+
+    Attributes:
+        name: of network and system.
+        energy, latency: in mJ and ms; the energy may be None.
+        batch: samples at once.
+    """
+
+    name: str
+    energy: float | None
+    latency: float
+    batch: int = 1
+
+
+class Chip(Protocol):
+    """A neuromorphic chip. Networks, recordings, placements and costs are its own and given back to it as they are.
+
+    Attributes:
+        name: as in `CHIPS`.
+        title: as a reader knows it.
+        max_delay: longest delay of a synapse in steps.
+    """
+
+    name: str
+    title: str
+    max_delay: int
+
+    def check(self, settings: Settings) -> None:
+        """Raise ValueError, naming the setting, if a network trained so could not run on the chip as it is meant to."""
+        ...
+
+    def convert(
+        self,
+        model: nn.Module,
+        bits: int | Sequence[int] | None = None,
+        calibration: Events | None = None,
+        labels: Sequence[str] = (),
+    ) -> Conversion:
+        """`model` with weights of so many bits, those it was trained for or the chip's most where left out.
+
+        Args:
+            calibration: typical input, from which to choose scales.
+            labels: names of the classes.
+
+        Raises:
+            TypeError, ValueError: the chip cannot run the model; the message names the layer and what to change.
+        """
+        ...
+
+    def quantised(self, model: nn.Module, network: Any) -> nn.Sequential:
+        """A copy of the float `model` with the values of `network`, which it was converted to.
+
+        Raises:
+            ValueError: the network is of another model.
+        """
+        ...
+
+    def save(self, conversion: Any, path: Path, **options: bool) -> Export:
+        """Write the network of a conversion, whole or not at all; options are those of the chip's file format."""
+        ...
+
+    def load(self, path: Path) -> Network:
+        """Read a network.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing or damaged.
+        """
+        ...
+
+    def describe(self, network: Any) -> dict[str, Any]:
+        """What a network is, in plain values."""
+        ...
+
+    def run(self, network: Any, events: Events, record: Sequence[str] = ("spikes", "voltage")) -> Recording:
+        """Run samples on the model of the chip."""
+        ...
+
+    def place(self, network: Any, recording: Any = None, *, partition: bool = False) -> Placement:
+        """Place units on cores.
+
+        Args:
+            recording: what the network did on typical samples; adds what travels between cores.
+            partition: so that fewer spikes travel.
+
+        Raises:
+            ValueError: the network does not fit.
+        """
+        ...
+
+    def cost(self, network: Any, recording: Any, placement: Any) -> Cost:
+        """Energy and latency of a sample, mean over those of a recording of spikes."""
+        ...
+
+    def mean_cost(self, costs: Sequence[tuple[int, Any]]) -> Cost:
+        """The cost of a sample where so many samples each had the costs given."""
+        ...
+
+    def read_cost(self, values: dict[str, Any]) -> Cost:
+        """The cost that `as_dict` gave `values` of.
+
+        Raises:
+            KeyError, TypeError: values are missing or wrong.
+        """
+        ...
+
+    def published(self) -> list[Published]:
+        """What others measured, to compare with."""
+        ...
+
+
+@runtime_checkable
+class TrainingChip(Chip, Protocol):
+    """A chip whose arithmetic a model can be trained on."""
+
+    def aware(
+        self, model: nn.Sequential, bits: int | Sequence[int], calibration: Events | None = None
+    ) -> nn.Sequential:
+        """A trainable copy of `model` that computes as the chip; see `lambent.quantize.quantization_aware`."""
+        ...
+
+    def aware_of(self, model: nn.Sequential, state: Mapping[str, Any]) -> nn.Sequential | None:
+        """`model` as the one from `aware` that `state`, a `state_dict`, was taken from; None if from a float one.
+
+        Raises:
+            RuntimeError: the state is of another network.
+        """
+        ...
+
+    def trained_bits(self, model: nn.Module) -> tuple[int, ...]:
+        """The bits of each layer of a model from `aware`; none for a float model."""
+        ...
+
+
+def find_chip(name: str) -> Chip:
+    """The chip of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in CHIPS:
+        raise ValueError(f"chip must be one of {', '.join(CHIPS)}, got {name!r}")
+    return import_module(CHIPS[name]).CHIP

@@ -1,0 +1,73 @@
+"""Exporting a run's model for its chip, and what was exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from lambent.events import Events
+from lambent.hardware.chip import Export, Network
+from lambent.quantize.aware import trained_bits
+from lambent.training.run import Run, damaged
+
+
+def calibration_events(run: Run) -> Events:
+    """The training samples that a run keeps to measure activity on."""
+    saved, facts = run.load("calibration.pt"), run.facts()
+    with damaged(run.path("calibration.pt")):
+        return Events(saved["times"], saved["units"], saved["offsets"], facts["n_units"], facts["duration"])
+
+
+def export_run(
+    run: Run,
+    weight_bits: int | Sequence[int] | None = None,
+    path: Path | None = None,
+    **options: bool,
+) -> Export:
+    """Quantise the run's model for its chip and write it, to RUN/NAME.net unless told otherwise.
+
+    Args:
+        weight_bits: one number, or one for each layer; left out, what the run was trained for, else the chip's most.
+        path: the file.
+        options: those of the chip's file format.
+    """
+    chip, own = run.chip(), path is None or path.resolve() == run.network.resolve()
+    model, calibration = run.trained_model(), calibration_events(run)
+    conversion = chip.convert(model, weight_bits, calibration, run.facts()["class_names"])
+    report = chip.save(conversion, path or run.network, **options)
+    if own:
+        run.write_json("export.json", {"file": run.network.name, "weight_bits": report.weight_bits})
+        run.outdate(export=False)
+    return report
+
+
+def exported_network(run: Run) -> Network:
+    """What a run exported.
+
+    Raises:
+        FileNotFoundError, ValueError: it is missing or damaged.
+    """
+    network = run.chip().load(run.network)
+    if network.readout is None:
+        raise ValueError(f"{run.network}: the network has no readout, so it has no answers")
+    return network
+
+
+def exported_as_float(run: Run, network: Network) -> nn.Sequential | None:
+    """The float model with the values of the run's exported `network`; None if it was trained with just these."""
+    bits, trained = run.read_json("export.json")["weight_bits"], run.trained_model()
+    if bits == _trained_bits(run, trained):
+        return None
+    return run.chip().quantised(trained, network)
+
+
+def trained_for_other_bits(run: Run, weight_bits: Sequence[int]) -> bool:
+    """Whether quantisation-aware training was for other numbers of bits than these, one for each layer."""
+    trained = _trained_bits(run, run.trained_model())
+    return bool(trained) and trained != list(weight_bits)
+
+
+def _trained_bits(run: Run, model: nn.Module) -> list[int]:
+    return list(trained_bits(model, run.config().chip))

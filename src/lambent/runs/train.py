@@ -1,0 +1,102 @@
+"""Training a run."""
+
+from __future__ import annotations
+
+import datetime
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from lambent.data import SpikeDataset
+from lambent.runs.evaluation import match_classes
+from lambent.training.config import NETWORK, RUNNING, Config
+from lambent.training.loop import train
+from lambent.training.progress import RichWatcher, TensorBoardWatcher
+from lambent.training.run import Run
+
+
+def load_training_data(
+    train: Path, test: Path | None, config: Config, least: float = 0.0
+) -> tuple[SpikeDataset, SpikeDataset | None]:
+    """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
+
+    Args:
+        least: a duration [ms] that this must not fall below.
+
+    Raises:
+        FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or the two do not fit each other.
+    """
+    duration = config.duration or None
+    data = SpikeDataset.from_shd(train, duration)
+    least = max(data.duration, 0.0 if duration else least)
+    if test is None:
+        return data.with_duration(least), None
+    held = match_classes(SpikeDataset.from_shd(test, duration, data.n_units), data.class_names, str(test))
+    if len(held) == 0:
+        raise ValueError(f"{test}: holds no samples")
+    longest = max(least, held.duration)
+    return data.with_duration(longest), held.with_duration(longest)
+
+
+def train_run(
+    run: Run,
+    config: Config,
+    data: SpikeDataset,
+    source: dict[str, str | None],
+    console: Console,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    start: Run | None = None,
+) -> bool:
+    """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
+
+    Args:
+        source: names of the data, kept in run.json: "train" and "test".
+        start: a trained run whose model to start from.
+    """
+    facts = {
+        "data": source,
+        "n_units": data.n_units,
+        "class_names": data.class_names,
+        "duration": data.duration,
+        "samples": len(data),
+        "checksum": data.checksum(),
+        "settings": vars(config),
+        "threads": config.threads or torch.get_num_threads(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    model = None
+    if start is not None:
+        other, settled = start.facts(), start.config()
+        for key, what in (("n_units", "input units"), ("class_names", "classes")):
+            if other[key] != facts[key]:
+                raise ValueError(f"{start.folder}: has other {what} than the data")
+        for key in NETWORK:
+            if getattr(config, key) != getattr(settled, key):
+                raise ValueError(f"{start.folder}: has {key} = {getattr(settled, key)}, which cannot be changed")
+        model = start.model().state_dict()
+        facts["from"] = str(start.folder)
+    if resume:
+        known = run.facts("data")
+        for key in ("n_units", "class_names", "duration", "samples", "checksum"):
+            if known.get(key, facts[key]) != facts[key]:
+                raise ValueError(
+                    f"{run.folder}: was trained on other data ({known['data'].get('train')}): "
+                    f"{key} was {known[key]}, is {facts[key]}; resume with the same"
+                )
+        began = known.get("settings", {})
+        for key, value in vars(config).items():
+            if key not in RUNNING and began.get(key, value) != value:
+                raise ValueError(
+                    f"{run.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
+                    "back, or begin another run with --from"
+                )
+    with ExitStack() as stack:
+        watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
+        if tensorboard:
+            watcher = TensorBoardWatcher(watcher, run.folder / "tensorboard")
+        return train(run, config, data, watcher, facts=facts, resume=resume, model=model)

@@ -1,0 +1,57 @@
+"""Evaluating on the chip model takes one conversion and one run of the test set."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+import lambent as lb
+from lambent.hardware.loihi2 import Loihi2Network
+from lambent.hardware.loihi2 import chip as loihi2
+from lambent.runs.evaluate import evaluate_run, kept_chip_cost
+from lambent.runs.export import export_run
+from lambent.runs.report import report_run
+from lambent.runs.simulate import simulate
+from lambent.runs.train import train_run
+from lambent.training import Config, Run
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run(tmp_path / "words")
+    config = Config(hidden=10, epochs=1, batch_size=50, initial_spikes=1.0, rate_lower=0.2, shift=0, recurrent=False)
+    assert train_run(run, config, lb.data.yin_yang(200, seed=0), {"train": "yin-yang"}, Console(quiet=True))
+    return run
+
+
+def test_nothing_is_done_twice(run, monkeypatch):
+    test, converted, simulated = lb.data.yin_yang(130, seed=1), [], []
+
+    def convert(*args):
+        converted.append(args)
+        return real_convert(*args)
+
+    def go(network, spikes, record):
+        simulated.append(len(spikes))
+        return real_run(network, spikes, record)
+
+    real_convert, real_run = loihi2.convert, Loihi2Network.run
+    monkeypatch.setattr(loihi2, "convert", convert)
+    export_run(run, (3, 5))
+    monkeypatch.setattr(Loihi2Network, "run", go)
+    evaluation = evaluate_run(run, test, chip=True)
+    assert sum(simulated) == 130
+    report_run(run)
+    assert sum(simulated) == 131  # the sample that is shown
+    assert len(converted) == 1
+    done = simulate(run.chip(), run.chip().load(run.network), test)
+    assert done.accuracy == evaluation.accuracy("chip")
+    assert done.cost == kept_chip_cost(run)
+
+
+def test_a_network_without_answers(run):
+    export_run(run)
+    network = run.chip().load(run.network)
+    lb.hardware.loihi2.save_netx(Loihi2Network(network.n_in, network.layers), run.network)
+    with pytest.raises(ValueError, match=r"words\.net: the network has no readout"):
+        evaluate_run(run, lb.data.yin_yang(10, seed=1), chip=True)
