@@ -299,7 +299,7 @@ def test_calibration(data):
 
 def test_gradients_are_clipped_and_values_constrained(data):
     config = Config(hidden=20, delay=5.0, lr_delay=1000.0, lr_tau=1000.0, shift=0, batch_size=100)
-    trainer = Trainer(config, data, None, 3)
+    trainer = Trainer(build_model(config, 5, 3), config, data)
     trainer.start()
     for events, labels in data.batches(100):
         trainer.step(events, labels)
@@ -310,15 +310,16 @@ def test_gradients_are_clipped_and_values_constrained(data):
 
 
 def test_schedule(data):
-    trainer = Trainer(Config(epochs=10, warmup=2.0, batch_size=100), data, None, 3)
+    model = build_model(Config(hidden=3), 5, 3)
+    trainer = Trainer(model, Config(epochs=10, warmup=2.0, batch_size=100), data)
     rates = []
     for epoch in range(10):
         trainer.state.epoch = epoch
         rates.append(trainer.rate())
     assert rates[0] < rates[1] < rates[2]
     assert rates[2] > rates[5] > rates[9] > 0
-    assert Trainer(Config(schedule="constant"), data, None, 3).rate() == 1.0
-    trainer = Trainer(Config(epochs=10, qat_bits="4", qat_epochs=4, qat_lr=0.2), data, None, 3)
+    assert Trainer(model, Config(schedule="constant"), data).rate() == 1.0
+    trainer = Trainer(model, Config(epochs=10, qat_bits="4", qat_epochs=4, qat_lr=0.2), data)
     trainer.state.aware_from = trainer.state.epoch = 10
     assert trainer.rate() == pytest.approx(0.2)
     trainer.state.epoch = 12

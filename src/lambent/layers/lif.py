@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -50,6 +52,7 @@ class LIF(nn.Module):
         ValueError: an argument is out of range or has the wrong shape.
     """
 
+    parameter_roles: ClassVar = {"tau_mem": "tau", "tau_syn": "tau", "delay": "delay", "recurrent_delay": "delay"}
     recurrent_weight: nn.Parameter | None
     bias: nn.Parameter | None
     delay: nn.Parameter | None

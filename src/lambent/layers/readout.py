@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +48,8 @@ class LIReadout(nn.Module):
     Raises:
         ValueError: an argument is out of range or has the wrong shape.
     """
+
+    parameter_roles: ClassVar = {"tau_mem": "tau", "tau_syn": "tau"}
 
     def __init__(
         self,

@@ -15,8 +15,8 @@ from lambent.events import Events
 from lambent.hardware.loihi2 import Loihi2Network
 from lambent.machine.files import replacing
 from lambent.machine.threads import engine_only_threads
-from lambent.training.loop import EVALUATION_BATCH, forward
 from lambent.training.run import Run
+from lambent.training.scoring import EVALUATION_BATCH, forward
 
 KINDS = ("float", "quantised", "chip")
 

@@ -19,8 +19,8 @@ from lambent.layers import LIF, LIReadout
 from lambent.report.costs import CostFigure
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
 from lambent.runs.evaluation import KINDS, Evaluation
-from lambent.training.loop import forward
 from lambent.training.run import Run
+from lambent.training.scoring import forward
 
 
 def report_data(
