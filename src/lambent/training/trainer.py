@@ -89,8 +89,12 @@ class Trainer:
     @contextmanager
     def _own_randomness(self, *where: int) -> Iterator[None]:
         """Seed what a model draws itself, from torch's own generators (dropout, an encoder), for a place in the run."""
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(generator(self.config.seed, 3, *where).initial_seed())
+        cuda = self.device.type == "cuda"
+        with torch.random.fork_rng([self.device] if cuda else []):
+            seed = generator(self.config.seed, 3, *where).initial_seed()
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed asks all kinds of devices: 0.1 ms
+            if cuda:
+                torch.cuda.manual_seed(seed)
             yield
 
     def start(self, model: Mapping[str, Tensor] | None = None) -> None:
