@@ -34,8 +34,8 @@ from lambent.runs.evaluate import evaluate_run
 from lambent.runs.export import export_run
 from lambent.runs.report import report_run
 from lambent.runs.train import load_training_data, train_run
-from lambent.training import Config, Run, Trainer
-from lambent.training.loop import generator, predict
+from lambent.training import Config, Run, Trainer, build_model, predict
+from lambent.training.state import generator
 
 PLAIN: dict[str, Any] = {
     "tau_spread": 0.0, "lr_tau": 0.0, "delay": 0.0, "lr_delay": 0.0, "shift": 0, "blend": 0.0, "jitter": 0.0,
@@ -79,7 +79,8 @@ def plain(
     """EventProp on the plain network."""
 
     def work() -> dict[str, Any]:
-        trainer = Trainer(Config(**PLAIN, **settings, seed=seed), data, None, data.n_classes)
+        config = Config(**PLAIN, **settings, seed=seed)
+        trainer = Trainer(build_model(config, data.n_units, data.n_classes), config, data)
         trainer.start()
         return _fit(trainer, trainer.step, lambda: predict(trainer.model, test))
 
@@ -91,7 +92,7 @@ def bptt(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> dic
 
     def work() -> dict[str, Any]:
         config = Config(**PLAIN, seed=seed)
-        trainer = Trainer(config, data, None, data.n_classes)
+        trainer = Trainer(build_model(config, data.n_units, data.n_classes), config, data)
         trainer.start()
         hidden, readout = trainer.model
         net = BPTT(data.n_units, config.hidden, data.n_classes, config.tau_mem, config.tau_syn, config.dt, chunk=32)

@@ -21,6 +21,24 @@ def test_readout_cross_entropy():
     assert losses.readout_cross_entropy(steps, labels).isclose(each)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("shape", [(8, 4), (8, 5, 4)])
+def test_smoothed_and_plain_cross_entropy(smoothing, shape):
+    """Both losses and the gradient are, bit for bit, what they are when worked out alone."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 4, (8,), generator=generator)
+    alone = torch.randn(shape, generator=generator).requires_grad_()
+    both = alone.detach().clone().requires_grad_()
+    expected = losses.readout_cross_entropy(alone, labels, 30.0, smoothing)
+    loss, plain = losses.smoothed_and_plain_cross_entropy(both, labels, 30.0, smoothing)
+    assert torch.equal(loss, expected)
+    assert torch.equal(plain, losses.readout_cross_entropy(alone, labels, 30.0))
+    assert not plain.requires_grad
+    expected.backward()
+    loss.backward()
+    assert torch.equal(both.grad, alone.grad)
+
+
 def test_first_spike_times():
     times = torch.tensor([3.0, 4.0, 6.0, 2.0], requires_grad=True)
     events = lb.Events(times, torch.tensor([1, 0, 1, 2]), torch.tensor([0, 3, 4]), 3, 10.0)

@@ -6,12 +6,17 @@ means over the batch, and raise ValueError for an empty one; labels that are no 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lambent.events import Events
 from lambent.machine.waiting import expect
+
+if TYPE_CHECKING:  # a build of torch may lack it
+    from torch.distributed import ProcessGroup
 
 
 def readout_cross_entropy(logits: Tensor, labels: Tensor, scale: float = 1.0, label_smoothing: float = 0.0) -> Tensor:
@@ -27,12 +32,26 @@ def readout_cross_entropy(logits: Tensor, labels: Tensor, scale: float = 1.0, la
     Raises:
         ValueError: wrong shapes, or a label without a logit.
     """
-    if logits.ndim not in (2, 3):
-        raise ValueError(f"logits must be (batch, classes) or (batch, steps, classes), got {tuple(logits.shape)}")
-    labels = _checked(labels, len(logits), logits.shape[-1])
-    if logits.ndim == 3:
-        labels = labels.unsqueeze(1).expand(-1, logits.shape[1]).reshape(-1)
-    return F.cross_entropy(scale * logits.flatten(0, -2), labels, label_smoothing=label_smoothing)
+    logits, labels = _per_class(logits, labels, scale)
+    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+
+def smoothed_and_plain_cross_entropy(
+    logits: Tensor, labels: Tensor, scale: float = 1.0, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """`readout_cross_entropy` with label smoothing, to train on, and without, to show (detached), at the price of one.
+
+    Args, Raises: as `readout_cross_entropy`.
+    """
+    logits, labels = _per_class(logits, labels, scale)
+    log_p = F.log_softmax(logits, 1)
+    plain = F.nll_loss(log_p, labels)
+    if not label_smoothing:
+        return plain, plain.detach()
+    # torch's own arithmetic, bit for bit; a CUDA device divides by a tensor otherwise than by a number
+    uniform = -log_p.sum(1)
+    uniform = uniform.sum() / labels.new_full((), len(labels))
+    return plain * (1 - label_smoothing) + uniform * (label_smoothing / logits.shape[1]), plain.detach()
 
 
 def first_spike_times(events: Events) -> Tensor:
@@ -119,11 +138,19 @@ def count_cross_entropy(events: Events, labels: Tensor, scale: float = 1.0) -> T
     return F.cross_entropy(scale * events.counts(), labels)
 
 
-def rate_penalty(events: Events, lower: float = 0.0, upper: float = float("inf")) -> Tensor:
+def rate_penalty(
+    events: Events, lower: float = 0.0, upper: float = float("inf"), group: ProcessGroup | None = None
+) -> Tensor:
     """How far the units' mean spike counts lie outside [lower, upper]: mean over units of the distance squared.
 
     Counts are averaged over the batch (Nowotny, Turner & Knight 2024). Units below `lower` are pulled up, at
     their spikes and, in samples in which they are silent, at their highest voltage: silent units revive.
+
+    Args:
+        events: a layer's spikes.
+        lower, upper: mean spikes per unit and sample.
+        group: processes (`torch.distributed`) whose batches are one: counts are averaged over all of them, and so must
+            be the gradients, as `DistributedDataParallel` does. Each of the processes must call this.
 
     Raises:
         ValueError: the bounds are negative or not in order.
@@ -132,7 +159,21 @@ def rate_penalty(events: Events, lower: float = 0.0, upper: float = float("inf")
         raise ValueError(f"need 0 <= lower <= upper, got {lower} and {upper}")
     _check_filled(len(events))
     mean = events.counts().mean(0)
+    if group is not None:
+        everywhere = mean.detach().clone()
+        torch.distributed.all_reduce(everywhere, group=group)
+        mean = mean + (everywhere / group.size() - mean.detach())
     return ((lower - mean).clamp(min=0) ** 2 + (mean - upper).clamp(min=0) ** 2).mean()
+
+
+def _per_class(logits: Tensor, labels: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Scaled logits (n, classes) and labels (n,), those of each step where there are steps."""
+    if logits.ndim not in (2, 3):
+        raise ValueError(f"logits must be (batch, classes) or (batch, steps, classes), got {tuple(logits.shape)}")
+    labels = _checked(labels, len(logits), logits.shape[-1])
+    if logits.ndim == 3:
+        labels = labels.unsqueeze(1).expand(-1, logits.shape[1]).reshape(-1)
+    return scale * logits.flatten(0, -2), labels
 
 
 def _check_filled(batch: int) -> None:

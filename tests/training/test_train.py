@@ -16,7 +16,7 @@ import lambent as lb
 from lambent.hardware.loihi2.convert import convert, largest_weights
 from lambent.quantize import quantization_aware
 from lambent.runs.export import calibration_events
-from lambent.training import Config, Run, Trainer, build_model, calibrate, predict, train
+from lambent.training import Config, Run, predict, train
 from lambent.training.progress import TensorBoardWatcher
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
@@ -272,10 +272,6 @@ def test_divergence_keeps_the_best_model(tmp_path, data, config):
     assert same(best, run.load("best.pt"))
 
 
-def test_delays_fit_a_fine_grid():
-    assert build_model(Config(dt=0.5), 5, 3)[0].delay.max() <= 31.0
-
-
 def test_files_are_replaced_whole(tmp_path, data, config):
     run = Run(tmp_path / "r")
     train(run, config, data, Quiet(), facts=FACTS)
@@ -283,46 +279,6 @@ def test_files_are_replaced_whole(tmp_path, data, config):
     assert names == {"config.toml", "run.json", "metrics.jsonl", "calibration.pt", "checkpoint.pt", "best.pt"}
     assert run.config() == config
     assert {"torch", "lambent", "numpy"} <= run.facts()["versions"].keys()
-
-
-def test_calibration(data):
-    config = Config(hidden=30, layers=2, initial_spikes=3.0)
-    model = build_model(config, 5, 3)
-    events, _ = data.batch(range(100))
-    calibrate(model, events, 3.0)
-    for layer in list(model)[:2]:
-        events = layer(events)
-        assert events.counts().mean().item() == pytest.approx(3.0, rel=0.25)
-    with pytest.raises(ValueError, match="initial_spikes"):
-        calibrate(build_model(config, 5, 3), lb.Events.from_lists([[]], [[]], 5, 60.0), 3.0)
-
-
-def test_gradients_are_clipped_and_values_constrained(data):
-    config = Config(hidden=20, delay=5.0, lr_delay=1000.0, lr_tau=1000.0, shift=0, batch_size=100)
-    trainer = Trainer(config, data, None, 3)
-    trainer.start()
-    for events, labels in data.batches(100):
-        trainer.step(events, labels)
-    layer = trainer.model[0]
-    assert layer.delay.min() >= 0
-    assert layer.delay.max() <= layer.max_delay
-    assert layer.tau_mem.min() >= config.dt
-
-
-def test_schedule(data):
-    trainer = Trainer(Config(epochs=10, warmup=2.0, batch_size=100), data, None, 3)
-    rates = []
-    for epoch in range(10):
-        trainer.state.epoch = epoch
-        rates.append(trainer.rate())
-    assert rates[0] < rates[1] < rates[2]
-    assert rates[2] > rates[5] > rates[9] > 0
-    assert Trainer(Config(schedule="constant"), data, None, 3).rate() == 1.0
-    trainer = Trainer(Config(epochs=10, qat_bits="4", qat_epochs=4, qat_lr=0.2), data, None, 3)
-    trainer.state.aware_from = trainer.state.epoch = 10
-    assert trainer.rate() == pytest.approx(0.2)
-    trainer.state.epoch = 12
-    assert trainer.rate() == pytest.approx(0.1)
 
 
 def test_logs_begin_after_the_folder_is_emptied(tmp_path, data, config, monkeypatch):

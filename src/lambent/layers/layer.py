@@ -49,6 +49,14 @@ class Layer(nn.Module):
         """The connections from the inputs, with the parameters as they are now."""
         return self._now("", self._connections)
 
+    @property
+    def parameter_roles(self) -> dict[str, str]:
+        """What each parameter is to an optimiser: "weight", "tau" (a time constant), "delay"; others are left out."""
+        roles = dict.fromkeys(self._neuron.time_constants, "tau")
+        for prefix in ("", "recurrent_"):
+            roles |= {f"{prefix}weight": "weight", f"{prefix}delay": "delay"}
+        return roles
+
     @torch.no_grad()
     def constrain_(self) -> None:
         """Put values that are trained (`requires_grad`) back where they mean something, see `Neuron.bounds`."""

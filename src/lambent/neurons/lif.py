@@ -127,6 +127,7 @@ class LIF(Neuron):
     min_slope: float | None = None
 
     parameters: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn", "threshold", "bias")
+    time_constants: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn")
     trained: ClassVar[tuple[str, ...]] = ("bias",)
     signed: ClassVar[tuple[str, ...]] = ("bias",)
 

@@ -109,6 +109,8 @@ class Neuron:
     """The fields that are one number per unit, or None; a layer makes each an `nn.Parameter` of this name."""
     trained: ClassVar[tuple[str, ...]] = ()
     """The parameters that are trained unless told otherwise."""
+    time_constants: ClassVar[tuple[str, ...]] = ()
+    """The parameters that are time constants, which learn at a rate of their own."""
     signed: ClassVar[tuple[str, ...]] = ()
     """The parameters that may be 0 or negative."""
 

@@ -17,8 +17,8 @@ from lambent.machine.threads import engine_only_threads
 from lambent.runs.evaluation import Evaluation, load_test_data
 from lambent.runs.export import export_run, exported_as_float, exported_network
 from lambent.runs.simulate import Trial
-from lambent.training.loop import EVALUATION_BATCH, forward
 from lambent.training.run import Run, damaged
+from lambent.training.scoring import EVALUATION_BATCH, forward
 
 _HOST_BATCH = 64
 

@@ -15,15 +15,15 @@ from lambent.engines import engine_for
 from lambent.events import Events
 from lambent.hardware.chip import Chip, Cost, Network
 from lambent.hardware.host_energy import HostCost
-from lambent.layers import LIF, LIReadout
+from lambent.layers import LIReadout, Spiking
 from lambent.report.costs import CostFigure
 from lambent.report.html import write
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
 from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
 from lambent.runs.evaluation import KINDS, Evaluation
 from lambent.runs.export import exported_as_float, exported_network
-from lambent.training.loop import forward
 from lambent.training.run import Run
+from lambent.training.scoring import forward
 
 
 def report_run(run: Run, path: Path | None = None) -> Path:
@@ -181,7 +181,7 @@ def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[Weig
         number, kind = name.split(".")
         if kind not in ("weight", "recurrent_weight"):
             continue
-        here = f"hidden {int(number) + 1}" if isinstance(layers[int(number)], LIF) else "readout"
+        here = f"hidden {int(number) + 1}" if isinstance(layers[int(number)], Spiking) else "readout"
         before = f"hidden {number}" if int(number) else "input"
         title = f"{here} to itself" if kind == "recurrent_weight" else f"{before} to {here}"
         values = rounded[name].detach().numpy() if name in rounded else None
@@ -196,6 +196,6 @@ def layer_sizes(model: nn.Sequential, chip_bits: Sequence[int | None]) -> list[L
         matrices = [p for n, p in layer.named_parameters() if n in ("weight", "recurrent_weight")]
         weights = sum(p.numel() for p in matrices)
         shape = " + ".join("x".join(str(n) for n in p.shape) for p in matrices)
-        name = f"hidden {i + 1}" if isinstance(layer, LIF) else "readout"
+        name = f"hidden {i + 1}" if isinstance(layer, Spiking) else "readout"
         out.append(LayerSize(name, shape, weights, 4 * weights, bits))
     return out

@@ -44,11 +44,11 @@ class RichWatcher:
         self.bar.stop()
 
     def batch(self, epoch: int, done: int, of: int, metrics: dict[str, float]) -> None:
-        """See `loop.Watcher`."""
+        """See `trainer.Watcher`."""
         self.bar.update(self.task, completed=epoch + done / of, figures=_line(metrics))
 
     def epoch(self, metrics: dict[str, float]) -> None:
-        """See `loop.Watcher`."""
+        """See `trainer.Watcher`."""
         self.console.print(f"{int(metrics['epoch']):{len(str(self.epochs))}}/{self.epochs}  {_line(metrics)}")
 
 
@@ -69,7 +69,7 @@ class TensorBoardWatcher:
         self._writer = cache(lambda: SummaryWriter(str(folder)))
 
     def epoch(self, metrics: dict[str, float]) -> None:
-        """See `loop.Watcher`."""
+        """See `trainer.Watcher`."""
         for name, value in metrics.items():
             if name != "epoch":
                 self._writer().add_scalar(name, value, int(metrics["epoch"]))
