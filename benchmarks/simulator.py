@@ -5,8 +5,8 @@
 One JSON line per case, then two tables: the recurrent network against its number of units, input spikes and batch
 size, one of them changed at a time, and other kinds of layers. Networks are random, with the weights'
 distribution and about the activity of the one that Lava recorded (8 input spikes and 40 hidden spikes a step);
-if the recordings lie beside the checkout, the recorded network runs too. Lava's own fixed-point CPU model makes
-about 450 steps/s. Synaptic operations are weights added; times are medians.
+the recorded one runs too. Lava's own fixed-point CPU model makes about 450 steps/s. Synaptic operations are weights
+added; times are medians.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from _common import show
 from lambent.hardware.loihi2 import ConvLayer, InputLayer, Loihi2Layer, Loihi2Network, Sigma, SigmaDelta, load_netx
 from lambent.hardware.loihi2.neurons import CUBA
 
-RECORDING = Path(__file__).resolve().parents[1] / ".." / "shared" / "oracle" / "lava" / "shd_700_256_20"
+RECORDING = Path(__file__).resolve().parents[1] / "tests" / "hardware" / "recordings" / "shd_700_256_20"
 EVERYTHING = ("spikes", "current", "voltage")
 STEPS = 1000
 
@@ -138,9 +138,8 @@ def main() -> None:
     results += [measure(f"batch {b}", network, noise(700, 8, b), repeats=few) for b in (8, 64)]
     if cores > 1:
         results.append(measure("batch 64", network, many, threads=cores, repeats=few))
-    if RECORDING.with_suffix(".net").exists():
-        recorded = np.load(RECORDING.with_suffix(".npz"))["input"][None]
-        results.append(measure("as Lava recorded", load_netx(RECORDING.with_suffix(".net")), recorded, repeats=repeats))
+    recorded = np.load(RECORDING.with_suffix(".npz"))["input"][None]
+    results.append(measure("as Lava recorded", load_netx(RECORDING.with_suffix(".net")), recorded, repeats=repeats))
     show("simulator", results)
 
     convolutional = conv_network()
