@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from numbers import Integral
@@ -14,10 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lambent.data.names import check_name
-from lambent.data.packing import as_events, check_spikes, gather, pack_units
-from lambent.data.readers import shd as shd
-from lambent.events import Events, check_n_units
+from lambent.data.packing import as_events, check_units, gather, pack_units
+from lambent.data.readers.shd import read_shd
+from lambent.events import Events, check_layout, check_n_units, check_spikes
 
 Batch = tuple[Events, Tensor]
 Indices = Sequence[int] | NDArray[Any] | Tensor
@@ -75,6 +75,8 @@ class SpikeDataset(Dataset):
         for c, name in enumerate(self.class_names):
             check_name(f"the name of class {c}", name)
         if check:
+            check_layout(self.times, units, self.offsets, self.duration)
+            check_units(units, self.offsets, self.n_units)
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
             self._check_labels()
         self.units = pack_units(units, self.n_units)
@@ -117,7 +119,7 @@ class SpikeDataset(Dataset):
             ValueError: no HDF5, truncated, a dataset missing, or one or an attribute of the wrong kind, rows of times
                 and units that differ in length, or bad spikes; names file, dataset and sample.
         """
-        raw = shd.read(Path(path), duration, n_units, crop)
+        raw = read_shd(Path(path), duration, n_units, crop)
         try:
             return cls(**raw)
         except (TypeError, ValueError) as e:
@@ -292,6 +294,14 @@ def collate(items: Sequence[tuple[Events, int]] | Batch) -> Batch:
         return items
     events, labels = zip(*items, strict=True) if items else ((), ())
     return Events.cat(events), torch.tensor(labels, dtype=torch.int64)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise ValueError, calling it `what`, if a name is empty or holds control characters, which no SVG can."""
+    if not name.strip():
+        raise ValueError(f"{what} is empty")
+    if any(unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in name):
+        raise ValueError(f"{what} holds a control character: {name!r}")
 
 
 def _integers(name: str, x: ArrayLike) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from lambent.audio.cochlea import TAIL
 from lambent.data.dataset import SpikeDataset
 from lambent.data.packing import pack_units
 from lambent.data.readers.recordings import Recording, divide, list_recordings
-from lambent.data.readers.shd import as_stored, write_shd
+from lambent.data.shd_writer import as_stored, write_shd
 from lambent.encode import Cochlea, read_audio
 from lambent.machine.files import replacing
 from lambent.machine.threads import in_threads
