@@ -12,7 +12,6 @@ Nowotny 2023): slope from I and V at the end of the step, and the targets' adjoi
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor
 
 import lambent as lb
-from _common import show
+from _common import arguments, show
 from lambent.engines import reference
 from lambent.neurons.lif import LIFNeuron, Synapses
 from lambent.training import calibrate
@@ -140,17 +139,20 @@ def compare(found: tuple[Tensor, int], exact: tuple[Tensor, int]) -> tuple[float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--networks", type=int, default=9)
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
+    deep, steps, genn_steps = DEEP, STEPS, GENN_STEPS
+    if args.smoke:
+        deep, steps, genn_steps, args.networks = DEEP._replace(layers=2, units=8, batch=1), (2.0, 1.0), (2.0,), 1
     cases: dict[tuple[str, str, float], list[tuple[float, float, float]]] = {}
-    for case in (DEEP, STEEP):
+    for case in (deep, STEEP):
         for model, events in networks(case, args.networks):
             exact = gradient(model, events, None)
-            for dt in STEPS:
+            for dt in steps:
                 cases.setdefault((case.name, "lambent", dt), []).append(compare(gradient(model, events, dt), exact))
-            for dt in GENN_STEPS:
+            for dt in genn_steps:
                 with genn(dt) as engine:
                     found = gradient(model, events, dt, engine)
                 cases.setdefault((case.name, "GeNN", dt), []).append(compare(found, exact))

@@ -9,7 +9,6 @@ events per second and time per spike, forward and backward, medians.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import lambent as lb
-from _common import show
+from _common import arguments, show
 from lambent.engines.exact import cpu as exact
 from lambent.neurons.lif import LIFNeuron, SparseSynapses
 
@@ -66,11 +65,13 @@ def measure(size: int, repeats: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--largest", type=int, default=100_000)
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
+    if args.smoke:
+        args.repeats, args.largest = 1, 300
     torch.set_num_threads(1)
     rows = [measure(size, args.repeats) for size in SIZES if size <= args.largest]
     show("exact_speed", rows)
