@@ -130,6 +130,15 @@ class Events:
         TypeError: a tensor has the wrong dtype, the argument is no tensor, or `n_units` no whole number.
         ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets, `counts` of another
             shape. The message names the sample and the entry.
+
+    Example:
+        >>> events = lb.Events.from_lists([[1.0, 2.5], [0.5]], [[0, 3], [1]], n_units=4, duration=10.0)
+        >>> events
+        Events(3 spikes, batch 2, 4 units, 10 ms, torch.float32, cpu)
+        >>> events[0].times, events.offsets
+        (tensor([1.0000, 2.5000]), tensor([0, 2, 3]))
+        >>> events.counts().tolist()
+        [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
     """
 
     __slots__ = ("_counts", "_padded", "_times", "_units", "duration", "n_units", "offsets")
@@ -202,6 +211,10 @@ class Events:
         Raises:
             TypeError: `spikes` is no tensor.
             ValueError: wrong number of dimensions, negative or fractional counts.
+
+        Example:
+            >>> lb.Events.from_dense(torch.tensor([[[1, 0], [0, 2]]]), dt=0.5).times
+            tensor([0.0000, 0.5000, 0.5000])
         """
         if not isinstance(spikes, Tensor):
             raise TypeError(f"spikes must be a tensor, got {type(spikes).__name__}")
@@ -230,6 +243,11 @@ class Events:
 
         Raises:
             ValueError: no batches, or they differ in `n_units` or `duration`.
+
+        Example:
+            >>> first = lb.Events.from_lists([[1.0]], [[0]], n_units=2, duration=5.0)
+            >>> len(lb.Events.cat([first, first, first]))
+            3
         """
         if not batches:
             raise ValueError("Events.cat needs at least one batch")
@@ -326,7 +344,13 @@ class Events:
         return step.clamp_(max=steps - 1)
 
     def to_dense(self, dt: float) -> Tensor:
-        """Spike counts per step, float (batch, steps, n_units) with steps = ceil(duration / dt)."""
+        """Spike counts per step, float (batch, steps, n_units) with steps = ceil(duration / dt).
+
+        Example:
+            >>> lb.Events.from_lists([[0.2, 1.7]], [[0, 1]], n_units=2, duration=2.0).to_dense(1.0)
+            tensor([[[1., 0.],
+                     [0., 1.]]])
+        """
         step = self.steps(dt)
         steps = n_steps(self.duration, dt)
         index = (self.samples() * steps + step) * self.n_units + self.units

@@ -36,6 +36,12 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
     Raises:
         OSError: the file cannot be written, for one because the disk is full.
         ValueError: a speaker of the data set has no name among `speaker_names`.
+
+    Example:
+        >>> data = lb.data.yin_yang(6, seed=0)
+        >>> lb.data.write_shd("points.h5", data)
+        >>> lb.data.SpikeDataset.from_shd("points.h5").checksum() == data.checksum()
+        True
     """
     path = Path(path)
     if speaker_names is not None and (
