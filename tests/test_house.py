@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,11 @@ def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
 
 def test_every_room_has_its_place() -> None:
     assert {room(name) for name in MODULES} - {None} == set(PLACE)
+
+
+def test_contributing_lists_the_rooms() -> None:
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)(?:/|\.py)` \|", page, re.MULTILINE)) == set(PLACE)
 
 
 def test_imports_point_left() -> None:
