@@ -12,11 +12,9 @@ Nowotny 2023): slope from I and V at the end of the step, and the targets' adjoi
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,13 +24,14 @@ import torch
 from torch import Tensor
 
 import lambent as lb
-from _common import show
-from lambent.engines import reference
-from lambent.neurons.lif import LIFNeuron, Synapses
+from _common import arguments, show
+from lambent.engines import engine_for
+from lambent.neurons.arithmetic import maximum
+from lambent.neurons.lif import LIF, LIFUnits
 from lambent.training import calibrate
 
 STEPS = (2.0, 1.0, 0.5, 0.25, 0.1, 0.02, 0.005)
-GENN_STEPS = (2.0, 1.0, 0.5, 0.25)  # its dense reference is slow
+GENN_STEPS = (2.0, 1.0, 0.5, 0.25)
 INPUTS, CLASSES, DURATION = 40, 5, 200.0
 
 
@@ -55,7 +54,8 @@ def networks(case: Case, number: int) -> Iterator[tuple[torch.nn.Sequential, lb.
         events, model = inputs(case, seed), network(case, seed)
         if case is STEEP:
             bounded = copy.deepcopy(model)
-            bounded[0].min_slope = 0.3
+            bounded[0] = lb.LIF(INPUTS, case.units, recurrent=True, min_slope=0.3).double()
+            bounded[0].load_state_dict(model[0].state_dict())
             if not torch.equal(gradient(bounded, events, None)[0], gradient(model, events, None)[0]):
                 continue  # some spike is slower than that
         yield model, events
@@ -80,16 +80,16 @@ def inputs(case: Case, seed: int) -> lb.Events:
     return lb.Events(times.flatten(), units, torch.arange(case.batch + 1) * 400, INPUTS, DURATION)
 
 
-def gradient(model: torch.nn.Sequential, events: lb.Events, dt: float | None, engine: Any = None) -> tuple[Tensor, int]:
-    """Gradient of all weights, and the number of spikes."""
+def gradient(
+    model: torch.nn.Sequential, events: lb.Events, dt: float | None, kind: type[LIF] = LIF
+) -> tuple[Tensor, int]:
+    """Gradient of all weights, and the number of spikes; `kind` of neurons the hidden layers have."""
     model, x, spikes = copy.deepcopy(model), events, 0
     for layer in model[:-1]:
-        layer.dt = dt
-        if engine is None:
-            x = layer(x)
-        else:
-            neuron = LIFNeuron(layer.tau_mem, layer.tau_syn, layer.threshold, layer.reset, layer.min_slope)
-            x = engine.lif(x, neuron, Synapses(layer.weight), Synapses(layer.recurrent_weight), dt)
+        own = layer.neuron
+        neuron = kind(own.tau_mem, own.tau_syn, own.threshold, min_slope=own.min_slope)
+        engine = engine_for(events.device, dt)
+        x = engine.spikes(x, neuron, layer.connections, layer.recurrent, dt)
         spikes += len(x.times)
     model[-1].dt = dt
     labels = torch.arange(len(events)) % CLASSES
@@ -97,40 +97,25 @@ def gradient(model: torch.nn.Sequential, events: lb.Events, dt: float | None, en
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]), spikes
 
 
-class _GennSpike(reference._Spike):
-    """The spike of the reference with the slope at the end of the step."""
+class GennUnits(LIFUnits):
+    """LIF units with the adjoint of mlGeNN's kernels."""
 
     @staticmethod
-    def forward(ctx: Any, v: Tensor, i: Tensor, neuron: LIFNeuron) -> tuple[Tensor, Tensor, Tensor]:
-        return reference_spike.forward(ctx, v, i * torch.exp(-_GennSpike.dt / neuron.tau_syn.detach()), neuron)
+    def marks(x, p):  # type: ignore[no-untyped-def]
+        """The slope at the end of the step."""
+        return (maximum((p.alpha_syn * x[0] - x[1]) / p.tau_mem, p.least),)
 
-    backward = staticmethod(reference._Spike.backward)
-    dt = 1.0
-
-
-reference_spike, reference_deliver = reference._Spike, reference._deliver
-
-
-def _genn_deliver(
-    current: Any, voltage: Any, n: int, spikes: Tensor, shift: Tensor, synapses: Synapses, *taus: Any
-) -> None:
-    """Delivery of the reference, but what moves with the spike's time enters I one step after the arrival."""
-    reference_deliver(current, voltage, n, spikes, torch.zeros_like(shift), synapses, *taus)
-    moved, (tau_mem, tau_syn, _) = shift @ synapses.weight, taus
-    if n + 2 < len(current):
-        current[n + 2] = current[n + 2] + moved / tau_syn
-        voltage[n + 1] = voltage[n + 1] - moved / tau_mem
+    @staticmethod
+    def drift(arriving, a, p):  # type: ignore[no-untyped-def]
+        """What moves with the spike's time enters I one step after the arrival."""
+        return a[0] / p.alpha_syn * p.rate_syn - a[1] * p.rate_mem
 
 
-@contextmanager
-def genn(dt: float) -> Iterator[Any]:
-    """The reference engine with GeNN's jump."""
-    _GennSpike.dt = dt
-    reference._Spike, reference._deliver = _GennSpike, _genn_deliver  # type: ignore[misc]
-    try:
-        yield reference
-    finally:
-        reference._Spike, reference._deliver = reference_spike, reference_deliver  # type: ignore[misc]
+class Genn(LIF):
+    """LIF with these units."""
+
+    def on_grid(self, dt: float, dtype: torch.dtype) -> GennUnits:
+        return GennUnits(*super().on_grid(dt, dtype))
 
 
 def compare(found: tuple[Tensor, int], exact: tuple[Tensor, int]) -> tuple[float, float, float]:
@@ -140,19 +125,21 @@ def compare(found: tuple[Tensor, int], exact: tuple[Tensor, int]) -> tuple[float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--networks", type=int, default=9)
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
+    deep, steps, genn_steps = DEEP, STEPS, GENN_STEPS
+    if args.smoke:
+        deep, steps, genn_steps, args.networks = DEEP._replace(layers=2, units=8, batch=1), (2.0, 1.0), (2.0,), 1
     cases: dict[tuple[str, str, float], list[tuple[float, float, float]]] = {}
-    for case in (DEEP, STEEP):
+    for case in (deep, STEEP):
         for model, events in networks(case, args.networks):
             exact = gradient(model, events, None)
-            for dt in STEPS:
+            for dt in steps:
                 cases.setdefault((case.name, "lambent", dt), []).append(compare(gradient(model, events, dt), exact))
-            for dt in GENN_STEPS:
-                with genn(dt) as engine:
-                    found = gradient(model, events, dt, engine)
+            for dt in genn_steps:
+                found = gradient(model, events, dt, Genn)
                 cases.setdefault((case.name, "GeNN", dt), []).append(compare(found, exact))
     rows = []
     for (name, jump, dt), values in cases.items():

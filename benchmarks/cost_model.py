@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from _common import show
+from _common import arguments, show
 from lambent.hardware.loihi2.calibration import Point, fit, published_points
 from lambent.hardware.loihi2.cost import Parameters, published
 
@@ -77,6 +77,7 @@ def sensitivity() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Compare and print."""
+    arguments(__doc__).parse_args()  # with or without --smoke: all of it takes seconds
     points = published_points()
     parameters = fit(points)
     show("cost_model", compare(points))

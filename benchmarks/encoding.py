@@ -10,7 +10,6 @@ case "first word". Times are medians of wall-clock time; on a shared machine com
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -23,7 +22,7 @@ import numpy as np
 import soundfile
 import torch
 
-from _common import show
+from _common import arguments, show
 from lambent.audio.membrane import _responses, transfer_table
 from lambent.data import encode_recordings
 from lambent.encode import Cochlea
@@ -70,40 +69,41 @@ def measure(
 
 def main() -> None:
     """Run all cases and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    args = parser.parse_args()
+    repeats, most, files, seconds = (1, 70, 4, 1.0) if args.smoke else (args.repeats, 700, FILES, 60.0)
     cores = sorted({1, torch.get_num_threads()})
     half = word(0.5, 0)
 
     def first() -> None:
         for cached in (_responses, transfer_table):
             cached.cache_clear()
-        Cochlea(700)(half, RATE)
+        Cochlea(most)(half, RATE)
 
     results = []
-    for channels in (700, 140):
+    for channels in (most, most // 5):
         cochlea = Cochlea(channels)
         cochlea(half, RATE)  # compiles, too
         for threads in cores:
             alone = partial(cochlea, half, RATE)
             results.append(measure("word of 0.5 s", alone, threads, channels, 1, 0.5, 4 * repeats))
-    results.append(measure("first word", first, cores[-1], 700, 1, 0.5, repeats))
-    long = word(60.0, 1)
-    results.append(measure("a minute", partial(Cochlea(700), long, RATE), cores[-1], 700, 1, 60.0, 1))
+    results.append(measure("first word", first, cores[-1], most, 1, 0.5, repeats))
+    long = word(seconds, 1)
+    results.append(measure("a minute", partial(Cochlea(most), long, RATE), cores[-1], most, 1, seconds, 1))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rng = np.random.default_rng(2)
-        lengths = rng.uniform(0.25, 0.75, FILES)
-        for i, seconds in enumerate(lengths):
+        lengths = rng.uniform(0.25, 0.75, files)
+        for i, length in enumerate(lengths):
             (folder / "words" / str(i % 4)).mkdir(parents=True, exist_ok=True)
-            soundfile.write(folder / "words" / str(i % 4) / f"{i}.wav", word(seconds, i) / 8, RATE)
+            soundfile.write(folder / "words" / str(i % 4) / f"{i}.wav", word(length, i) / 8, RATE)
 
         def encode() -> None:
-            encode_recordings(folder / "words", folder / "words.h5", 700, overwrite=True)
+            encode_recordings(folder / "words", folder / "words.h5", most, overwrite=True)
 
         for threads in cores:
-            results.append(measure("folder", encode, threads, 700, FILES, float(lengths.sum()), max(1, repeats // 2)))
+            results.append(measure("folder", encode, threads, most, files, float(lengths.sum()), max(1, repeats // 2)))
     show("encoding", results)
 
 

@@ -9,7 +9,6 @@ events per second and time per spike, forward and backward, medians.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from pathlib import Path
@@ -19,28 +18,31 @@ import matplotlib.pyplot as plt
 import torch
 
 import lambent as lb
-from _common import show
+from _common import arguments, show
+from lambent.connections import Sparse
 from lambent.engines.exact import cpu as exact
-from lambent.neurons.lif import LIFNeuron, SparseSynapses
+from lambent.neurons import LIF
 
 FAN_OUT, DURATION = 100, 100.0
 SIZES = (100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 
 
-def synapses(size: int, weight: float, g: torch.Generator) -> SparseSynapses:
+def synapses(size: int, weight: float, g: torch.Generator) -> Sparse:
     """`size` sources that each reach `FAN_OUT` random units, every fifth inhibitory."""
     sign = torch.where(torch.arange(size) % 5 == 0, -5.0, 1.0).unsqueeze(1)
     values = weight * sign * torch.rand(size, FAN_OUT, generator=g) * 2
-    return SparseSynapses(values.requires_grad_(), torch.randint(size, (size, FAN_OUT), generator=g))
+    targets = torch.randint(size, (size, FAN_OUT), generator=g).flatten()
+    sources = torch.arange(size).repeat_interleave(FAN_OUT)
+    return Sparse(size, size, indices=torch.stack([sources, targets]), weight=values.flatten().requires_grad_())
 
 
-def network(size: int) -> tuple[lb.Events, LIFNeuron, SparseSynapses, SparseSynapses]:
+def network(size: int) -> tuple[lb.Events, LIF, Sparse, Sparse]:
     """One spike of every outside source, and the units."""
     g = torch.Generator().manual_seed(size)
     times = torch.sort(torch.rand(size, generator=g) * (DURATION - 1)).values
     events = lb.Events(times, torch.randperm(size, generator=g), torch.tensor([0, size]), size, DURATION)
     one = torch.ones(size)
-    neuron = LIFNeuron(20 * one, 5 * one, one, "zero", 1e-6)
+    neuron = LIF(20 * one, 5 * one, one, min_slope=1e-6)
     return events, neuron, synapses(size, 1.2, g), synapses(size, 0.2, g)
 
 
@@ -49,7 +51,7 @@ def measure(size: int, repeats: int) -> dict[str, Any]:
     forward, backward = [], []
     for _ in range(repeats + 1):  # the first one compiles
         start = time.perf_counter()
-        out = exact.lif(events, neuron, inputs, own)
+        out = exact.spikes(events, neuron, inputs, own)
         between = time.perf_counter()
         out.times.sum().backward()
         forward.append(between - start)
@@ -66,11 +68,13 @@ def measure(size: int, repeats: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--largest", type=int, default=100_000)
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
+    if args.smoke:
+        args.repeats, args.largest = 1, 300
     torch.set_num_threads(1)
     rows = [measure(size, args.repeats) for size in SIZES if size <= args.largest]
     show("exact_speed", rows)

@@ -5,7 +5,6 @@ python benchmarks/gpu_kernels.py [--sizes 256 1024 4096] [--show spikes_forward]
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import tempfile
@@ -16,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from _common import show
+from _common import arguments, show
 from lambent.connections.dense_gpu import GPU
 from lambent.engines.grid import gpu_backward, gpu_forward, gpu_readout
 from lambent.engines.grid.gpu import _shape
@@ -105,15 +104,18 @@ def facts(name: str, size: int, arch: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 4096], help="units of the LIF layers")
     parser.add_argument("--show", choices=KERNELS, help="print this kernel's machine code for sm_90 instead")
     args = parser.parse_args()
     if args.show:
         print(inspect(compiled(*KERNELS[args.show], args.sizes[0], 90).asm["cubin"], "-sass"))
         return
+    archs = (80, 90)
+    if args.smoke:
+        args.sizes, archs = [64], (90,)
     cases = [(name, 20 if name.startswith("levels_") else size) for size in args.sizes for name in KERNELS]
-    rows = [facts(name, size, arch) for name, size in dict.fromkeys(cases) for arch in (80, 90)]
+    rows = [facts(name, size, arch) for name, size in dict.fromkeys(cases) for arch in archs]
     show("gpu_kernels", rows)
 
 

@@ -32,13 +32,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-if "--dry-run" in sys.argv:
+if "--smoke" in sys.argv:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
 
 import torch
 
 import lambent as lb
-from _common import show
+from _common import arguments, show
 from bptt import BPTT
 from gpu_limits import atomic_bandwidth, copy_bandwidth, row_bandwidth
 from lambent.data import augment
@@ -197,7 +197,7 @@ def variants(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--hidden", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--steps", type=int, nargs="+", default=[1000, 500])
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 128, 256, 512])
@@ -206,28 +206,28 @@ def main() -> None:
     parser.add_argument("--baseline", action="store_true", help="time surrogate-gradient BPTT too")
     parser.add_argument("--chunk", type=int, default=20, help="steps per compiled block of the baseline")
     parser.add_argument("--variants", action="store_true", help="time layouts of the kernels instead")
-    parser.add_argument("--dry-run", action="store_true", help=argparse.SUPPRESS)  # in the interpreter, on the CPU
     args = parser.parse_args()
-    if args.dry_run:
+    if args.smoke:  # in Triton's interpreter, on the CPU
+        args.hidden, args.steps, args.batch, args.repeats = [4], [5], [1], 1
         lb.layers.lif.engine_for = lambda device, dt: grid_gpu
     elif not torch.cuda.is_available():
         parser.error("needs a CUDA device")
     torch.set_float32_matmul_precision("high")
-    device = torch.device("cpu" if args.dry_run else "cuda")
-    words = lb.data.DeviceDataset(data(*((4, 60, 20.0) if args.dry_run else (1024, 8000, 1000.0))), device)
+    device = torch.device("cpu" if args.smoke else "cuda")
+    words = lb.data.DeviceDataset(data(*((4, 60, 20.0) if args.smoke else (1024, 8000, 1000.0))), device)
     cases = itertools.product(args.hidden, args.steps, args.batch)
     if args.variants:
         for case in cases:
             show("gpu_training variants {}-{}-{}".format(*case), variants(words, *case, args))
         return
-    bandwidth = {} if args.dry_run else {"copy": copy_bandwidth()}
+    bandwidth = {} if args.smoke else {"copy": copy_bandwidth()}
     rows = []
     for hidden, steps, batch in cases:
         if bandwidth:
             bandwidth |= {"rows": row_bandwidth(INPUTS, hidden), "atomics": atomic_bandwidth(INPUTS, hidden)}
         rows.append(run(words, hidden, steps, batch, args, bandwidth))
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    name = "dry run" if args.dry_run else torch.cuda.get_device_name()
+    name = "smoke" if args.smoke else torch.cuda.get_device_name()
     rates = ", ".join(f"{k} {v / 1e12:.2f} TB/s" for k, v in bandwidth.items())
     show(f"gpu_training on {name}; {rates}", rows)
 

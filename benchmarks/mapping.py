@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from _common import show
+from _common import arguments, show
 from lambent.hardware.loihi2 import Loihi2Layer, Loihi2Network, map_to_cores
 
 
@@ -42,9 +42,9 @@ CASES = {
 }
 
 
-def measure(case: str, *arguments: Any) -> dict[str, Any]:
+def measure(case: str, *sizes: Any) -> dict[str, Any]:
     """Both placements of one network."""
-    net = network(*arguments)
+    net = network(*sizes)
     spikes = np.random.default_rng(1).random((2, net.n_in, 200)) < 0.02
     run = net.run(spikes, ("spikes",))
     start = time.perf_counter()
@@ -66,5 +66,11 @@ def measure(case: str, *arguments: Any) -> dict[str, Any]:
     }
 
 
+def main() -> None:
+    """Measure all cases and print them."""
+    cases = {"tiny, 40-32-20": (40, 32, 0.5)} if arguments(__doc__).parse_args().smoke else CASES
+    show("mapping", [measure(case, *sizes) for case, sizes in cases.items()])
+
+
 if __name__ == "__main__":
-    show("mapping", [measure(case, *arguments) for case, arguments in CASES.items()])
+    main()

@@ -12,8 +12,8 @@ Runs in --out are kept and gone on with; the float ones are those of `spoken_dig
 
 from __future__ import annotations
 
-import argparse
 import statistics
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from rich.console import Console
 
-from _common import show
+from _common import arguments, show, tiny_words
 from lambent.data import SpikeDataset
 from lambent.hardware.loihi2.convert import convert
 from lambent.machine.threads import engine_only_threads
@@ -29,6 +29,7 @@ from lambent.runs.export import calibration_events
 from lambent.runs.train import load_training_data, train_run
 from lambent.training import Config, Run, predict
 
+SETTINGS: dict[str, Any] = {}  # beside the defaults; only --smoke has some
 SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
 
 
@@ -47,7 +48,7 @@ def accuracy(scores: Any, labels: Any) -> float:
 
 def case(data: SpikeDataset, test: SpikeDataset, bits: int, seed: int, folder: Path) -> dict[str, float]:
     """Test accuracies of one seed [%], and what fine-tuning took."""
-    start = trained(Run(folder / f"recipe{seed}"), Config(seed=seed), data)
+    start = trained(Run(folder / f"recipe{seed}"), Config(**SETTINGS, seed=seed), data)
     config = replace(start.config(), epochs=0, qat_bits=str(bits))
     aware = trained(Run(folder / f"aware{bits}_{seed}"), config, data, start)
     scores, labels = (x.numpy() for x in predict(start.model(), test))
@@ -81,14 +82,21 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", type=Path)
-    parser.add_argument("test", type=Path)
+    parser = arguments(__doc__)
+    parser.add_argument("train", type=Path, nargs="?")
+    parser.add_argument("test", type=Path, nargs="?")
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 6, 4, 3, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/spoken_digits"))
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
+    if args.smoke:
+        args.out = Path(tempfile.mkdtemp())
+        args.train, args.test = tiny_words(args.out)
+        args.bits, args.seeds = [4], [0]
+        SETTINGS.update(hidden=16, epochs=1, qat_epochs=1)
+    elif args.test is None:
+        parser.error("needs the files of a training and of a test set")
     data, test = load_training_data(args.train, args.test, Config())
     assert test is not None
     rows = []

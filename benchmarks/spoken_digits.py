@@ -14,9 +14,9 @@ with the gradient of spike times alone.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from _common import show
+from _common import arguments, show, tiny_words
 from bptt import BPTT
 from lambent.data import SpikeDataset
 from lambent.losses import readout_cross_entropy
@@ -37,6 +37,8 @@ from lambent.runs.train import load_training_data, train_run
 from lambent.training import Config, Run, Trainer, build_model, predict
 from lambent.training.state import generator
 
+SETTINGS: dict[str, Any] = {}  # beside those of every case; only --smoke has some
+CHUNK = 32  # steps of BPTT that are compiled at a time
 PLAIN: dict[str, Any] = {
     "tau_spread": 0.0, "lr_tau": 0.0, "delay": 0.0, "lr_delay": 0.0, "shift": 0, "blend": 0.0, "jitter": 0.0,
     "drop": 0.0, "dilate": 0.0, "label_smoothing": 0.0, "valid": 0.0, "epochs": 30, "dt": 2.0,
@@ -46,7 +48,7 @@ PLAIN: dict[str, Any] = {
 def recipe(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> dict[str, Any]:
     """The default settings, by way of a run folder."""
     run = Run(folder / f"recipe{seed}")
-    config = Config(seed=seed)
+    config = Config(**SETTINGS, seed=seed)
     if not run.path("summary.json").exists():
         source = {"train": "spoken digits, train", "test": "spoken digits, test"}
         if not train_run(run, config, data, source, Console(), resume=run.path("checkpoint.pt").exists()):
@@ -79,7 +81,7 @@ def plain(
     """EventProp on the plain network."""
 
     def work() -> dict[str, Any]:
-        config = Config(**PLAIN, **settings, seed=seed)
+        config = Config(**(PLAIN | settings | SETTINGS), seed=seed)
         trainer = Trainer(build_model(config, data.n_units, data.n_classes), config, data)
         trainer.start()
         return _fit(trainer, trainer.step, lambda: predict(trainer.model, test))
@@ -91,11 +93,11 @@ def bptt(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> dic
     """Surrogate-gradient BPTT on the plain network, from the same initial weights."""
 
     def work() -> dict[str, Any]:
-        config = Config(**PLAIN, seed=seed)
+        config = Config(**(PLAIN | SETTINGS), seed=seed)
         trainer = Trainer(build_model(config, data.n_units, data.n_classes), config, data)
         trainer.start()
         hidden, readout = trainer.model
-        net = BPTT(data.n_units, config.hidden, data.n_classes, config.tau_mem, config.tau_syn, config.dt, chunk=32)
+        net = BPTT(data.n_units, config.hidden, data.n_classes, config.tau_mem, config.tau_syn, config.dt, CHUNK)
         net.load_state_dict(
             {"weight": hidden.weight, "recurrent_weight": hidden.recurrent_weight, "readout": readout.weight}
         )
@@ -150,13 +152,21 @@ CASES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", type=Path)
-    parser.add_argument("test", type=Path)
+    global CHUNK
+    parser = arguments(__doc__)
+    parser.add_argument("train", type=Path, nargs="?")
+    parser.add_argument("test", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--out", type=Path, default=Path("runs/spoken_digits"))
     args = parser.parse_args()
+    if args.smoke:
+        args.out = Path(tempfile.mkdtemp())
+        args.train, args.test = tiny_words(args.out)
+        args.seeds, CHUNK = 1, 0  # compiling takes minutes
+        SETTINGS.update(hidden=16, epochs=1)
+    elif args.test is None:
+        parser.error("needs the files of a training and of a test set")
     data, test = load_training_data(args.train, args.test, Config())
     assert test is not None
     rows = []

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 import lambent as lb
-from _common import show
+from _common import arguments, show
 from bptt import BPTT
 from lambent.machine.threads import engine_only_threads
 from lambent.training import calibrate
@@ -101,18 +101,23 @@ def run(case: str, repeats: int, chunk: int) -> dict[str, float | str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    global BATCH, STEPS, SPIKES, HIDDEN
+    parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--chunk", type=int, default=20, help="steps per compiled block")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    cases: tuple[str, ...] = ("lambent", "lambent-tau", "eager", "compiled")
+    if args.smoke:
+        BATCH, STEPS, SPIKES, HIDDEN = 2, 50, 100, 16
+        args.repeats, cases = 1, ("lambent", "eager")  # compiling takes a minute
     if args.case:
         print(json.dumps(run(args.case, args.repeats, args.chunk)))
         return
     rows = []
-    for case in ("lambent", "lambent-tau", "eager", "compiled"):
+    for case in cases:
         # lambent's first run compiles (once per machine): warm it so that the peak is that of training
-        for _ in range(2 if case.startswith("lambent") else 1):
+        for _ in range(2 if case.startswith("lambent") and not args.smoke else 1):
             command = [
                 sys.executable,
                 __file__,
@@ -122,6 +127,7 @@ def main() -> None:
                 str(args.repeats),
                 "--chunk",
                 str(args.chunk),
+                *["--smoke"] * args.smoke,
             ]
             out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         rows.append(json.loads(out.splitlines()[-1]))

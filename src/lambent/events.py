@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _FLOATS = (torch.float32, torch.float64)
 _EXCESS = 0.01  # steps
+_BLOCK = 1 << 20  # spikes checked at a time, so that a check needs little memory beside the spikes
 
 
 def n_steps(duration: float, dt: float) -> int:
@@ -47,6 +49,68 @@ def check_n_units(n_units: Any) -> int:
     return n
 
 
+def check_layout(times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.integer[Any]], duration: float) -> None:
+    """Raise ValueError if packed arrays do not fit each other, or `duration` [ms] is none. See `check_spikes`."""
+    for name, x in (("times", times), ("units", units), ("offsets", offsets)):
+        if x.ndim != 1:
+            raise ValueError(f"{name} must have one dimension, got shape {x.shape}")
+    if not (np.isfinite(duration) and duration > 0):
+        raise ValueError(f"duration must be positive and finite [ms], got {duration}")
+    if len(times) != len(units):
+        raise ValueError(f"{len(times)} times but {len(units)} units")
+    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(times):
+        raise ValueError(f"offsets must run from 0 to the number of spikes ({len(times)})")
+    decreases = offsets[1:] < offsets[:-1]
+    if decreases.any():
+        raise ValueError(f"offsets decrease at sample {int(decreases.argmax())}")
+
+
+def check_spikes(
+    times: NDArray[np.floating[Any]],
+    units: NDArray[np.integer[Any]],
+    offsets: NDArray[np.integer[Any]],
+    n_units: int,
+    duration: float,
+) -> None:
+    """Validate packed spikes: sample b owns the entries ``offsets[b]:offsets[b + 1]``.
+
+    Args:
+        times: (n_spikes,) [ms].
+        units: (n_spikes,).
+        offsets: (batch + 1,).
+        n_units: number of units.
+        duration: length of every sample [ms].
+
+    Raises:
+        ValueError: arrays that do not fit each other, a time that is NaN, negative, at or past `duration`
+            or earlier than the one before it, a unit out of range. Names the sample and the entry.
+    """
+    check_layout(times, units, offsets, duration)
+    firsts = offsets[:-1][offsets[1:] > offsets[:-1]]  # the first spike of a sample follows nothing
+    for start in range(0, len(times), _BLOCK):
+        stop, second = min(start + _BLOCK, len(times)), max(start, 1)
+        t, u = times[start:stop], units[start:stop]
+        earlier = np.zeros(len(t), dtype=bool)
+        earlier[second - start :] = times[second:stop] < times[second - 1 : stop - 1]
+        earlier[firsts[slice(*np.searchsorted(firsts, (start, stop)))] - start] = False
+        for bad, what in (
+            (np.isnan(t), "time is NaN"),
+            (t < 0, "negative time"),
+            (t >= float(duration), f"time at or past the duration of {duration:g} ms"),
+            ((u < 0) | (u >= n_units), f"unit outside [0, {n_units})"),
+            (earlier, "earlier than the spike before it"),
+        ):
+            if bad.any():
+                entry = start + int(bad.argmax())
+                raise ValueError(f"{locate(entry, offsets)}: {what} (time {times[entry]}, unit {units[entry]})")
+
+
+def locate(entry: int, offsets: NDArray[np.integer[Any]], first_sample: int = 0) -> str:
+    """Say in words which sample, and which of its entries, a position in packed arrays is."""
+    sample = int(np.searchsorted(offsets, entry, side="right")) - 1
+    return f"sample {first_sample + sample}, entry {entry - int(offsets[sample])}"
+
+
 class Events:
     """A batch of spike trains.
 
@@ -66,6 +130,15 @@ class Events:
         TypeError: a tensor has the wrong dtype, the argument is no tensor, or `n_units` no whole number.
         ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets, `counts` of another
             shape. The message names the sample and the entry.
+
+    Example:
+        >>> events = lb.Events.from_lists([[1.0, 2.5], [0.5]], [[0, 3], [1]], n_units=4, duration=10.0)
+        >>> events
+        Events(3 spikes, batch 2, 4 units, 10 ms, torch.float32, cpu)
+        >>> events[0].times, events.offsets
+        (tensor([1.0000, 2.5000]), tensor([0, 2, 3]))
+        >>> events.counts().tolist()
+        [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
     """
 
     __slots__ = ("_counts", "_padded", "_times", "_units", "duration", "n_units", "offsets")
@@ -138,6 +211,10 @@ class Events:
         Raises:
             TypeError: `spikes` is no tensor.
             ValueError: wrong number of dimensions, negative or fractional counts.
+
+        Example:
+            >>> lb.Events.from_dense(torch.tensor([[[1, 0], [0, 2]]]), dt=0.5).times
+            tensor([0.0000, 0.5000, 0.5000])
         """
         if not isinstance(spikes, Tensor):
             raise TypeError(f"spikes must be a tensor, got {type(spikes).__name__}")
@@ -166,6 +243,11 @@ class Events:
 
         Raises:
             ValueError: no batches, or they differ in `n_units` or `duration`.
+
+        Example:
+            >>> first = lb.Events.from_lists([[1.0]], [[0]], n_units=2, duration=5.0)
+            >>> len(lb.Events.cat([first, first, first]))
+            3
         """
         if not batches:
             raise ValueError("Events.cat needs at least one batch")
@@ -262,7 +344,13 @@ class Events:
         return step.clamp_(max=steps - 1)
 
     def to_dense(self, dt: float) -> Tensor:
-        """Spike counts per step, float (batch, steps, n_units) with steps = ceil(duration / dt)."""
+        """Spike counts per step, float (batch, steps, n_units) with steps = ceil(duration / dt).
+
+        Example:
+            >>> lb.Events.from_lists([[0.2, 1.7]], [[0, 1]], n_units=2, duration=2.0).to_dense(1.0)
+            tensor([[[1., 0.],
+                     [0., 1.]]])
+        """
         step = self.steps(dt)
         steps = n_steps(self.duration, dt)
         index = (self.samples() * steps + step) * self.n_units + self.units
@@ -373,44 +461,15 @@ def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration
     for name, x in (("times", times), ("units", units), ("offsets", offsets)):
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
-        if x.ndim != 1:
-            raise ValueError(f"{name} must have one dimension, got shape {tuple(x.shape)}")
         if x.device != times.device:
             raise ValueError(f"{name} is on {x.device}, times on {times.device}")
         if name != "times" and (x.is_floating_point() or x.dtype is torch.bool or x.is_complex()):
             raise TypeError(f"{name} must be integers, got {x.dtype}")
     if times.dtype not in _FLOATS:
         raise TypeError(f"times must be float32 or float64 [ms], got {times.dtype}")
-    units, offsets = units.to(torch.int64), offsets.to(torch.int64)  # unsigned types can't be compared
-    n_units = check_n_units(n_units)
-    if not (np.isfinite(duration) and duration > 0):
-        raise ValueError(f"duration must be positive and finite [ms], got {duration}")
-    if len(times) != len(units):
-        raise ValueError(f"{len(times)} times but {len(units)} units")
-    if len(offsets) < 1 or int(offsets[0]) != 0 or int(offsets[-1]) != len(times):
-        raise ValueError(f"offsets must run from 0 to the number of spikes ({len(times)})")
+    t, u, o = (x.detach().cpu().numpy() for x in (times, units, offsets))
+    check_spikes(t, u, o, check_n_units(n_units), duration)
     if counts is not None and (not counts.is_floating_point() or counts.device != times.device):
         raise TypeError(f"counts must be floating point and on {times.device}, got {counts.dtype} on {counts.device}")
     if counts is not None and counts.shape != (len(offsets) - 1, n_units):
         raise ValueError(f"counts must have shape ({len(offsets) - 1}, {n_units}), got {tuple(counts.shape)}")
-    sizes = offsets.diff()
-    if (sizes < 0).any():
-        raise ValueError(f"offsets decrease at sample {int((sizes < 0).nonzero()[0])}")
-
-    t = times.detach()
-
-    def reject(bad: Tensor, what: str) -> None:
-        if bad.any():
-            entry = int(bad.nonzero()[0])
-            sample = int(torch.searchsorted(offsets, entry, right=True)) - 1
-            where = f"sample {sample}, entry {entry - int(offsets[sample])}"
-            raise ValueError(f"{where}: {what} (time {t[entry].item()}, unit {units[entry].item()})")
-
-    reject(torch.isnan(t), "time is NaN")
-    reject(t < 0, "negative time")
-    reject(t >= duration, f"time at or past the duration of {duration} ms")
-    reject((units < 0) | (units >= n_units), f"unit outside [0, {n_units})")
-    later = torch.zeros_like(units, dtype=torch.bool)
-    later[1:] = t[1:] < t[:-1]
-    later[offsets[:-1][sizes > 0]] = False  # the first spike of a sample follows nothing
-    reject(later, "earlier than the spike before it")

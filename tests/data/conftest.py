@@ -9,8 +9,6 @@ import pytest
 
 from lambent.data import SpikeDataset
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-
 
 @pytest.fixture
 def words() -> SpikeDataset:
@@ -32,9 +30,9 @@ def words() -> SpikeDataset:
 
 
 @pytest.fixture(scope="session")
-def spoken_digits() -> Path:
+def spoken_digits(shared: Path) -> Path:
     """Folder of the real spoken digits."""
-    folder = SHARED / "data"
+    folder = shared / "data"
     if not (folder / "spoken_digits_test.h5.gz").exists():
         pytest.skip("the shared recordings do not lie beside this checkout")
     return folder

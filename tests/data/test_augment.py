@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lambent import Events
 from lambent.data import SpikeDataset
 from lambent.data.augment import Blend, Compose, Dilate, Drop, JitterTimes, ShiftChannels, ShiftTime
-from lambent.data.kernels import sort_samples
+from lambent.data.host import sort_samples
 
 quick = settings(deadline=None, max_examples=40)
 

@@ -169,7 +169,7 @@ def test_the_same_data_give_the_same_file(words, tmp_path):
 def test_a_failed_write_leaves_the_old_file(words, tmp_path, monkeypatch):
     path = tmp_path / "a.h5"
     path.write_bytes(b"old")
-    monkeypatch.setattr("lambent.data.readers.shd._fill", lambda *_: 1 / 0)
+    monkeypatch.setattr("lambent.data.shd_writer._fill", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_shd(path, words)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]

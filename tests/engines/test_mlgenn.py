@@ -1,4 +1,4 @@
-"""Spikes and gradients against what mlGeNN 2.4 recorded (`shared/oracle/mlgenn`).
+"""Spikes and gradients against what mlGeNN 2.4 recorded (`recordings`).
 
 Traits of the recordings (found by comparing, partly named in their README): the last of T steps is not recorded, and
 events that arrive in it are lost to the example but left in the synapses, where they decay into the next one; units
@@ -8,6 +8,8 @@ the leftovers also sit in delay buffers in an order not known, so only the first
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from torch.nn import functional as F
 import lambent as lb
 from lambent.neurons.response import membrane_response
 
+RECORDINGS = Path(__file__).parent / "recordings"
 CASES = [
     *((name, n) for name in ("avg_rec", "exp_rec") for n in range(5)),
     *(("shd_small", n) for n in range(1)),
@@ -28,8 +31,8 @@ def cosine(a, b):
 
 
 @pytest.mark.parametrize(("name", "n"), CASES)
-def test_recorded_example(shared, name, n):
-    with np.load(shared / "oracle" / "mlgenn" / f"{name}.npz") as z:
+def test_recorded_example(name, n):
+    with np.load(RECORDINGS / f"{name}.npz") as z:
         z = dict(z)
     dt, tau_m, tau_s = (float(z[k]) for k in ("dt", "tau_m", "tau_s"))
     am, as_ = np.exp(-dt / tau_m), np.exp(-dt / tau_s)

@@ -24,6 +24,13 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
         FileNotFoundError, PermissionError: there is no such file, or it must not be read.
         ImportError: the package soundfile is missing.
         ValueError: no audio, or damaged; or nothing to encode, see `mono` and `check_rate`.
+
+    Example:
+        >>> import soundfile
+        >>> soundfile.write("beep.wav", 0.1 * np.sin(np.arange(8000.0)), 8000)
+        >>> samples, rate = lb.encode.read_audio("beep.wav")
+        >>> samples.shape, rate
+        ((8000,), 8000)
     """
     try:
         import soundfile

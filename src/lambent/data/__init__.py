@@ -7,7 +7,7 @@ from lambent.data.encoding import encode_recordings
 from lambent.data.keywords import keywords
 from lambent.data.readers.images import from_idx, from_image_folder
 from lambent.data.readers.recordings import divide, list_recordings
-from lambent.data.readers.shd import write_shd
+from lambent.data.shd_writer import write_shd
 from lambent.data.yin_yang import yin_yang
 
 __all__ = [

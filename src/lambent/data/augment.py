@@ -52,7 +52,14 @@ class Augmentation(Protocol):
 
 @dataclass(frozen=True)
 class Compose:
-    """Several augmentations, one after the other."""
+    """Several augmentations, one after the other.
+
+    Example:
+        >>> noisy = lb.data.augment.Compose([lb.data.augment.ShiftChannels(1), lb.data.augment.Drop(0.1)])
+        >>> events, labels = lb.data.yin_yang(4, seed=0).batch([0, 1])
+        >>> len(noisy(events, labels, torch.Generator().manual_seed(0)))
+        2
+    """
 
     steps: Sequence[Augmentation]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from numbers import Integral
@@ -14,10 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lambent.data.names import check_name
-from lambent.data.packing import as_events, check_spikes, gather, pack_units
-from lambent.data.readers import shd as shd
-from lambent.events import Events, check_n_units
+from lambent.data.packing import as_events, check_units, gather, pack_units
+from lambent.data.readers.shd import read_shd
+from lambent.events import Events, check_layout, check_n_units, check_spikes
 
 Batch = tuple[Events, Tensor]
 Indices = Sequence[int] | NDArray[Any] | Tensor
@@ -45,6 +45,14 @@ class SpikeDataset(Dataset):
         TypeError: units, offsets, labels, speakers or `n_units` are no integers, or class names no strings.
         ValueError: arrays that do not fit each other, or bad spikes; names the sample and the entry. Or a class whose
             name is empty or holds control characters.
+
+    Example:
+        >>> data = lb.data.SpikeDataset([1.0, 4.0, 2.0], [0, 2, 1], [0, 2, 3], [1, 0], n_units=3, duration=5.0)
+        >>> data
+        SpikeDataset(2 samples, 2 classes, 3 spikes (2 a sample), 3 units, 5 ms)
+        >>> for events, labels in data.batches(2):
+        ...     print(events.times, labels)
+        tensor([1., 4., 2.]) tensor([1, 0])
     """
 
     def __init__(
@@ -75,6 +83,8 @@ class SpikeDataset(Dataset):
         for c, name in enumerate(self.class_names):
             check_name(f"the name of class {c}", name)
         if check:
+            check_layout(self.times, units, self.offsets, self.duration)
+            check_units(units, self.offsets, self.n_units)
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
             self._check_labels()
         self.units = pack_units(units, self.n_units)
@@ -116,8 +126,13 @@ class SpikeDataset(Dataset):
             TypeError: `n_units` is no whole number.
             ValueError: no HDF5, truncated, a dataset missing, or one or an attribute of the wrong kind, rows of times
                 and units that differ in length, or bad spikes; names file, dataset and sample.
+
+        Example:
+            >>> lb.data.write_shd("words.h5.gz", lb.data.yin_yang(6, seed=0))
+            >>> lb.data.SpikeDataset.from_shd("words.h5.gz").class_names
+            ['yin', 'yang', 'dot']
         """
-        raw = shd.read(Path(path), duration, n_units, crop)
+        raw = read_shd(Path(path), duration, n_units, crop)
         try:
             return cls(**raw)
         except (TypeError, ValueError) as e:
@@ -240,6 +255,11 @@ class SpikeDataset(Dataset):
 
         Raises:
             ValueError: a part would be empty, `by` is unknown, or the set names no speakers.
+
+        Example:
+            >>> train, valid = lb.data.yin_yang(30, seed=0).split(0.2, seed=0)
+            >>> len(train), len(valid)
+            (24, 6)
         """
         rng = np.random.default_rng(seed)
         if by == "label":
@@ -287,11 +307,25 @@ def collate(items: Sequence[tuple[Events, int]] | Batch) -> Batch:
 
     Raises:
         ValueError: no samples, or they differ in units or duration.
+
+    Example:
+        >>> data = lb.data.yin_yang(4, seed=0)
+        >>> events, labels = lb.data.collate([data[0], data[3]])
+        >>> len(events), labels.shape
+        (2, torch.Size([2]))
     """
     if isinstance(items, tuple) and len(items) == 2 and isinstance(items[0], Events):
         return items
     events, labels = zip(*items, strict=True) if items else ((), ())
     return Events.cat(events), torch.tensor(labels, dtype=torch.int64)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise ValueError, calling it `what`, if a name is empty or holds control characters, which no SVG can."""
+    if not name.strip():
+        raise ValueError(f"{what} is empty")
+    if any(unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in name):
+        raise ValueError(f"{what} holds a control character: {name!r}")
 
 
 def _integers(name: str, x: ArrayLike) -> NDArray[Any]:

@@ -25,6 +25,12 @@ class DeviceDataset:
     Attributes:
         events: all samples as one batch.
         labels: int64 (samples,), on the device.
+
+    Example:
+        >>> words = lb.data.DeviceDataset(lb.data.yin_yang(6, seed=0), "cpu")  # or "cuda"
+        >>> events, labels = words.batch([4, 1])
+        >>> len(events), labels.device
+        (2, device(type='cpu'))
     """
 
     def __init__(self, dataset: SpikeDataset, device: torch.device | str) -> None:

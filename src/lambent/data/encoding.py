@@ -16,7 +16,7 @@ from lambent.audio.cochlea import TAIL
 from lambent.data.dataset import SpikeDataset
 from lambent.data.packing import pack_units
 from lambent.data.readers.recordings import Recording, divide, list_recordings
-from lambent.data.readers.shd import as_stored, write_shd
+from lambent.data.shd_writer import as_stored, write_shd
 from lambent.encode import Cochlea, read_audio
 from lambent.machine.files import replacing
 from lambent.machine.threads import in_threads
@@ -89,6 +89,15 @@ def encode_recordings(
         FileNotFoundError, ValueError: as `list_recordings` and `divide`; or no file could be read.
         FileExistsError: a file to write is there already.
         OSError: `out` or ``OUT.parts`` cannot be written. No file is left half-written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import soundfile
+        >>> for word, pitch in (("high", 0.6), ("low", 0.2)):
+        ...     Path("said", word).mkdir(parents=True)
+        ...     soundfile.write(f"said/{word}/1.wav", 0.1 * np.sin(pitch * np.arange(2000)), 8000)
+        >>> lb.data.encode_recordings("said", "said.h5", channels=20).written
+        {PosixPath('said.h5'): 2}
     """
     out = Path(out)
     if not out.name.removesuffix(".gz").endswith((".h5", ".hdf5")):

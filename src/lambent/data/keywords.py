@@ -16,6 +16,11 @@ def keywords() -> tuple[SpikeDataset, SpikeDataset]:
     other voices, each in seven accents of English, in noise. A speaker is a voice with an accent; nobody is in both
     sets. How they were made, and their licence: ``data/packaged/README.md`` in the package; made by
     ``tools/make_keywords.py``.
+
+    Example:
+        >>> train, test = lb.data.keywords()
+        >>> len(train), len(test), test.class_names[:3]
+        (2100, 420, ['yes', 'no', 'forward'])
     """
     train, test = (SpikeDataset.from_shd(_FOLDER / f"keywords_{part}.h5.gz") for part in ("train", "test"))
     return train, test

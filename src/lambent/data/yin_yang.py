@@ -41,6 +41,10 @@ def yin_yang(
     Raises:
         ValueError: `n` below 1, or times that are not ``0 <= t_early < t_late < duration``, or a `t_bias`
             outside ``[0, duration)``.
+
+    Example:
+        >>> lb.data.yin_yang(3, seed=0)
+        SpikeDataset(3 samples, 3 classes, 15 spikes (5 a sample), 5 units, 60 ms)
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")

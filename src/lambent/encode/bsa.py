@@ -29,6 +29,11 @@ def bsa(signals: Tensor, dt: float, kernel: Tensor, threshold: float = 0.9) -> E
     Raises:
         TypeError, ValueError: `signals` are not as above, the kernel is no finite vector with a positive sum, or
             `threshold` is outside [0, 1).
+
+    Example:
+        >>> kernel = torch.tensor([0.2, 0.4, 0.2])
+        >>> lb.encode.bsa(torch.tensor([[[0.0, 0.2, 0.4, 0.2, 0.0]]]), dt=1.0, kernel=kernel).times
+        tensor([1.])
     """
     check_signals(signals, dt)
     _check_kernel(kernel)
@@ -52,7 +57,13 @@ def bsa(signals: Tensor, dt: float, kernel: Tensor, threshold: float = 0.9) -> E
 
 
 def decode_bsa(events: Events, dt: float, kernel: Tensor) -> Tensor:
-    """The signals (batch, channels, steps): the spike trains filtered with `kernel` (taps,)."""
+    """The signals (batch, channels, steps): the spike trains filtered with `kernel` (taps,).
+
+    Example:
+        >>> events = lb.Events.from_lists([[1.0]], [[0]], n_units=1, duration=5.0)
+        >>> lb.encode.decode_bsa(events, dt=1.0, kernel=torch.tensor([0.2, 0.4, 0.2]))
+        tensor([[[0.0000, 0.2000, 0.4000, 0.2000, 0.0000]]])
+    """
     check_positive(dt=dt)
     _check_kernel(kernel)
     trains = events.to_dense(dt).transpose(1, 2)

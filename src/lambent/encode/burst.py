@@ -29,6 +29,10 @@ def burst(values: Tensor, duration: float, max_spikes: int = 5, isi_min: float =
     Raises:
         TypeError, ValueError: `values` are not as above, the intervals make no sense, or a burst could outlast
             `duration`.
+
+    Example:
+        >>> lb.encode.burst(torch.tensor([[0.6]]), duration=60.0).times
+        tensor([ 0.0000,  5.2000, 10.4000])
     """
     check_values(values)
     _check_burst(max_spikes, isi_min, isi_max)
@@ -48,6 +52,10 @@ def decode_burst(events: Events, max_spikes: int = 5, isi_min: float = 2.0, isi_
     """Values (batch, features) from the first interval of each unit, exact to rounding where there is one.
 
     A single spike leaves the value between 0 and ``1 / max_spikes``: the middle is returned. No spike is 0.
+
+    Example:
+        >>> lb.encode.decode_burst(lb.encode.burst(torch.tensor([[0.6]]), duration=60.0))
+        tensor([[0.6000]])
     """
     _check_burst(max_spikes, isi_min, isi_max)
     single, first = 0.5 / max_spikes, first_times(events)

@@ -26,6 +26,11 @@ def delta(signals: Tensor, dt: float, threshold: float) -> Events:
 
     Raises:
         TypeError, ValueError: `signals` are not as above, `dt` or `threshold` is not positive.
+
+    Example:
+        >>> events = lb.encode.delta(torch.tensor([[[0.0, 1.0, 0.0]]]), dt=1.0, threshold=0.5)
+        >>> events.times, events.units
+        (tensor([0.5000, 1.0000, 1.5000, 2.0000]), tensor([0, 0, 1, 1], dtype=torch.int32))
     """
     check_signals(signals, dt)
     check_positive(threshold=threshold)
@@ -54,6 +59,10 @@ def step_forward(signals: Tensor, dt: float, threshold: float) -> Events:
     Kasabov et al. 2016 (doi:10.1016/j.neunet.2015.09.011): above ``baseline + threshold`` an up spike and the baseline
     rises by `threshold`; below ``baseline - threshold`` likewise down. Spikes lie on the grid. Arguments, result and
     errors as `delta`.
+
+    Example:
+        >>> lb.encode.step_forward(torch.tensor([[[0.0, 1.0, 1.0, 0.0]]]), dt=1.0, threshold=0.4).units
+        tensor([0, 0, 1], dtype=torch.int32)
     """
     check_signals(signals, dt)
     check_positive(threshold=threshold)
@@ -73,6 +82,10 @@ def moving_window(signals: Tensor, dt: float, threshold: float, window: int = 5)
     Petro, Kasabov & Kiss 2020 (doi:10.1109/TNNLS.2019.2906158). At the start the mean is that of the samples there
     are. There is no inverse: the size of a change past the threshold is lost, and errors add up. Arguments, result and
     errors as `delta`.
+
+    Example:
+        >>> lb.encode.moving_window(torch.tensor([[[0.0, 0.0, 1.0, 1.0]]]), dt=1.0, threshold=0.4, window=2).times
+        tensor([2., 3.])
     """
     check_signals(signals, dt)
     check_positive(threshold=threshold)
@@ -95,6 +108,11 @@ def decode_delta(events: Events, dt: float, threshold: float, start: Tensor | fl
         dt: step [ms].
         threshold: change per spike.
         start: (batch, channels) or a number, the signals at time 0.
+
+    Example:
+        >>> events = lb.encode.delta(torch.tensor([[[0.0, 1.0, 0.0]]]), dt=1.0, threshold=0.5)
+        >>> lb.encode.decode_delta(events, dt=1.0, threshold=0.5)
+        tensor([[[0., 1., 0.]]])
     """
     # a crossing between two samples is known at the later one
     return _staircase(events, dt, threshold, start, torch.ceil(events.times.detach().double() / dt * (1 - 2.0**-22)))
@@ -105,6 +123,11 @@ def decode_step_forward(events: Events, dt: float, threshold: float, start: Tens
 
     It stays within `threshold` of the signal as long as that changes by at most `threshold` per step. Arguments as
     `decode_delta`.
+
+    Example:
+        >>> events = lb.encode.step_forward(torch.tensor([[[0.0, 0.5, 1.0]]]), dt=1.0, threshold=0.4)
+        >>> lb.encode.decode_step_forward(events, dt=1.0, threshold=0.4)
+        tensor([[[0.0000, 0.4000, 0.8000]]])
     """
     return _staircase(events, dt, threshold, start, events.steps(dt))
 

@@ -26,6 +26,10 @@ def latency(values: Tensor, duration: float, t_late: float, t_early: float = 0.0
 
     Raises:
         TypeError, ValueError: `values` are not as above, or not ``0 <= t_early < t_late < duration``.
+
+    Example:
+        >>> lb.encode.latency(torch.tensor([[0.5, 1.0]]), duration=60.0, t_late=50.0).times
+        tensor([ 0., 25.])
     """
     check_values(values)
     check_window(t_early, t_late, duration)
@@ -39,6 +43,11 @@ def decode_latency(events: Events, t_late: float, t_early: float = 0.0) -> Tenso
     """The inverse of `latency`, exact to rounding: (batch, features) from each unit's first spike.
 
     NaN for a unit that does not spike. Carries a gradient to the times.
+
+    Example:
+        >>> events = lb.encode.latency(torch.tensor([[0.5, 1.0]]), duration=60.0, t_late=50.0)
+        >>> lb.encode.decode_latency(events, t_late=50.0)
+        tensor([[0.5000, 1.0000]])
     """
     check_window(t_early, t_late, events.duration)
     return (t_late - first_times(events)) / (t_late - t_early)

@@ -26,6 +26,10 @@ def phase(values: Tensor, duration: float, bits: int = 8, dt: float = 1.0) -> Ev
 
     Raises:
         TypeError, ValueError: `values` are not as above, or the numbers make no sense or leave no whole period.
+
+    Example:
+        >>> lb.encode.phase(torch.tensor([[2 / 3]]), duration=4.0, bits=2).times  # binary 10, twice
+        tensor([0., 2.])
     """
     check_values(values)
     periods = _periods(duration, bits, dt)
@@ -37,7 +41,12 @@ def phase(values: Tensor, duration: float, bits: int = 8, dt: float = 1.0) -> Ev
 
 
 def decode_phase(events: Events, bits: int = 8, dt: float = 1.0) -> Tensor:
-    """The inverse of `phase`, (batch, features): the mean over periods, off by at most ``0.5 / (2**bits - 1)``."""
+    """The inverse of `phase`, (batch, features): the mean over periods, off by at most ``0.5 / (2**bits - 1)``.
+
+    Example:
+        >>> lb.encode.decode_phase(lb.encode.phase(torch.tensor([[0.4]]), duration=8.0, bits=4), bits=4)
+        tensor([[0.4000]])
+    """
     periods = _periods(events.duration, bits, dt)
     steps = events.steps(dt)
     weights = torch.where(steps < periods * bits, 2.0 ** (bits - 1 - steps % bits), 0.0).to(events.times.dtype)

@@ -33,6 +33,10 @@ def population(
 
     Raises:
         TypeError, ValueError: `values` are not as above, too few fields, or not ``0 <= t_early < t_late < duration``.
+
+    Example:
+        >>> lb.encode.population(torch.tensor([[0.4]]), duration=60.0, t_late=50.0, fields=5).units
+        tensor([2, 1, 3], dtype=torch.int32)
     """
     check_values(values)
     check_window(t_early, t_late, duration)
@@ -51,6 +55,11 @@ def decode_population(
 
     The two earliest fields of a feature determine its value exactly; one alone gives its centre, none NaN.
     Carries a gradient to the times.
+
+    Example:
+        >>> events = lb.encode.population(torch.tensor([[0.4]]), duration=60.0, t_late=50.0, fields=5)
+        >>> lb.encode.decode_population(events, t_late=50.0, fields=5)
+        tensor([[0.4000]])
     """
     check_window(t_early, t_late, events.duration)
     centres, width = _fields(events.times, fields, beta)

@@ -34,6 +34,10 @@ def rate(
 
     Raises:
         TypeError, ValueError: `values` are not as above, or `duration` or `max_rate` is not positive.
+
+    Example:
+        >>> lb.encode.rate(torch.tensor([[0.5, 1.0]]), duration=1000.0, max_rate=40.0, regular=True).counts()
+        tensor([[20., 40.]])
     """
     check_values(values)
     check_positive(duration=duration, max_rate=max_rate)
@@ -57,6 +61,11 @@ def decode_rate(events: Events, max_rate: float) -> Tensor:
 
     The error is at most ``500 / (max_rate * duration)`` (rate in Hz, duration in ms) for regular trains; for Poisson
     trains its standard deviation is ``sqrt(v * 1000 / (max_rate * duration))``. Carries the gradient of the counts.
+
+    Example:
+        >>> events = lb.encode.rate(torch.tensor([[0.5, 1.0]]), duration=1000.0, max_rate=40.0, regular=True)
+        >>> lb.encode.decode_rate(events, max_rate=40.0)
+        tensor([[0.5000, 1.0000]])
     """
     check_positive(max_rate=max_rate)
     return events.counts() / (max_rate * events.duration * 1e-3)

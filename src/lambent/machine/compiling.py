@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,7 +31,8 @@ _UNUSED = 30 * 24 * 3600  # seconds after which a folder of another version goes
 def _digest(package: Path) -> str:
     """A name for the contents of all files that may go into a kernel."""
     contents = {path: path.read_bytes() for path in sorted(package.rglob("*.py"))}
-    rooms = {path.parent for path, content in contents.items() if b"\nfrom lambent.machine.compiling import" in content}
+    marks = (b"\nfrom lambent.machine.compiling import", b"\nfrom numba")
+    rooms = {path.parent for path, content in contents.items() if any(mark in content for mark in marks)}
     digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8)
     for path, content in contents.items():
         if path.parent in rooms:
@@ -66,6 +69,60 @@ def _tidy(folder: Path) -> None:
 _CACHE = _folder(Path(__file__).parents[1])
 
 
+class _Cache(FunctionCache):
+    """Numba's cache of one kernel, and one more for each file outside the package from which a kernel takes functions.
+
+    A kernel may be given named tuples of classes that a user wrote (`lambent.engines.grid.units`), and compiles their
+    functions in. What was compiled with another state of that file, or by a program that has no such file, must not
+    be found; so these lie in a folder that is named after its contents.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        with self._of(sig) as known:
+            return super().load_overload(sig, target_context) if known else None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with self._of(sig) as known:
+            if known:
+                super().save_overload(sig, data)
+
+    @contextmanager
+    def _of(self, sig: Any) -> Iterator[bool]:
+        """Use the cache for these arguments; False where there is none, for classes without a file to look at."""
+        digest = hashlib.blake2b(digest_size=8)
+        foreign = sorted(
+            (x for x in _classes(getattr(sig, "args", sig)) if not x.__module__.startswith("lambent.")),
+            key=lambda x: x.__module__,
+        )
+        for cls in foreign:
+            file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+            if cls.__module__ == "__main__" or file is None:
+                yield False
+                return
+            digest.update(f"{cls.__module__} ".encode() + Path(file).read_bytes())
+        before = self._cache_file
+        if foreign:
+            self._cache_file = IndexDataCacheFile(
+                cache_path=os.path.join(self._cache_path, digest.hexdigest()),
+                filename_base=self._impl.filename_base,
+                source_stamp=self._impl.locator.get_source_stamp(),
+            )
+        try:
+            yield True
+        finally:
+            self._cache_file = before
+
+
+def _classes(types: Iterable[Any]) -> set[Any]:
+    """The classes of named tuples among types of arguments."""
+    found = set()
+    for kind in types:
+        if cls := getattr(kind, "instance_class", None):
+            found.add(cls)
+        found |= _classes(getattr(kind, "types", ()))  # of a tuple
+    return found
+
+
 def kernel(**options: Any) -> Callable[[F], F]:
     """A decorator that compiles a function with Numba, which runs it without the global interpreter lock.
 
@@ -80,7 +137,10 @@ def kernel(**options: Any) -> Callable[[F], F]:
         before = _settings.CACHE_DIR  # read for every function that is decorated, not only for ours
         _settings.CACHE_DIR = str(_CACHE or "")
         try:
-            return compiled(function)
+            made: Any = compiled(function)
+            if _CACHE is not None:
+                made._cache = _Cache(function)
+            return made
         finally:
             _settings.CACHE_DIR = before
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lambent.data.names import check_name
+from lambent.data.dataset import check_name
 
 
 def text(name: str, value: Any) -> None:

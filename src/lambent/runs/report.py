@@ -170,7 +170,7 @@ def sample_trace(
 
 def _voltages(readout: LIReadout, events: Events) -> np.ndarray:
     engine = engine_for(events.device, readout.dt)
-    return engine.voltages(events, readout.weight, readout.tau_mem, readout.tau_syn, readout.dt)[0].numpy()
+    return engine.levels(events, readout.neuron, readout.connections, readout.dt)[0].numpy()
 
 
 def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[WeightMatrix]:

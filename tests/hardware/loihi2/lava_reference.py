@@ -6,7 +6,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from lambent.hardware.loihi2 import (
     CUBA,
@@ -20,11 +19,8 @@ from lambent.hardware.loihi2 import (
     SigmaDelta,
 )
 
-ORACLE = Path(__file__).resolve().parents[3] / ".." / "shared" / "oracle" / "lava"
-RECORDINGS = sorted(ORACLE.glob("*.npz"))
-OWN_RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.npz"))
-
-needs_recordings = pytest.mark.skipif(not RECORDINGS, reason="no recordings beside the checkout (shared/oracle)")
+RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.net"))
+"""Networks that Lava has run; what it computed lies beside each, under the same name with .npz."""
 
 LIMIT = 2**23
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lava_reference import NEURONS, OWN_RECORDINGS, RECORDINGS, between, random_any, run_layer_slowly
+from lava_reference import NEURONS, RECORDINGS, between, random_any, run_layer_slowly
 from test_netx import assert_same
 
 from lambent.hardware.loihi2 import InputLayer, Loihi2Network, Recording, load_netx, save_netx
@@ -99,10 +99,10 @@ def test_chains_equal_the_slow_layers(seed: int, kinds: list[tuple[str, str]], f
         signal = expected[0]
 
 
-@pytest.mark.parametrize("path", RECORDINGS + OWN_RECORDINGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.stem)
 def test_the_slow_one_equals_lava(path: Path) -> None:
     """The reference itself, on the recordings (the first steps of the large ones)."""
-    network, recorded = load_netx(path.with_suffix(".net")), np.load(path)
+    network, recorded = load_netx(path), np.load(path.with_suffix(".npz"))
     largest = max(network.n_in, *(layer.n_out for layer in network.layers))
     steps = 3 if largest > 500 else 8 if largest > 90 else 20
     signal = recorded["input"][:, :steps].astype(np.int64)

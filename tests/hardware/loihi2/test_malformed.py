@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from lava_reference import ORACLE, OWN_RECORDINGS, needs_recordings
+from lava_reference import RECORDINGS
 from test_netx import assert_same, drop, example, put
 
 from lambent.hardware.loihi2 import (
@@ -212,20 +212,23 @@ def without_checksums(path: Path, target: Path) -> None:
         source.visititems(visit)
 
 
+def recorded(name: str) -> Path:
+    return next(path for path in RECORDINGS if path.stem == name)
+
+
 @pytest.mark.parametrize("name", ["conv_flatten_dense", "sigma_delta", "rf_phase", "input_vector"])
 def test_damaged_files_without_checksums_never_crash(tmp_path: Path, name: str) -> None:
     """A changed weight is a weight then; but what loads is a network, which runs."""
-    recording = next(p for p in OWN_RECORDINGS if p.stem == name)
+    recording = recorded(name)
     original, path = tmp_path / "original.net", tmp_path / "damaged.net"
-    without_checksums(recording.with_suffix(".net"), original)
-    assert_same(load_netx(original), load_netx(recording.with_suffix(".net")))
+    without_checksums(recording, original)
+    assert_same(load_netx(original), load_netx(recording))
     check_damaged(original, path, 100)
 
 
-@needs_recordings
 @pytest.mark.parametrize("name", ["bias", "recurrent", "delay_per_synapse"])
 def test_damaged_files_of_lava_never_crash(tmp_path: Path, name: str) -> None:
-    check_damaged(ORACLE / f"{name}.net", tmp_path / "damaged.net", 100)
+    check_damaged(recorded(name), tmp_path / "damaged.net", 100)
 
 
 def check_damaged(original: Path, path: Path, trials: int) -> None:

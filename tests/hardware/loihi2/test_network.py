@@ -13,11 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lava_reference import (
     LIMIT,
-    OWN_RECORDINGS,
     RECORDINGS,
     decayed,
     dense_weights,
-    needs_recordings,
     random_any,
     random_layer,
     run_layer_slowly,
@@ -43,9 +41,9 @@ from lambent.hardware.loihi2.kernels import cuba
 KERNEL = np.ones((1, 1, 2, 2), int)
 
 
-@pytest.mark.parametrize("path", RECORDINGS + OWN_RECORDINGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.stem)
 def test_equals_lava(path: Path) -> None:
-    network, recorded = load_netx(path.with_suffix(".net")), np.load(path)
+    network, recorded = load_netx(path), np.load(path.with_suffix(".npz"))
     run = network.run(recorded["input"][None])
     for i, layer in enumerate(network.layers):
         np.testing.assert_array_equal(run.spikes[i][0], recorded[f"s_{i}"])
@@ -54,9 +52,8 @@ def test_equals_lava(path: Path) -> None:
             np.testing.assert_array_equal(run.current[i][0], recorded[f"u_{i}"])
 
 
-@needs_recordings
 def test_recordings_are_there() -> None:
-    assert len(RECORDINGS) >= 21
+    assert len(RECORDINGS) >= 40
 
 
 @pytest.mark.parametrize("extreme", [False, True])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lava_reference import ORACLE, needs_recordings, random_layer
+from lava_reference import RECORDINGS, random_layer
 
 from lambent.hardware.loihi2 import Average, ConvLayer, Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
 
@@ -79,20 +79,19 @@ def test_round_trip(
     assert_same(load_netx(tmp_path / "a.net"), network)
 
 
-@needs_recordings
 def test_files_of_lava_survive_a_round_trip(tmp_path: Path) -> None:
-    for path in sorted(ORACLE.glob("*.net")):
+    for path in RECORDINGS:
         network = load_netx(path)
         save_netx(network, tmp_path / path.name)
         assert_same(load_netx(tmp_path / path.name), network)
 
 
-@needs_recordings
 def test_layout_is_that_of_lava(tmp_path: Path) -> None:
     """Same members, types and shapes as in Lava's own file; whole arrays may replace equal scalars."""
     for name in ("bias", "recurrent", "delay_per_synapse", "per_neuron_decays"):
-        save_netx(load_netx(ORACLE / f"{name}.net"), tmp_path / "a.net")
-        with h5py.File(ORACLE / f"{name}.net") as theirs, h5py.File(tmp_path / "a.net") as ours:
+        recorded = next(p for p in RECORDINGS if p.stem == name)
+        save_netx(load_netx(recorded), tmp_path / "a.net")
+        with h5py.File(recorded) as theirs, h5py.File(tmp_path / "a.net") as ours:
 
             def describe(h5: h5py.File) -> dict[str, tuple]:
                 found: dict[str, tuple] = {}

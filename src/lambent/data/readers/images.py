@@ -34,6 +34,14 @@ def from_idx(
         FileNotFoundError: a file does not exist.
         ValueError: a file is no such IDX file or is damaged, the numbers of images and labels differ, or not
             ``0 <= t_early < t_late < duration``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> white = bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 255, 0])  # an image of 1 x 2 pixels
+        >>> _ = Path("images").write_bytes(white), Path("labels").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
+        >>> events, label = lb.data.from_idx("images", "labels")[0]
+        >>> events.times, events.units, label
+        (tensor([0.]), tensor([0], dtype=torch.int32), 7)
     """
     pixels, classes = _read_idx(Path(images), 3), _read_idx(Path(labels), 1)
     if len(pixels) != len(classes):
@@ -53,6 +61,15 @@ def from_image_folder(
         FileNotFoundError: there is no such folder.
         ValueError: there are no images, one can't be read or has another size than the first (named), or times
             are not ``0 <= t_early < t_late < duration``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> for name in ("cat", "dog"):
+        ...     Path("pets", name).mkdir(parents=True)
+        ...     Image.new("L", (4, 4), 255).save(f"pets/{name}/1.png")
+        >>> lb.data.from_image_folder("pets").class_names
+        ['cat', 'dog']
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -44,6 +44,14 @@ def list_recordings(source: str | Path) -> list[Recording]:
     Raises:
         FileNotFoundError: there is no such folder or table.
         ValueError: no recordings, one that comes twice or lies in no class, or a broken table; names it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> for name in ("yes/anna/1.wav", "no/anna/1.wav", "no/ben/1.wav"):
+        ...     Path("words", name).parent.mkdir(parents=True, exist_ok=True)
+        ...     Path("words", name).touch()
+        >>> [(r.label, r.speaker) for r in lb.data.list_recordings("words")]
+        [('no', 'anna'), ('no', 'ben'), ('yes', 'anna')]
     """
     source = Path(source)
     recordings = _from_folder(source) if source.is_dir() else _from_table(source)
@@ -127,6 +135,15 @@ def divide(recordings: Sequence[Recording], shares: Mapping[str, float], by: str
     Raises:
         ValueError: bad shares, recordings that have splits already, unknown speakers, or too few speakers or
             recordings of a class for a share.
+
+    Example:
+        >>> from pathlib import Path
+        >>> for speaker in ("anna", "ben", "cleo", "dora"):
+        ...     Path("spoken/yes", speaker).mkdir(parents=True)
+        ...     Path("spoken/yes", speaker, "1.wav").touch()
+        >>> spoken = lb.data.divide(lb.data.list_recordings("spoken"), {"test": 0.25}, by="speaker")
+        >>> [(r.speaker, r.split) for r in spoken]
+        [('anna', ''), ('ben', ''), ('cleo', 'test'), ('dora', '')]
     """
     if by not in ("class", "speaker"):
         raise ValueError(f"splits are made by class or speaker, not by {by!r}")
