@@ -19,6 +19,28 @@ KERNEL = (
     "@jit\ndef run():\n    return value()\n"
 )
 
+OWN_KERNEL = """
+from numba.extending import overload
+from lambent.machine.compiling import jit, part
+def value(p):
+    pass
+@overload(value)
+def _(p):
+    f = part(p.instance_class.value)
+    return lambda p: f(p)
+@jit
+def run(p):
+    return value(p)
+"""
+OWN = """
+from typing import NamedTuple
+class Own(NamedTuple):
+    x: float
+    @staticmethod
+    def value(p):
+        return {} * p.x
+"""
+
 
 class Package:
     """A package of lambent's name with one room: a kernel in one file and a helper of it in another."""
@@ -93,3 +115,28 @@ def test_folders_that_cannot_be_written(package, tmp_path):
     (tmp_path / "file").touch()
     for value in (1, 1, 2):
         assert package.run(value, XDG_CACHE_HOME=str(tmp_path / "file")) == (str(value), "0")
+
+
+def test_functions_of_a_users_file(package, tmp_path):
+    """What was compiled with them is kept for the file as it is, and is not in the way of who has no such file."""
+    (package.room / "own_kernel.py").write_text(OWN_KERNEL)
+
+    def run(value, folder):
+        folder.mkdir(exist_ok=True)
+        (folder / "own.py").write_text(OWN.format(value))
+        code = "from own import Own; from lambent.room.own_kernel import run\n"
+        code += "print(run(Own(2.0)), len(run.stats.cache_hits))"
+        path = os.pathsep.join([str(package.folder.parent), str(folder)])
+        answer = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+            env={k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": path},
+        )  # fmt: skip
+        return answer.stdout.split()
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(1, first) == ["2.0", "0"]
+    assert run(1, first) == ["2.0", "1"]
+    assert run(3, first) == ["6.0", "0"]
+    shutil.rmtree(first)
+    assert run(5, second) == ["10.0", "0"]
+    assert run(1, second) == ["2.0", "1"]

@@ -1,16 +1,51 @@
-"""`check_chain`: a model as the list of its layers, for everything that writes models down."""
+"""`parts`: what a model is made of; `check_chain`: a model as a chain of layers, for all that write models down."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from lambent.layers.lif import LIF
+from lambent.connections.connections import Connections
+from lambent.connections.dense import Dense
 from lambent.layers.readout import LIReadout
+from lambent.layers.spiking import Spiking
+from lambent.neurons.lif import LIF
+from lambent.neurons.neuron import Neuron
 
 
-def check_chain(model: nn.Module) -> tuple[list[LIF | LIReadout], float]:
-    """The layers of `model`, a `torch.nn.Sequential` of `LIF` with or without a final `LIReadout`, and their dt [ms].
+class Part(NamedTuple):
+    """One layer of a model.
+
+    Attributes:
+        name: as in `named_modules`.
+        layer: the module.
+        connections, recurrent: from its inputs, and among its units or None.
+        neuron: its units.
+    """
+
+    name: str
+    layer: Spiking | LIReadout
+    connections: Connections
+    neuron: Neuron
+    recurrent: Connections | None
+
+
+def parts(model: nn.Module) -> list[Part]:
+    """The layers of any model, wherever they lie in it; other modules are passed over."""
+    found = []
+    for name, module in model.named_modules():
+        if isinstance(module, (Spiking, LIReadout)):
+            recurrent = module.recurrent if isinstance(module, Spiking) else None
+            found.append(Part(name, module, module.connections, module.neuron, recurrent))
+    return found
+
+
+def check_chain(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
+    """The layers of `model`, a `torch.nn.Sequential` of spiking ones with or without a final `LIReadout`, and their dt.
+
+    The units must be LIF and the connections dense, for which alone files and chips have words here.
 
     Raises:
         TypeError: the model is no Sequential or holds another kind of layer.
@@ -21,12 +56,13 @@ def check_chain(model: nn.Module) -> tuple[list[LIF | LIReadout], float]:
         raise TypeError(f"the model must be a torch.nn.Sequential, got {type(model).__name__}")
     if not len(model):
         raise ValueError("the model has no layers")
-    layers: list[LIF | LIReadout] = []
+    layers: list[Spiking | LIReadout] = []
     dt = 0.0
     for i, module in enumerate(model):
         where = f"layer {i} ({type(module).__name__})"
-        if not isinstance(module, (LIF, LIReadout)):
+        if not isinstance(module, (Spiking, LIReadout)):
             raise TypeError(f"{where}: only LIF and a final LIReadout can be converted")
+        _check_kinds(where, module)
         if isinstance(module, LIReadout) and i != len(model) - 1:
             raise ValueError(f"{where}: a readout must be the last layer")
         if module.dt is None:
@@ -43,3 +79,13 @@ def check_chain(model: nn.Module) -> tuple[list[LIF | LIReadout], float]:
         layers.append(module)
         dt = module.dt
     return layers, dt
+
+
+def _check_kinds(where: str, module: Spiking | LIReadout) -> None:
+    """Raise TypeError unless a layer is of LIF units and dense connections."""
+    part = parts(module)[0]
+    if isinstance(module, Spiking) and type(part.neuron) is not LIF:
+        raise TypeError(f"{where}: has {type(part.neuron).__name__} units; only LIF can be converted")
+    for name, connections in (("connections", part.connections), ("recurrent connections", part.recurrent)):
+        if connections is not None and type(connections) is not Dense:
+            raise TypeError(f"{where}: has {type(connections).__name__} {name}; only Dense can be converted")

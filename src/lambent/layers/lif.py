@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -94,10 +96,18 @@ class LIF(Spiking):
         """What a spike does to the voltage."""
         return self._neuron.reset
 
+    @reset.setter
+    def reset(self, value: str) -> None:
+        self._neuron = replace(self._neuron, reset=value)
+
     @property
     def min_slope(self) -> float:
         """Least slope before a spike that the adjoint assumes, in units of threshold / tau_mem."""
         return self._neuron.min_slope or 0.0
+
+    @min_slope.setter
+    def min_slope(self, value: float) -> None:
+        self._neuron = replace(self._neuron, min_slope=value)
 
     def extra_repr(self) -> str:
         """Sizes and options, for printing."""

@@ -55,6 +55,7 @@ class LIReadout(Layer):
     """
 
     weight: nn.Parameter
+    delay: None
     tau_mem: nn.Parameter
     tau_syn: nn.Parameter
 

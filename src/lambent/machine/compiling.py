@@ -82,8 +82,9 @@ class _Cache(FunctionCache):
             return super().load_overload(sig, target_context) if known else None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with self._of(sig) as known:
+        with self._of(sig) as known, suppress(OSError):  # it is only a cache that cannot be written
             if known:
+                os.makedirs(self._cache_file._cache_path, exist_ok=True)
                 super().save_overload(sig, data)
 
     @contextmanager

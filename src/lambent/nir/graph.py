@@ -1,11 +1,14 @@
-"""A NIR graph as a chain of units and the synapses between them."""
+"""A NIR graph as a chain of units and the connections between them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import torch
+
+from lambent.connections.dense import Dense
 
 UNITS = ("CubaLIF", "LIF", "CubaLI", "LI")
 _PASSED = ("Input", "Output", "Flatten", "Identity")  # what changes no spike
@@ -21,13 +24,6 @@ _ADVICE = {
     "SumPool2d": "lambent has no pooling in NIR yet",
     "AvgPool2d": "lambent has no pooling in NIR yet",
 }
-
-
-class Synapses(NamedTuple):
-    """All connections from one node to another: `weight` and `delay` [ms], each (from, to) float64."""
-
-    weight: np.ndarray
-    delay: np.ndarray
 
 
 class Graph:
@@ -71,7 +67,7 @@ class Graph:
                 for b in ends(target, "Input"):
                     self._into[b].append(a)
 
-    def chain(self) -> Iterator[tuple[str, Synapses, Synapses | None]]:
+    def chain(self) -> Iterator[tuple[str, Dense, Dense | None]]:
         """Every node of units with the synapses from the one before and those from itself.
 
         Raises:
@@ -104,7 +100,7 @@ class Graph:
                     f"node {name!r}: also gets spikes from {sorted(others)}; lambent runs chains of layers"
                 )
             inputs = self._synapses(name, sources[name][last], size)
-            size = inputs.weight.shape[1]
+            size = inputs.n_out
             back = sources[name].get(name)
             yield name, inputs, None if back is None else self._synapses(name, back, size)
             last = name
@@ -129,7 +125,7 @@ class Graph:
                 for start, path in self._paths(source, (*behind, source)):
                     yield start, path if kind in _PASSED else [*path, source]
 
-    def _synapses(self, target: str, paths: list[list[str]], n_from: int) -> Synapses:
+    def _synapses(self, target: str, paths: list[list[str]], n_from: int) -> Dense:
         """What parallel paths do together; each pair of units may have one delay."""
         parts = [self._path(path, n_from) for path in paths]
         shape = parts[0][0].shape
@@ -141,7 +137,7 @@ class Graph:
             if (there & used & (delay != lag)).any():
                 raise ValueError(f"node {target!r}: two synapses with different delays between the same two units")
             total, delay = total + weight, np.where(there, lag, delay)
-        return Synapses(total, delay)
+        return Dense(shape[0], shape[1], torch.from_numpy(total), torch.from_numpy(delay))
 
     def _path(self, path: list[str], n_from: int) -> tuple[np.ndarray, np.ndarray]:
         """Weight and delay [ms], each (from, to), of a path of nodes."""

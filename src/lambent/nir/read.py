@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from lambent.connections.dense import Dense
 from lambent.layers import LIF, LIReadout
 from lambent.layers._parameters import check_step
 from lambent.neurons.response import grid_constants
-from lambent.nir.graph import Graph, Synapses
+from lambent.nir.graph import Graph
 from lambent.nir.package import PREFIX, nir_package
 
 _INSTANT = 1 / 50  # tau_syn / dt of units without a synapse: exp(-50) of a current is left after a step
@@ -72,9 +73,9 @@ def _model(graph: Graph, root: Any, dt: float | None) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, pulse: float, dt: float) -> LIF | LIReadout:
+def _layer(node: Any, inputs: Dense, recurrent: Dense | None, pulse: float, dt: float) -> LIF | LIReadout:
     """The layer of one node of units; `pulse` is how long a spike lasts [ms]."""
-    n_out = inputs.weight.shape[1]
+    n_out = inputs.n_out
     values = _Values(node, n_out)
     kind = type(node).__name__
     if kind.startswith("Cuba"):
@@ -88,16 +89,16 @@ def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, pulse: float
     build = _lif if kind.endswith("LIF") else _readout
     layer = build(node, values, inputs, recurrent, tau_mem=_tensor(tau_mem), tau_syn=_tensor(tau_syn), dt=dt)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(inputs.weight * gain))
+        layer.weight.copy_(torch.as_tensor(inputs.weight) * torch.from_numpy(gain))
         if isinstance(layer, LIF) and layer.recurrent_weight is not None and recurrent is not None:
-            layer.recurrent_weight.copy_(torch.from_numpy(recurrent.weight * gain))
+            layer.recurrent_weight.copy_(torch.as_tensor(recurrent.weight) * torch.from_numpy(gain))
     for name, parameter in layer.named_parameters():
         if not torch.isfinite(parameter).all():
             raise ValueError(f"{name} holds NaN or infinity")
     return layer
 
 
-def _lif(node: Any, values: _Values, inputs: Synapses, recurrent: Synapses | None, dt: float, **taus: Any) -> LIF:
+def _lif(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, dt: float, **taus: Any) -> LIF:
     leak = values("v_leak")
     if (values("v_reset") != leak).any():
         raise ValueError("v_reset differs from v_leak; lambent's units are reset to rest")
@@ -112,27 +113,28 @@ def _lif(node: Any, values: _Values, inputs: Synapses, recurrent: Synapses | Non
     if (reset := _metadata(node, "reset")) is not None:
         options["reset"] = reset
     options |= {"recurrent": recurrent is not None, "threshold": _tensor(values("v_threshold") - leak), "dt": dt}
-    n_in, n_out = inputs.weight.shape
+    n_in, n_out = inputs.n_in, inputs.n_out
     return LIF(n_in, n_out, **options, **taus)
 
 
-def _readout(node: Any, values: _Values, inputs: Synapses, recurrent: Synapses | None, **taus: Any) -> LIReadout:
+def _readout(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, **taus: Any) -> LIReadout:
     if recurrent is not None:
         raise ValueError("units that do not spike cannot be recurrent")
     if values("v_leak").any():
         raise ValueError("v_leak must be 0 for units that do not spike")
-    n_in, n_out = inputs.weight.shape
+    n_in, n_out = inputs.n_in, inputs.n_out
     return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", **taus)
 
 
-def _delay(node: Any, key: str, synapses: Synapses, dt: float) -> torch.Tensor | None:
+def _delay(node: Any, key: str, connections: Dense, dt: float) -> torch.Tensor | None:
     """Delays [ms] (in, out): those kept as metadata where they round to those of the graph, else the graph's."""
+    weight, delay = (torch.as_tensor(x).numpy() for x in (connections.weight, connections.delay))
     if (kept := _metadata(node, key)) is not None:
         kept = _numbers(key, kept)
-        steps, kept_steps = np.rint(synapses.delay / dt), np.rint(kept / dt)
-        if kept.shape == steps.shape and not (synapses.weight != 0)[steps != kept_steps].any():
+        steps, kept_steps = np.rint(delay / dt), np.rint(kept / dt)
+        if kept.shape == steps.shape and not (weight != 0)[steps != kept_steps].any():
             return _tensor(kept)
-    return _tensor(synapses.delay) if synapses.delay.any() else None
+    return _tensor(delay) if delay.any() else None
 
 
 class _Values:

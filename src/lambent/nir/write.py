@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from lambent.layers import LIF, LIReadout
+from lambent.layers import LIReadout, Spiking
 from lambent.layers.chain import check_chain
 from lambent.machine.files import replacing
 from lambent.nir.package import PREFIX, nir_package
@@ -43,11 +43,10 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str]) -> None:
     edges: list[tuple[str, str]] = []
     last = "input"
     for i, layer in enumerate(layers):
-        name = f"lif_{i}" if isinstance(layer, LIF) else f"li_{i}"
-        delay = layer.delay if isinstance(layer, LIF) else None
-        _connect(nodes, edges, (last, name), (f"linear_{i}", f"delay_{i}"), layer.weight, delay, dt)
+        name = f"lif_{i}" if isinstance(layer, Spiking) else f"li_{i}"
+        _connect(nodes, edges, (last, name), (f"linear_{i}", f"delay_{i}"), layer.weight, layer.delay, dt)
         nodes[name] = _unit(layer, dt)
-        if isinstance(layer, LIF) and layer.recurrent_weight is not None:
+        if isinstance(layer, Spiking) and layer.recurrent_weight is not None:
             nodes[name] = _recurrent(layer, nodes[name], dt)
         last = name
     nodes["output"] = nir.Output(np.array([layers[-1].out_features]))
@@ -56,7 +55,7 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str]) -> None:
         nir.write(temporary, graph)
 
 
-def _recurrent(layer: LIF, unit: Any, dt: float) -> Any:
+def _recurrent(layer: Spiking, unit: Any, dt: float) -> Any:
     nir = nir_package()
     size = np.array([layer.out_features])
     nodes = {"input": nir.Input(size), "lif": unit, "output": nir.Output(size)}
@@ -67,15 +66,17 @@ def _recurrent(layer: LIF, unit: Any, dt: float) -> Any:
     return nir.NIRGraph(nodes, edges)
 
 
-def _unit(layer: LIF | LIReadout, dt: float) -> Any:
+def _unit(layer: Spiking | LIReadout, dt: float) -> Any:
     """The node of the layer's units; what NIR cannot say is in its metadata."""
     nir = nir_package()
-    tau_mem, tau_syn = _array(layer.tau_mem) / 1000, _array(layer.tau_syn) / 1000
+    neuron: Any = layer.neuron
+    tau_mem, tau_syn = _array(neuron.tau_mem) / 1000, _array(neuron.tau_syn) / 1000
     one, zero = np.ones_like(tau_mem), np.zeros_like(tau_mem)
     common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": zero, "w_in": tau_syn / (dt / 1000)}
     if isinstance(layer, LIReadout):
         return nir.CubaLI(**common, metadata={f"{PREFIX}reduce": layer.reduce})
-    kept: dict[str, Any] = {"reset": layer.reset, "min_slope": layer.min_slope, "max_delay": layer.max_delay}
+    least = 0.1 if neuron.min_slope is None else neuron.min_slope
+    kept: dict[str, Any] = {"reset": neuron.reset, "min_slope": least, "max_delay": layer.max_delay}
     for key in ("delay", "recurrent_delay"):
         delay: Tensor | None = getattr(layer, key)
         if delay is not None:

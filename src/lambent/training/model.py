@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lambent.events import Events
 from lambent.hardware.chip import find_chip
 from lambent.layers import LIF, LIReadout, Spiking
+from lambent.layers.chain import parts
 from lambent.training.config import Config
 
 
@@ -70,7 +71,7 @@ def calibrate(model: nn.Module, events: Events, spikes: float) -> None:
     Raises:
         ValueError: the events are too few to make a layer spike that often.
     """
-    waiting = {module: name for name, module in model.named_modules() if isinstance(module, Spiking)}
+    waiting = {part.layer: part.name for part in parts(model) if isinstance(part.layer, Spiking)}
 
     def scale(layer: Spiking, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if layer in waiting:

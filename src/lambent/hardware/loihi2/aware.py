@@ -24,10 +24,10 @@ from lambent.hardware.loihi2.engine import once_per_step, spikes, voltages
 from lambent.hardware.loihi2.fixed import FixedWeights
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Integers
-from lambent.layers import LIF, LIReadout
+from lambent.layers import LIReadout, Spiking
 from lambent.machine.waiting import expect
 
-_Layer = TypeVar("_Layer", LIF, LIReadout)
+_Layer = TypeVar("_Layer", Spiking, LIReadout)
 
 
 class _Aware(FixedWeights[_Layer]):
@@ -58,7 +58,7 @@ class _Aware(FixedWeights[_Layer]):
         return chip, {name: _straight_through(value, getattr(layer, name)) for name, value in worth.items()}
 
 
-class AwareLIF(_Aware[LIF]):
+class AwareLIF(_Aware[Spiking]):
     """A `LIF` layer as the chip runs it, with the gradients of EventProp."""
 
     def forward(self, events: Events) -> Events:
@@ -114,20 +114,20 @@ def trained_bits(model: nn.Module) -> tuple[int, ...]:
     return tuple(module.integers.bits for module in model.children() if isinstance(module, FixedWeights))
 
 
-def _fixed(layers: Sequence[LIF | LIReadout], integers: Sequence[Integers]) -> nn.Sequential:
+def _fixed(layers: Sequence[Spiking | LIReadout], integers: Sequence[Integers]) -> nn.Sequential:
     return nn.Sequential(
         *(
-            AwareLIF(layer, own) if isinstance(layer, LIF) else AwareLIReadout(layer, own)
+            AwareLIF(layer, own) if isinstance(layer, Spiking) else AwareLIReadout(layer, own)
             for layer, own in zip(layers, integers, strict=True)
         )
     )
 
 
-def _check(events: Events, layer: LIF | LIReadout) -> None:
+def _check(events: Events, layer: Spiking | LIReadout) -> None:
     check_input(events, layer.connections)
     if events.device.type != "cpu":
         raise NotImplementedError(f"the chip's arithmetic runs on the CPU, the events are on {events.device}")
-    recurrent = layer.recurrent if isinstance(layer, LIF) else None
+    recurrent = layer.recurrent if isinstance(layer, Spiking) else None
     expect(*soundness(layer.neuron, layer.connections, recurrent))
 
 

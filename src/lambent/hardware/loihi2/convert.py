@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from lambent.hardware.loihi2.neurons import THRESHOLD_LIMIT
 from lambent.hardware.loihi2.quantised import Values, time_constant, with_values, worth
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Integers, choose_integers
-from lambent.layers import LIF, LIReadout
+from lambent.layers import LIReadout, Spiking
 from lambent.layers.chain import check_chain
 from lambent.neurons.response import grid_constants
 
@@ -65,7 +66,7 @@ class Conversion:
 
     network: Loihi2Network
     layers: tuple[ConvertedLayer, ...]
-    modules: tuple[LIF | LIReadout, ...]
+    modules: tuple[Spiking | LIReadout, ...]
 
     def quantised(self) -> nn.Sequential:
         """A copy of the float layers with the values that the chip has."""
@@ -139,25 +140,25 @@ def layer_bits(weight_bits: int | Sequence[int], n_layers: int) -> tuple[int, ..
     return tuple(bits)
 
 
-def convert_layer(module: LIF | LIReadout, integers: Integers) -> ConvertedLayer:
+def convert_layer(module: Spiking | LIReadout, integers: Integers) -> ConvertedLayer:
     """One layer of a model that `check_model` has seen, rounded to integers that are known."""
     return _Part(0, module).rounded(integers)
 
 
-def largest_weights(module: LIF | LIReadout, integers: Integers) -> np.ndarray:
+def largest_weights(module: Spiking | LIReadout, integers: Integers) -> np.ndarray:
     """The weights (n_out,) that the largest integer stands for when rounding."""
     return integers.largest / integers.resolution / _Part(0, module).gain
 
 
-def check_model(model: nn.Module) -> list[LIF | LIReadout]:
+def check_model(model: nn.Module) -> list[Spiking | LIReadout]:
     """The float layers of `model`, if the chip can run them; raises as `convert`."""
     if isinstance(model, nn.Sequential):
         model = nn.Sequential(*(module.layer if isinstance(module, FixedWeights) else module for module in model))
     layers, dt = check_chain(model)
     for i, module in enumerate(layers):
         where = f"layer {i} ({type(module).__name__})"
-        if isinstance(module, LIF):
-            if module.reset != "zero":
+        if isinstance(module, Spiking):
+            if module.neuron.reset != "zero":  # type: ignore[attr-defined]
                 raise ValueError(f'{where}: the chip resets to 0; train with reset="zero"')
             if _steps(module.recurrent_delay, dt).any():
                 raise ValueError(f"{where}: NetX has no delays of recurrent synapses; train with recurrent_delay=None")
@@ -182,17 +183,18 @@ def _array(x: Tensor) -> np.ndarray:
 class _Part:
     """A layer of the model with everything that does not depend on scales."""
 
-    def __init__(self, index: int, module: LIF | LIReadout) -> None:
+    def __init__(self, index: int, module: Spiking | LIReadout) -> None:
         self.name = f"layer/{index + 1}"
         self.dt = float(module.dt or 0.0)
-        self.threshold = _array(module.threshold) if isinstance(module, LIF) else None
-        recurrent = module.recurrent_weight if isinstance(module, LIF) else None
-        delay = _steps(module.delay, self.dt) if isinstance(module, LIF) else np.zeros((), np.int64)
+        self.threshold = _array(module.threshold) if isinstance(module, Spiking) else None
+        recurrent = module.recurrent_weight if isinstance(module, Spiking) else None
+        delay = _steps(module.delay, self.dt) if isinstance(module, Spiking) else np.zeros((), np.int64)
         self.delay = delay.T if delay.any() else np.zeros((), np.int64)
         self.n_in, self.n_out = module.weight.shape
         self.recurrent = recurrent is not None
 
-        constants = grid_constants(module.tau_mem, module.tau_syn, self.dt)
+        neuron: Any = module.neuron
+        constants = grid_constants(neuron.tau_mem, neuron.tau_syn, self.dt)
         alpha_mem, alpha_syn, gain = (_array(x) for x in constants)
         self.v_decay = np.clip(np.rint((1 - alpha_mem) * 4096), 1, 4095).astype(np.int64)
         self.i_decay = np.clip(np.rint((1 - alpha_syn) * 4096), 1, 4095).astype(np.int64)
@@ -246,7 +248,7 @@ class _Part:
 
 
 def _assemble(
-    modules: Sequence[LIF | LIReadout], layers: Sequence[ConvertedLayer], labels: Sequence[str]
+    modules: Sequence[Spiking | LIReadout], layers: Sequence[ConvertedLayer], labels: Sequence[str]
 ) -> Conversion:
     last = modules[-1]
     readout = Readout(last.reduce, layers[-1].scale, tuple(labels)) if isinstance(last, LIReadout) else None
@@ -258,7 +260,7 @@ def _assemble(
 
 
 def _measure(
-    modules: Sequence[LIF | LIReadout], parts: Sequence[_Part], activity: Sequence[_Activity], events: Events
+    modules: Sequence[Spiking | LIReadout], parts: Sequence[_Part], activity: Sequence[_Activity], events: Events
 ) -> list[_Activity]:
     """Run the chip on `events`, with ever more room until no voltage is clipped, and see what happens."""
     for _ in range(5):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lambent.hardware.loihi2.rounding import Integers
-from lambent.layers import LIF, LIReadout
+from lambent.layers import LIReadout, Spiking
 
-_Layer = TypeVar("_Layer", LIF, LIReadout)
+_Layer = TypeVar("_Layer", Spiking, LIReadout)
 
 
 class FixedWeights(nn.Module, Generic[_Layer]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import scale_of_threshold
-from lambent.layers import LIF, LIReadout
-from lambent.neurons.lif import grid_constants
+from lambent.layers import LIReadout, Spiking
+from lambent.neurons.response import grid_constants
 
 
 class Values(NamedTuple):
@@ -45,21 +45,22 @@ def worth(effect: np.ndarray, tau_mem: np.ndarray, tau_syn: np.ndarray, dt: floa
     return effect / gain.double().numpy()
 
 
-def with_values(modules: Sequence[LIF | LIReadout], values: Sequence[Values]) -> nn.Sequential:
+def with_values(modules: Sequence[Spiking | LIReadout], values: Sequence[Values]) -> nn.Sequential:
     """A copy of float layers with other values."""
     made = copy.deepcopy(list(modules))
     with torch.no_grad():
         for module, own in zip(made, values, strict=True):
             _assign(module.weight, own.weight)
-            _assign(module.tau_mem, own.tau_mem)
-            _assign(module.tau_syn, own.tau_syn)
-            if isinstance(module, LIF):
+            taus: Any = module.neuron
+            _assign(taus.tau_mem, own.tau_mem)
+            _assign(taus.tau_syn, own.tau_syn)
+            if isinstance(module, Spiking):
                 _assign(module.recurrent_weight, own.recurrent_weight)
                 _assign(module.delay, own.delay * module.dt)
     return nn.Sequential(*made)
 
 
-def with_values_of(modules: Sequence[LIF | LIReadout], network: Loihi2Network) -> nn.Sequential:
+def with_values_of(modules: Sequence[Spiking | LIReadout], network: Loihi2Network) -> nn.Sequential:
     """A copy of float layers with the values that `network`, which they were converted to, has.
 
     Raises:
@@ -72,8 +73,8 @@ def with_values_of(modules: Sequence[LIF | LIReadout], network: Loihi2Network) -
     return with_values(modules, [_values(*own, network) for own in zip(modules, layers, strict=True)])
 
 
-def _values(module: LIF | LIReadout, layer: Loihi2Layer, network: Loihi2Network) -> Values:
-    if isinstance(module, LIF):
+def _values(module: Spiking | LIReadout, layer: Loihi2Layer, network: Loihi2Network) -> Values:
+    if isinstance(module, Spiking):
         threshold = module.threshold.detach().cpu().double().numpy()
         scale = scale_of_threshold(layer.per_unit(layer.v_th_mant), threshold)
     elif isinstance(network.readout, Readout):
