@@ -23,7 +23,7 @@ from _common import arguments, show
 from lambent.hardware.loihi2 import ConvLayer, InputLayer, Loihi2Layer, Loihi2Network, Sigma, SigmaDelta, load_netx
 from lambent.hardware.loihi2.neurons import CUBA
 
-RECORDING = Path(__file__).resolve().parents[1] / "tests" / "hardware" / "recordings" / "shd_700_256_20"
+RECORDING = Path(__file__).resolve().parents[1] / "tests" / "hardware" / "loihi2" / "recordings" / "shd_700_256_20"
 EVERYTHING = ("spikes", "current", "voltage")
 STEPS = 1000
 

@@ -51,7 +51,7 @@ def sparse(g, n_in, delays, strength=1.0):
     indices = there.nonzero().T
     n = indices.shape[1]
     delay = torch.rand(n, generator=g, dtype=DOUBLE) * 9 if delays else None
-    return Sparse(n_in, SIZE, indices=indices, weight=2 * strength * weights(g, n), delay=delay)
+    return Sparse(n_in, SIZE, indices=indices, weight=3 * strength * weights(g, n), delay=delay)
 
 
 MAKE_CONNECTIONS = {

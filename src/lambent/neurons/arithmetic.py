@@ -21,11 +21,11 @@ def maximum(a: Any, b: Any) -> Any:
     return torch.maximum(a, b)
 
 
-@overload(where, inline="always", strict=False)
+@overload(where, jit_options={"forceinline": True}, strict=False)
 def _where(condition: Any, a: Any, b: Any) -> Any:
     return lambda condition, a, b: a if condition else b
 
 
-@overload(maximum, inline="always", strict=False)
+@overload(maximum, jit_options={"forceinline": True}, strict=False)
 def _maximum(a: Any, b: Any) -> Any:
     return lambda a, b: a if a > b else b
