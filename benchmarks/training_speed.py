@@ -5,12 +5,16 @@ sample and about 10 spikes per hidden unit; same threads, alternating in the sam
 process of its own so that its peak memory is its own.
 
     python benchmarks/training_speed.py [--repeats 5] [--chunk 20]
+
+With `--against CHECKOUT` lambent's steps alone are timed against another checkout's, both alternating, on one and on two
+threads.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -100,11 +104,39 @@ def run(case: str, repeats: int, chunk: int) -> dict[str, float | str]:
     }
 
 
+def against(checkout: Path, repeats: int) -> list[dict[str, float | str]]:
+    """Steps of this checkout and of another, in turn."""
+    rows: list[dict[str, float | str]] = []
+    for threads in (1, 2):
+        for case in ("lambent", "lambent-tau"):
+            found: dict[Path, list[dict[str, float]]] = {Path(__file__).parents[1]: [], checkout: []}
+            for _ in range(repeats + 1):  # the first compiles
+                for tree, own in found.items():
+                    command = [
+                        sys.executable,
+                        tree / "benchmarks" / "training_speed.py",
+                        "--case",
+                        case,
+                        "--repeats",
+                        "15",
+                    ]
+                    env = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": str(threads)}
+                    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout
+                    own.append(json.loads(out.splitlines()[-1]))
+            here, there = found.values()
+            ms, before = (statistics.median(r["ms_per_batch"] for r in x[1:]) for x in (here, there))
+            row = {"case": case, "on_threads": threads, "ms_per_batch": ms, "other_ms_per_batch": before}
+            first = {"first_s": here[0]["first_s"], "other_first_s": there[0]["first_s"]}
+            rows.append(row | {"ratio": ms / before} | first)
+    return rows
+
+
 def main() -> None:
     global BATCH, STEPS, SPIKES, HIDDEN
     parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--chunk", type=int, default=20, help="steps per compiled block")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout to compare with")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     args = parser.parse_args()
     cases: tuple[str, ...] = ("lambent", "lambent-tau", "eager", "compiled")
@@ -113,6 +145,9 @@ def main() -> None:
         args.repeats, cases = 1, ("lambent", "eager")  # compiling takes a minute
     if args.case:
         print(json.dumps(run(args.case, args.repeats, args.chunk)))
+        return
+    if args.against:
+        show("training_speed", against(args.against.resolve(), args.repeats))
         return
     rows = []
     for case in cases:

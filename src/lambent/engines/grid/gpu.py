@@ -340,7 +340,7 @@ def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Conne
 
 
 def _ahead(
-    events: Events, layer: operation.Layer, must: Check, longest: Tensor | None, size: int, n_steps: int, dt: float
+    events: Events, layer: operation.GridLayer, must: Check, longest: Tensor | None, size: int, n_steps: int, dt: float
 ) -> Events:
     """The spikes without waiting, in buffers that are supposed to have enough room; see `lambent.run_ahead`."""
     expect(*must)

@@ -56,7 +56,7 @@ class Unsound(ValueError):
     """What an engine found, when it waited, not to hold; the caller knows what to say of it."""
 
 
-class Spikes(NamedTuple):
+class Emitted(NamedTuple):
     """What an operation returns: the spikes of a layer, and what its adjoint must know of them.
 
     Attributes:
@@ -76,7 +76,7 @@ class Spikes(NamedTuple):
     peak_step: Tensor
 
 
-class Layer(NamedTuple):
+class GridLayer(NamedTuple):
     """The arguments of an operation that say what a layer is; see the schemas."""
 
     neuron_kind: str
@@ -89,7 +89,7 @@ class Layer(NamedTuple):
 
 def layer_on_grid(
     neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float, n_steps: int, flat: bool = True
-) -> Layer:
+) -> GridLayer:
     """What a layer is on a grid of `n_steps` of `dt` [ms]; `flat` as in `Connections.on_grid`.
 
     Raises:
@@ -104,7 +104,7 @@ def layer_on_grid(
             raise NotImplementedError(f"{type(neuron).__name__} has no gradient with respect to {name}")
     own = ("", []) if recurrent is None else (kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, flat))
     kinds = kind_of(type(units)), kind_of(type(inputs)), own[0]
-    return Layer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype, flat), own[1])
+    return GridLayer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype, flat), own[1])
 
 
 def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Events]:
@@ -128,7 +128,7 @@ def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[
     op.register_autograd(gradients, setup_context=save)
 
     def spikes(
-        events: Events, layer: Layer, size: int, dt: float, room: Sequence[int] = (), sound: Tensor | None = None
+        events: Events, layer: GridLayer, size: int, dt: float, room: Sequence[int] = (), sound: Tensor | None = None
     ) -> Events:
         events = events.padded()
         times, counts, units, offsets, *_ = op(
@@ -180,7 +180,7 @@ def define_levels(engine: str, forward: _Kernel, backward: _Kernel, flat: bool) 
 
 
 def with_adjoint(
-    backward: _Kernel, found: Spikes, events: Events, neuron: Neuron, inputs: Connections,
+    backward: _Kernel, found: Emitted, events: Events, neuron: Neuron, inputs: Connections,
     recurrent: Connections | None, dt: float,
 ) -> Events:  # fmt: skip
     """Spikes that something else found, such as a chip, with the gradients that an engine's `backward` has for them."""
@@ -197,7 +197,7 @@ class _Found(torch.autograd.Function):
     """Hands out the times and counts of spikes that were found; see `with_adjoint`."""
 
     @staticmethod
-    def forward(ctx: Any, backward: _Kernel, found: Spikes, layer: Layer, n_steps: int, *events: Tensor) -> Any:
+    def forward(ctx: Any, backward: _Kernel, found: Emitted, layer: GridLayer, n_steps: int, *events: Tensor) -> Any:
         ctx.adjoint = backward
         _save_spikes(ctx, [*layer[:3], *events[:4], *layer[3:]], found, n_steps, ())
         return found.times.clone(), found.counts.clone()

@@ -15,6 +15,26 @@ from numba.extending import overload
 from lambent.machine.compiling import PART, part
 
 
+def _picker(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator for functions that get the types of arguments and return what to compile for them.
+
+    It makes of each a function that kernels call with these arguments.
+    """
+
+    def decorate(make: Callable[..., Any]) -> Callable[..., Any]:
+        def picked(*_: Any) -> None:
+            raise TypeError(f"{make.__name__} is for compiled kernels")
+
+        overload(picked, **options)(make)
+        return picked
+
+    return decorate
+
+
+picked = _picker(jit_options=PART)
+picked_inline = _picker(inline="always")  # put into the kernel before that is compiled
+
+
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return part(function)
@@ -80,91 +100,27 @@ def _set_row(n: int) -> Callable[..., Any]:
     return _setter(n, "x, j", "j, {k}")
 
 
-# -- neurons: stubs that a kernel calls; `units` is a named tuple (see `lambent.neurons.neuron.Units`) -----------------
+# -- neurons: `units` is a named tuple (see `lambent.neurons.neuron.Units`) ------------------------------------------
 
 
+@picked
 def n_states(units):
     """Numbers of a state."""
+    n = units.instance_class.n_states
+    return lambda units: n
 
 
+@picked
 def n_marks(units):
     """Numbers that are kept of a spike."""
+    n = units.instance_class.n_marks
+    return lambda units: n
 
 
+@picked
 def step(units, state, window, row, above):
     """Take `state` (n_states, size) one step on, `window[row]` arriving; `above` (size,) says who spikes then."""
-
-
-def move(units, state, window, row):
-    """As `step`, of units that never spike."""
-
-
-def watch(units, state, peak, peak_step, b, now):
-    """Keep the highest level of each unit in sample b in `peak`, its step in `peak_step`."""
-
-
-def spike(units, state, j, marks, s):
-    """Reset unit j, which spikes; keep its marks as row s."""
-
-
-def levels(units, state, out, b, n):
-    """out[b, n] becomes the level of all units."""
-
-
-def unspike(units, a, j, pull, push, marks, s, d_spike):
-    """Take the adjoint `a` of unit j to before its spike, of which row s of `marks` was kept."""
-
-
-def unstep(units, a, history, drift, n, here):
-    """Take the adjoint `a` (n_states, size) one step back, where neither states nor gradients of the fields matter.
-
-    Row n of `history` becomes dL/d arriving, row `here` of `drift` dL/dt of what arrives.
-    """
-
-
-def unstep_traced(units, a, history, drift, n, here, states, arrived, d_step):
-    """As `unstep`, with the state before each step and what arrived in it; `d_step` gets the fields' gradients."""
-
-
-def lift_unit(units, a, j, push):
-    """Add to the adjoint `a` of unit j that its level's gradient is `push`."""
-
-
-def lift_peak(units, a, j, push, marks, d_spike):
-    """`lift_unit` where the level of a silent unit is highest, with the gradients of the fields; marks[0] is zeros."""
-
-
-def lift_all(units, a, push, b, n):
-    """`lift_unit` of all units by push[b, n]."""
-
-
-def replay_step(units, states, arrived, window, row, n):
-    """`states[n + 1]` becomes what follows from states[n] and `window[row]`, which `arrived[n]` keeps."""
-
-
-def replay_spike(units, states, n, j):
-    """Reset unit j in states[n]."""
-
-
-def _class(units: Any) -> Any:
-    return units.instance_class
-
-
-@overload(n_states, jit_options=PART)
-def _n_states(units):
-    n = _class(units).n_states
-    return lambda units: n
-
-
-@overload(n_marks, jit_options=PART)
-def _n_marks(units):
-    n = _class(units).n_marks
-    return lambda units: n
-
-
-@overload(step, jit_options=PART)
-def _step(units, state, window, row, above):
-    cls = _class(units)
+    cls = units.instance_class
     unit, column, put = _unit(cls), _column(cls.n_states), _set_column(cls.n_states)
     advance, is_above = _compiled(cls.advance), _compiled(cls.above)
 
@@ -178,9 +134,10 @@ def _step(units, state, window, row, above):
     return run
 
 
-@overload(move, jit_options=PART)
-def _move(units, state, window, row):
-    cls = _class(units)
+@picked
+def move(units, state, window, row):
+    """As `step`, of units that never spike."""
+    cls = units.instance_class
     unit, column, put, advance = _unit(cls), _column(cls.n_states), _set_column(cls.n_states), _compiled(cls.advance)
 
     def run(units, state, window, row):
@@ -190,9 +147,10 @@ def _move(units, state, window, row):
     return run
 
 
-@overload(watch, jit_options=PART)
-def _watch(units, state, peak, peak_step, b, now):
-    cls = _class(units)
+@picked
+def watch(units, state, peak, peak_step, b, now):
+    """Keep the highest level of each unit in sample b in `peak`, its step in `peak_step`."""
+    cls = units.instance_class
     unit, column, level = _unit(cls), _column(cls.n_states), _compiled(cls.level)
 
     def run(units, state, peak, peak_step, b, now):
@@ -205,9 +163,10 @@ def _watch(units, state, peak, peak_step, b, now):
     return run
 
 
-@overload(spike, jit_options=PART)
-def _spike(units, state, j, marks, s):
-    cls = _class(units)
+@picked
+def spike(units, state, j, marks, s):
+    """Reset unit j, which spikes; keep its marks as row s."""
+    cls = units.instance_class
     unit, column, put, keep = _unit(cls), _column(cls.n_states), _set_column(cls.n_states), _set_row(cls.n_marks)
     marks_of, reset = _compiled(cls.marks), _compiled(cls.reset)
 
@@ -219,9 +178,10 @@ def _spike(units, state, j, marks, s):
     return run
 
 
-@overload(levels, jit_options=PART)
-def _levels(units, state, out, b, n):
-    cls = _class(units)
+@picked
+def levels(units, state, out, b, n):
+    """out[b, n] becomes the level of all units."""
+    cls = units.instance_class
     unit, column, level = _unit(cls), _column(cls.n_states), _compiled(cls.level)
 
     def run(units, state, out, b, n):
@@ -231,9 +191,10 @@ def _levels(units, state, out, b, n):
     return run
 
 
-@overload(unspike, jit_options=PART)
-def _unspike(units, a, j, pull, push, marks, s, d_spike):
-    cls = _class(units)
+@picked
+def unspike(units, a, j, pull, push, marks, s, d_spike):
+    """Take the adjoint `a` of unit j to before its spike, of which row s of `marks` was kept."""
+    cls = units.instance_class
     unit, column, put = _unit(cls), _column(cls.n_states), _set_column(cls.n_states)
     kept, add = _row(cls.n_marks), _add_column(len(cls.spike_gradients))
     jump, gradient = _compiled(cls.jump), _compiled(cls.spike_gradient)
@@ -247,9 +208,13 @@ def _unspike(units, a, j, pull, push, marks, s, d_spike):
     return run
 
 
-@overload(unstep, inline="always")  # as a function of its own it would not be vectorised: 13 ms instead of 7
-def _unstep(units, a, history, drift, n, here):
-    cls = _class(units)
+@picked_inline  # as a function of its own it would not be vectorised: 13 ms instead of 7
+def unstep(units, a, history, drift, n, here):
+    """Take the adjoint `a` (n_states, size) one step back, where neither states nor gradients of the fields matter.
+
+    Row n of `history` becomes dL/d arriving, row `here` of `drift` dL/dt of what arrives.
+    """
+    cls = units.instance_class
     unit, column, put = _unit(cls), _column(cls.n_states), _set_column(cls.n_states)
     retreat, drift_of = _compiled(cls.retreat), _compiled(cls.drift)
 
@@ -267,9 +232,10 @@ def _unstep(units, a, history, drift, n, here):
     return run
 
 
-@overload(unstep_traced, jit_options=PART)
-def _unstep_traced(units, a, history, drift, n, here, states, arrived, d_step):
-    cls = _class(units)
+@picked
+def unstep_traced(units, a, history, drift, n, here, states, arrived, d_step):
+    """As `unstep`, with the state before each step and what arrived in it; `d_step` gets the fields' gradients."""
+    cls = units.instance_class
     unit, column, put = _unit(cls), _column(cls.n_states), _set_column(cls.n_states)
     state, add = _column_of(cls.n_states), _add_column(len(cls.step_gradients))
     retreat, drift_of, gradient = _compiled(cls.retreat), _compiled(cls.drift), _compiled(cls.gradient)
@@ -286,20 +252,10 @@ def _unstep_traced(units, a, history, drift, n, here, states, arrived, d_step):
     return run
 
 
-@overload(lift_unit, jit_options=PART)
-def _lift_unit(units, a, j, push):
-    cls = _class(units)
-    unit, add, lift = _unit(cls), _add_column(cls.n_states), _compiled(cls.lift)
-
-    def run(units, a, j, push):
-        add(a, j, lift(push, unit(units, j)))
-
-    return run
-
-
-@overload(lift_peak, jit_options=PART)
-def _lift_peak(units, a, j, push, marks, d_spike):
-    cls = _class(units)
+@picked
+def lift_peak(units, a, j, push, marks, d_spike):
+    """Add to the adjoint of silent unit j, whose level is highest, that its gradient is `push`; marks[0] is zeros."""
+    cls = units.instance_class
     unit, add, lift = _unit(cls), _add_column(cls.n_states), _compiled(cls.lift)
     kept, add_spike, gradient = _row(cls.n_marks), _add_column(len(cls.spike_gradients)), _compiled(cls.spike_gradient)
 
@@ -312,9 +268,10 @@ def _lift_peak(units, a, j, push, marks, d_spike):
     return run
 
 
-@overload(lift_all, jit_options=PART)
-def _lift_all(units, a, push, b, n):
-    cls = _class(units)
+@picked
+def lift_all(units, a, push, b, n):
+    """Add to the adjoint of all units that the gradients of their levels are push[b, n]."""
+    cls = units.instance_class
     unit, add, lift = _unit(cls), _add_column(cls.n_states), _compiled(cls.lift)
 
     def run(units, a, push, b, n):
@@ -324,9 +281,10 @@ def _lift_all(units, a, push, b, n):
     return run
 
 
-@overload(replay_step, jit_options=PART)
-def _replay_step(units, states, arrived, window, row, n):
-    cls = _class(units)
+@picked
+def replay_step(units, states, arrived, window, row, n):
+    """`states[n + 1]` becomes what follows from states[n] and `window[row]`, which `arrived[n]` keeps."""
+    cls = units.instance_class
     unit, advance = _unit(cls), _compiled(cls.advance)
     state, put = _column_of(cls.n_states), _set_column_of(cls.n_states)
 
@@ -338,9 +296,10 @@ def _replay_step(units, states, arrived, window, row, n):
     return run
 
 
-@overload(replay_spike, jit_options=PART)
-def _replay_spike(units, states, n, j):
-    cls = _class(units)
+@picked
+def replay_spike(units, states, n, j):
+    """Reset unit j in states[n]."""
+    cls = units.instance_class
     if not cls.n_marks:  # never spikes
         return lambda units, states, n, j: None
     unit, reset = _unit(cls), _compiled(cls.reset)
@@ -355,43 +314,31 @@ def _replay_spike(units, states, n, j):
 # -- connections: `arrays` is a named tuple (see `lambent.connections.connections.Arrays`) -----------------------------
 
 
+@picked
 def delayed(arrays):
     """Whether a spike may arrive later than in the next step."""
-
-
-def deliver(window, row, arrays, units, first, last):
-    """See `Arrays.deliver`."""
-
-
-def weigh(drift, row, arrays, unit):
-    """See `Arrays.weigh`."""
-
-
-def collect(gradients, arrays, history, drift, steps, units, first, last):
-    """See `Arrays.collect`."""
-
-
-@overload(delayed, jit_options=PART)
-def _delayed(arrays):
-    value = _class(arrays).delayed
+    value = arrays.instance_class.delayed
     return lambda arrays: value
 
 
-@overload(deliver, jit_options=PART)
-def _deliver(window, row, arrays, units, first, last):
-    function = _class(arrays).deliver
+@picked
+def deliver(window, row, arrays, units, first, last):
+    """See `Arrays.deliver`."""
+    function = arrays.instance_class.deliver
     return lambda window, row, arrays, units, first, last: function(window, row, arrays, units, first, last)
 
 
-@overload(weigh, jit_options=PART)
-def _weigh(drift, row, arrays, unit):
-    function = _class(arrays).weigh
+@picked
+def weigh(drift, row, arrays, unit):
+    """See `Arrays.weigh`."""
+    function = arrays.instance_class.weigh
     return lambda drift, row, arrays, unit: function(drift, row, arrays, unit)
 
 
-@overload(collect, jit_options=PART)
-def _collect(gradients, arrays, history, drift, steps, units, first, last):
-    function = _class(arrays).collect
+@picked
+def collect(gradients, arrays, history, drift, steps, units, first, last):
+    """See `Arrays.collect`."""
+    function = arrays.instance_class.collect
     return lambda gradients, arrays, history, drift, steps, units, first, last: function(
         gradients, arrays, history, drift, steps, units, first, last
     )

@@ -61,7 +61,7 @@ def spikes(
     counts = np.array([np.bincount(p[1], minlength=size) for p in parts]).reshape(len(parts), size)
     peak_step = np.array([p[3] for p in parts], np.int32).reshape(len(parts), size)
     sizes, dtype = torch.from_numpy(counts.sum(1)), inputs.weight.dtype  # type: ignore[attr-defined]
-    found = operation.Spikes(
+    found = operation.Emitted(
         times=torch.from_numpy(own_steps.astype(np.float64) * dt).to(events.times.dtype),
         counts=torch.from_numpy(counts).to(dtype),
         units=torch.from_numpy(own_units.astype(np.int32)),
