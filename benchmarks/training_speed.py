@@ -6,8 +6,7 @@ process of its own so that its peak memory is its own.
 
     python benchmarks/training_speed.py [--repeats 5] [--chunk 20]
 
-With `--against CHECKOUT` lambent's steps alone are timed against another checkout's, both alternating, on one and on two
-threads.
+`--against CHECKOUT` times lambent's steps against those of another checkout, alternating, on one thread and on two.
 """
 
 from __future__ import annotations

@@ -105,6 +105,14 @@ def test_a_network_without_a_name(run):
         run.network  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["/tmp/other.net", "../other.net", "a/b.net", "", "..", "best.pt", "config.toml"])
+def test_a_folder_names_no_file_outside_itself(run, name):
+    """Nor one of its own that is no network: whoever made the folder must not choose what is overwritten."""
+    run.write_json("export.json", {"weight_bits": [8, 8], "file": name})
+    with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name, got"):
+        _ = run.network
+
+
 @pytest.mark.parametrize("second", ['{"epoch": 2, "sec', '{"epoch": 2}', "3", ""])
 def test_damaged_metrics(run, second):
     path = run.path("metrics.jsonl")

@@ -31,6 +31,8 @@ _HOLDS = {  # what must be in a file
     "calibration.pt": ("times", "units", "offsets"),
 }
 
+_KEPT = {*_OWN, *_HOLDS, "metrics.jsonl", "best.pt", "evaluation.npz", "report.html", "listen.html"}
+
 
 class Run:
     """A run folder.
@@ -65,7 +67,8 @@ class Run:
         """
         known = self.read_json("export.json") if self.path("export.json").exists() else {}
         file = known.get("file", f"{self.name}.net")
-        if not isinstance(file, str):
+        # a folder may come from anybody, and this file is one that `export` writes over
+        if not isinstance(file, str) or Path(file).name != file or file in ("", "..") or file in _KEPT:
             raise ValueError(f"{self.path('export.json')}: damaged: file must be a name, got {file!r}")
         return self.path(file)
 

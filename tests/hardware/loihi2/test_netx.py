@@ -315,3 +315,19 @@ def test_message_bits_can_be_given(tmp_path: Path) -> None:
     assert (load_netx(path).message_bits, load_netx(path, message_bits=0).message_bits) == (8, 0)
     with pytest.raises(ValueError, match=r"a\.net: message_bits must be"):
         load_netx(path, message_bits=99)
+
+
+def test_null_datasets_are_not_there(tmp_path):
+    """mlGeNN's exporter writes null dataspaces for what it leaves out."""
+    path, net = tmp_path / "a.net", example()
+    save_netx(net, path)
+    with h5py.File(path, "a") as h5:
+        for layer in ("1", "2"):
+            for name in ("inFeatures", "outFeatures", "groups", "neuron/gradedSpike"):
+                where = f"layer/{layer}/{name}"
+                if where in h5:
+                    del h5[where]
+                h5.create_dataset(where, dtype="i4")
+        h5.create_dataset("layer/2/delay", dtype="f4") if "layer/2/delay" not in h5 else None
+        h5.create_dataset("layer/2/weight_rec", dtype="f4")
+    assert_same(load_netx(path), net)

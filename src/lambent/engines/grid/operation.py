@@ -30,8 +30,8 @@ _LAYER = (
 _WANTED = "bool wants_times, bool[] wants_neuron, bool[] wants_inputs"
 
 # times, counts, units, offsets, and for the adjoint steps, marks, peak steps (of units that stayed silent, else -1);
-# where `room` is not empty they take as much room as it says, and come with padding; `sound` is looked at once the
-# engine waits anyway
+# `room` is the GPU's: rows of its rings, and running ahead spikes of a sample, whose spare places then come as padding;
+# `sound` says whether all values are as they must be, where the engine looks only when it waits anyway
 SPIKES_FORWARD = (
     f"({_LAYER}, int n_steps, float dt, int[] room, Tensor? sound) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"

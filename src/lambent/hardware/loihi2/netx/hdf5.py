@@ -17,6 +17,17 @@ _MAX_TEXT = 256  # bytes of a string
 _MAX_HEAP = 1 << 24  # bytes of a heap of strings
 
 
+def holds(h5: h5py.File, where: str) -> bool:
+    """Whether there is anything at `where`; null datasets, as mlGeNN writes for what it leaves out, are nothing."""
+    if where not in h5:
+        return False
+    try:
+        found = h5[where]
+        return not (isinstance(found, h5py.Dataset) and found.shape is None)
+    except H5_ERRORS:
+        return True  # damaged, as who reads it will say
+
+
 def read_text(h5: h5py.File, where: str) -> str:
     """An ASCII string of fixed or variable length, alone or as the one entry of a vector."""
     dataset = find_dataset(h5, where)

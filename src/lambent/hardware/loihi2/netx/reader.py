@@ -16,6 +16,7 @@ from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.netx.hdf5 import (
     H5_ERRORS,
     find_dataset,
+    holds,
     read_attribute,
     read_numbers,
     read_shape,
@@ -88,14 +89,14 @@ def _layer_names(h5: h5py.File) -> list[str]:
 
 
 def _read_input(h5: h5py.File, name: str, shape: _Shape) -> list[Layer]:
-    if f"{name}/neuron" not in h5:
+    if not holds(h5, f"{name}/neuron"):
         for dataset in ("weight", "bias"):
-            if f"{name}/{dataset}" in h5:
+            if holds(h5, f"{name}/{dataset}"):
                 raise ValueError(f"{name}/{dataset}: has no meaning for an input without units")
         return []
     numbers = {"gain": DEFAULT_GAIN, "bias": 0}
     for field, dataset in (("gain", "weight"), ("bias", "bias")):
-        if f"{name}/{dataset}" in h5:
+        if holds(h5, f"{name}/{dataset}"):
             numbers[field] = int(read_truncated(h5, f"{name}/{dataset}", (), (1,), (1, 1)).reshape(()))
     neuron = _read_neuron(h5, name, shape)
     return [InputLayer(name, "input", shape, numbers["gain"], bias=numbers["bias"], neuron=neuron)]
@@ -138,16 +139,16 @@ def _read_dense(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) ->
         n_in = math.prod(in_shape)
     for dataset, n in (("inFeatures", n_in), ("outFeatures", n_out)):
         _expect(h5, f"{name}/{dataset}", n, "the layers' shapes say")
-    if kind == "dense" and f"{name}/weight_rec" in h5:
+    if kind == "dense" and holds(h5, f"{name}/weight_rec"):
         raise ValueError(f"{name}/weight_rec: has no meaning in a layer of type dense")
     weight, imag = _read_weights(h5, name, (n_out, n_in), (n_out * n_in,))
     recurrent = None
     if kind == "dense_rec":
         recurrent = read_truncated(h5, f"{name}/weight_rec", (n_out, n_out), (n_out * n_out,)).reshape(n_out, n_out)
     delays = ((), (n_out,), (n_in,), (n_out, n_in))
-    if f"{name}/neuron" in h5:
+    if holds(h5, f"{name}/neuron"):
         neuron = _read_neuron(h5, name, (n_out,))
-    elif unknown := set(h5[name]) - _DENSE_MEMBERS:
+    elif unknown := {x for x in h5[name] if holds(h5, f"{name}/{x}")} - _DENSE_MEMBERS:
         raise ValueError(f"{name}/neuron: missing, while there is {', '.join(sorted(unknown))}")
     else:  # what slayer's affine layer without dynamics becomes in Lava
         neuron = CUBA(i_decay=0, v_decay=4096, v_th_mant=THRESHOLD_LIMIT)
@@ -157,8 +158,8 @@ def _read_dense(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) ->
         weight=weight.reshape(n_out, n_in),
         weight_rec=recurrent,
         weight_imag=None if imag is None else imag.reshape(n_out, n_in),
-        bias=read_truncated(h5, f"{name}/bias", (n_out,)) if f"{name}/bias" in h5 else 0,
-        delay=read_truncated(h5, f"{name}/delay", *delays) if f"{name}/delay" in h5 else 0,
+        bias=read_truncated(h5, f"{name}/bias", (n_out,)) if holds(h5, f"{name}/bias") else 0,
+        delay=read_truncated(h5, f"{name}/delay", *delays) if holds(h5, f"{name}/delay") else 0,
         neuron=neuron,
     )
 
@@ -171,7 +172,7 @@ def _read_conv(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) -> 
         raise ValueError(f"{name}/shape: a {kind} layer is (channels, height, width) and so is the one before it")
     kernel = _read_kernel_size(h5, name)
     groups = 1
-    if kind == "conv" and f"{name}/groups" in h5:
+    if kind == "conv" and holds(h5, f"{name}/groups"):
         groups = int(read_whole(h5, f"{name}/groups", (), (1,)).reshape(()))
     if groups < 1 or in_shape[0] % groups:
         raise ValueError(f"{name}/groups: {groups} groups of {in_shape[0]} channels")
@@ -189,8 +190,8 @@ def _read_conv(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) -> 
         in_shape=in_shape,
         groups=groups,
         weight_imag=None if imag is None else imag.reshape(*channels, *kernel),
-        delay=read_truncated(h5, f"{name}/delay", (), (shape[0],), (n_out,)) if f"{name}/delay" in h5 else 0,
-        bias=_of_units(read_truncated, h5, f"{name}/bias", shape) if f"{name}/bias" in h5 else 0,
+        delay=read_truncated(h5, f"{name}/delay", (), (shape[0],), (n_out,)) if holds(h5, f"{name}/delay") else 0,
+        bias=_of_units(read_truncated, h5, f"{name}/bias", shape) if holds(h5, f"{name}/bias") else 0,
         neuron=_read_neuron(h5, name, shape),
         **geometry,  # type: ignore[arg-type]
     )
@@ -201,10 +202,10 @@ def _read_conv(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) -> 
 
 def _read_kernel_size(h5: h5py.File, name: str) -> _Shape:
     """(height, width), from the weights themselves where the file does not say it."""
-    if f"{name}/kernelSize" in h5:
+    if holds(h5, f"{name}/kernelSize"):
         size = np.broadcast_to(read_whole(h5, f"{name}/kernelSize", (), (1,), (2,)), 2)
         return (int(size[0]), int(size[1]))
-    where = f"{name}/weight/real" if f"{name}/weight/real" in h5 else f"{name}/weight"
+    where = f"{name}/weight/real" if holds(h5, f"{name}/weight/real") else f"{name}/weight"
     shape = find_dataset(h5, where).shape
     if len(shape) < 4:
         raise ValueError(f"{where}: must be (channels_out, channels_in / groups, height, width), got shape {shape}")
@@ -212,7 +213,7 @@ def _read_kernel_size(h5: h5py.File, name: str) -> _Shape:
 
 
 def _read_weights(h5: h5py.File, name: str, *shapes: _Shape) -> tuple[np.ndarray, np.ndarray | None]:
-    if f"{name}/weight/imag" in h5 or f"{name}/weight/real" in h5:
+    if holds(h5, f"{name}/weight/imag") or holds(h5, f"{name}/weight/real"):
         real, imag = (read_truncated(h5, f"{name}/weight/{part}", *shapes) for part in ("real", "imag"))
         return real, imag
     return read_truncated(h5, f"{name}/weight", *shapes), None
@@ -232,7 +233,7 @@ def _read_neuron(h5: h5py.File, name: str, shape: _Shape) -> Neuron:
     if kind not in neurons:
         raise ValueError(f"{where}/type: units of type {kind!r} are not supported, only {', '.join(neurons)}")
     for dataset, known in (("refDelay", (0, 1)), ("gradedSpike", (0,)), ("weight_exp", (0,)), ("wgtExp", (0,))):
-        if f"{where}/{dataset}" in h5:
+        if holds(h5, f"{where}/{dataset}"):
             found = float(read_numbers(h5, f"{where}/{dataset}", (), (1,)).reshape(()))
             if found not in known:
                 raise ValueError(f"{where}/{dataset}: {found:g} is not supported, only {' and '.join(map(str, known))}")
@@ -242,9 +243,9 @@ def _read_neuron(h5: h5py.File, name: str, shape: _Shape) -> Neuron:
     if kind.startswith("RF"):
         values["phase"] = kind == "RF_PHASE"
     if kind == "SDNN":
-        if f"{where}/activation" in h5 and (activation := read_text(h5, f"{where}/activation")) != "relu":
+        if holds(h5, f"{where}/activation") and (activation := read_text(h5, f"{where}/activation")) != "relu":
             raise ValueError(f"{where}/activation: {activation!r} is not supported, only 'relu'")
-        if f"{where}/messageBits" in h5:
+        if holds(h5, f"{where}/messageBits"):
             values["message_bits"] = int(read_whole(h5, f"{where}/messageBits", (), (1,)).reshape(()))
     try:
         return neurons[kind](**values)
@@ -261,11 +262,11 @@ def _of_units(read: Any, h5: h5py.File, where: str, shape: _Shape) -> np.ndarray
 
 
 def _flag(h5: h5py.File, where: str) -> bool:
-    return where in h5 and bool(read_numbers(h5, where, (), (1,)).reshape(()))
+    return holds(h5, where) and bool(read_numbers(h5, where, (), (1,)).reshape(()))
 
 
 def _expect(h5: h5py.File, where: str, n: int, who: str) -> None:
-    if where in h5 and (read_whole(h5, where, (), (1,)) != n).any():
+    if holds(h5, where) and (read_whole(h5, where, (), (1,)) != n).any():
         raise ValueError(f"{where}: says {read_whole(h5, where, (), (1,))}, {who} {n}")
 
 
