@@ -20,7 +20,6 @@ from lambent.connections.dense_gpu import GPU
 from lambent.engines.grid import gpu_backward, gpu_forward, gpu_readout
 from lambent.engines.grid.gpu import _shape
 from lambent.engines.grid.gpu_units import gpu_neuron, numbers
-from lambent.engines.kinds import kind_of
 from lambent.neurons.integrator import IntegratorUnits
 from lambent.neurons.lif import LIFUnits
 
@@ -29,7 +28,7 @@ INTEGERS = {"n_steps", "rows", "capacity", "batch", "input_size", "own_size"}
 INDICES = {"starts", "units", "own_starts", "own_units", "own_steps", "lengths", "peak_steps"}
 POINTERS = ("*fp32", "*i32")  # of connections: weights, delays in steps
 SUMS = ("*fp32", "*fp32")  # of their gradients
-LIF, LI = (kind_of(cls) for cls in (LIFUnits, IntegratorUnits))
+LIF, LI = LIFUnits, IntegratorUnits
 PLAIN = ("rings", "delays")
 KERNELS = {  # the neuron, and what is left out of each
     "spikes_forward": (gpu_forward.spikes_forward, LIF, PLAIN),
@@ -41,7 +40,7 @@ KERNELS = {  # the neuron, and what is left out of each
 }
 
 
-def compiled(kernel: Any, neuron: str, absent: tuple[str, ...], size: int, arch: int) -> Any:
+def compiled(kernel: Any, neuron: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
     """The kernel for float32 layers of `size` units, compiled for compute capability `arch`."""
     shape = _shape(size, backward="backward" in kernel.__name__)
     options = {k: shape.pop(k) for k in ("num_warps", "num_stages")}

@@ -108,10 +108,10 @@ def run_voltages(engine, events, p, dt, device="cpu"):
     return v.detach(), *(x.grad for x in leaves)
 
 
-def operation_arguments(events, neuron, inputs, recurrent=None, flat=True):
+def operation_arguments(events, neuron, inputs, recurrent=None, as_places=True):
     """What an engine's operations take of a layer at dt = 1, every float a leaf that wants a gradient."""
     steps = n_steps(events.duration, 1.0)
-    layer = layer_on_grid(neuron, inputs, recurrent, 1.0, steps, flat)
+    layer = layer_on_grid(neuron, inputs, recurrent, 1.0, steps, as_places)
     leaves = [
         [x.detach().clone().requires_grad_(x.is_floating_point() and name in ("inputs", "recurrent")) for x in tensors]
         for name, tensors in zip(layer._fields[3:], layer[3:], strict=True)

@@ -67,7 +67,9 @@ class RefractoryUnits(NamedTuple):
     def retreat(a, before, arrived, p):
         free = where(before[2] > 0.5 * p.step, 0.0, a[1])
         arriving = p.gain * free + a[0]
-        rest = where(before[2] > 1.5 * p.step, a[2], 0.0)
+        # a spike that comes later lets V start later, by I / tau_mem less: the jump where the rest ends
+        ends = where(before[2] > 0.5 * p.step, -a[1] * before[0] / p.tau_mem, 0.0)
+        rest = where(before[2] > 1.5 * p.step, a[2], ends)
         return (p.alpha_syn * arriving, p.alpha_mem * free, rest), arriving
 
     @staticmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from functools import partial
 
 import pytest
@@ -117,12 +119,13 @@ def assert_same_gradients(expected, got):
 
 
 PAIRS = [(n, c, r) for n in SPIKING for c in MAKE_CONNECTIONS for r in (None, c) if n == "LIF" or c.startswith("Dense")]
+PAIRS += [("LIF", "Dense", "Sparse, delays"), ("LIF", "Sparse", "Dense"), ("Refractory", "Sparse, delays", "Dense")]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("neuron", "inputs", "recurrent"), PAIRS)
 def test_spikes_and_gradients_equal_the_reference(engine, neuron, inputs, recurrent):
-    if engine == "gpu" and inputs.startswith("Sparse"):
+    if engine == "gpu" and "Sparse" in f"{inputs} {recurrent}":
         with pytest.raises(NotImplementedError, match="Sparse connections do not run on a GPU yet"):
             outcome(ENGINES[engine], neuron, inputs, recurrent)
         return
@@ -178,7 +181,9 @@ def test_retreat_and_gradient_are_the_derivative_of_advance(neuron):
     expected = torch.autograd.grad(out, (*x, arriving, *fields), a, allow_unused=True, materialize_grads=True)
     back, d_arriving = kind.retreat(a, x, arriving, p)
     found = (*back, d_arriving, *kind.gradient(a, d_arriving, x, arriving, p))
-    for theirs, ours in zip(expected, found, strict=True):
+    for k, (theirs, ours) in enumerate(zip(expected, found, strict=True)):
+        if neuron == "Refractory" and k == 2:
+            continue  # what is left of the rest: where it ends it jumps, which autograd does not see; tested below
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
@@ -231,6 +236,134 @@ def test_jump_is_that_of_the_general_rule(neuron):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("neuron", SPIKING)
+def test_gradients_are_those_of_spike_times(neuron):
+    """Against finite differences on a fine grid, where every spike but the first depends on those before it."""
+    dt, g = 0.002, torch.Generator().manual_seed(2)
+    units = MAKE_NEURON[neuron](g)
+    names = [name for name in units.parameters if getattr(units, name) is not None]
+    units = units.with_values(**{name: getattr(units, name)[:1].clone().requires_grad_() for name in names})
+    weight = torch.tensor([[9.0], [7.0]], dtype=DOUBLE, requires_grad=True)
+    times = torch.tensor([1.0, 3.0, 9.0, 11.0, 12.0, 20.0, 21.0, 22.0], dtype=DOUBLE)
+    x = lb.Events(times, torch.tensor([0, 1, 0, 1, 1, 0, 1, 0]), torch.tensor([0, 8]), 2, 40.0)
+
+    def last(units, weight):
+        out = grid_cpu.spikes(x, units, Dense(2, 1, weight), None, dt)
+        assert len(out.times) >= 3
+        return out.times[2]
+
+    leaves = [weight, *(getattr(units, name) for name in names)]
+    found = torch.autograd.grad(last(units, weight), leaves)
+    for k, (leaf, grad) in enumerate(zip(leaves, found, strict=True)):
+        h = 0.01 * leaf.detach().flatten()[0]
+        shifted = []
+        for sign in (-1, 1):
+            values = [v.detach().clone() for v in leaves]
+            values[k].view(-1)[0] += sign * h
+            shifted.append(last(units.with_values(**dict(zip(names, values[1:], strict=True))), values[0]).item())
+        expected = (shifted[1] - shifted[0]) / (2 * h.item())
+        assert abs(grad.flatten()[0].item() - expected) < 0.02 * abs(expected) + 0.02, ["weight", *names][k]
+
+
+# -- layers of every kind ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recurrent", [None, *MAKE_CONNECTIONS])
+@pytest.mark.parametrize("inputs", MAKE_CONNECTIONS)
+def test_layers_are_kept_whole(inputs, recurrent):
+    """By deepcopy, pickle and `state_dict`, without the tensors that they were made with."""
+    neuron, connections, own = layer("LIF", inputs, recurrent)
+    one = lb.Spiking(neuron, connections, own)
+    g = torch.Generator().manual_seed(6)
+    others = [MAKE_CONNECTIONS[inputs](g, INPUTS), None if own is None else MAKE_CONNECTIONS[recurrent](g, SIZE)]
+    other = lb.Spiking(LIF(), *others)
+    if "Sparse" in inputs and other.indices.shape != one.indices.shape:
+        with pytest.raises(RuntimeError, match="size mismatch for indices"):
+            other.load_state_dict(one.state_dict())
+        other = copy.deepcopy(one)
+        other.indices.zero_()
+    elif "Sparse" not in f"{recurrent}" or other.recurrent_indices.shape == one.recurrent_indices.shape:
+        other.double()
+    else:
+        other = copy.deepcopy(one)
+    other.load_state_dict(one.state_dict())
+    x = events()
+    expected = one.double()(x)
+    for copied in (copy.deepcopy(one), pickle.loads(pickle.dumps(one)), other):
+        out = copied(x)
+        assert torch.equal(out.times, expected.times)
+        assert torch.equal(out.units, expected.units)
+    tensors = sum(t.nbytes for t in one.state_dict().values())
+    assert len(pickle.dumps(one)) < 1.5 * tensors + 20_000
+
+
+def test_what_a_layer_is_made_of_is_copied():
+    connections = Dense(SIZE, SIZE)
+    one, other = lb.Spiking(LIF(), connections, connections), lb.Spiking(LIF(), connections)
+    before = connections.weight.clone()
+    with torch.no_grad():
+        one.weight.add_(1.0)
+    for untouched in (connections.weight, one.recurrent_weight, other.weight):
+        assert torch.equal(untouched, before)
+
+
+@pytest.mark.parametrize("name", ["weight", "threshold", "delay", "recurrent_weight"])
+def test_parameters_of_another_shape_are_named(name):
+    one = lb.LIF(3, 4, recurrent=True, delay=1.0)
+    x = lb.Events.from_lists([[1.0]], [[0]], 3, 9.0)
+    setattr(one, name, torch.nn.Parameter(torch.ones(1, 1)))
+    with pytest.raises(ValueError, match=rf"{name} must have shape \(.*\), got \(1, 1\)"):
+        one(x)
+
+
+def test_a_frozen_weight_with_trained_delays():
+    neuron, inputs, _ = layer("LIF", "Dense, delays")
+    results = []
+    for engine in (reference, *ENGINES.values()):
+        delay = inputs.delay.clone().requires_grad_()
+        out = engine.spikes(events(), neuron, inputs.with_values(delay=delay), None, 1.0)
+        out.times.sin().sum().backward()
+        results.append(delay.grad)
+    for found in results[1:]:
+        assert torch.allclose(found, results[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Dense(0, 2), ValueError, "n_in must be at least 1"),
+        (lambda: Dense(2, 2.5), TypeError, "n_out must be a whole number"),
+        (lambda: Sparse(-1, 2, density=0.5), ValueError, "n_in must be at least 1"),
+        (lambda: Sparse(2, 2), ValueError, "either density or indices"),
+        (lambda: Sparse(2, 2, density=1.5), ValueError, "density must lie in"),
+        (lambda: Sparse(2, 2, indices=[[0, 5], [1, 1]]), ValueError, "connection 1 has source 5"),
+        (lambda: Sparse(2, 2, indices=[[0], [1]], weight=[1.0, 2.0]), ValueError, "weight must have shape"),
+        (lambda: Dense(2, 3, [[1.0, 2.0]]), ValueError, r"weight must have shape \(2, 3\)"),
+        (lambda: lb.Spiking(LIF, Dense(2, 3)), TypeError, "neuron must be one of lambent.neurons, got the class LIF"),
+        (lambda: lb.Spiking(lb.LIF(2, 3), Dense(2, 3)), TypeError, "neuron must be one of lambent.neurons"),
+        (lambda: lb.Spiking(LIF(), Dense(2, 3), True), TypeError, "recurrent must be one of lambent.connections"),
+        (lambda: lb.Spiking(LIF(), Dense(2, 3), Dense(2, 3)), ValueError, "connects 2 to 3 units, the layer has 3"),
+        (lambda: lb.Spiking(Integrator(), Dense(2, 3)), TypeError, "Integrator units never spike"),
+        (lambda: lb.Spiking(LIF(), Dense(2, 3, delay=-1.0)), ValueError, "delay must lie in"),
+    ],
+)
+def test_wrong_arguments(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_whole_numbers_will_do():
+    one = lb.Spiking(LIF(), Dense(2, 3, torch.ones(2, 3, dtype=torch.int64), torch.ones(2, 3, dtype=torch.int64)))
+    assert one.weight.dtype is one.delay.dtype is torch.float32
+    assert Sparse(3, 2, indices=[[], []]).entries().source.shape == (0,)
+
+
+def test_sparse_connections_take_memory_for_themselves_alone():
+    few = Sparse(50_000, 50_000, density=1e-6)
+    assert few.weight.shape == (2500,)
+    assert len((few.indices[0] * 50_000 + few.indices[1]).unique()) == 2500
+
+
 # -- a neuron of one's own -------------------------------------------------------------------------------------------
 
 
@@ -252,7 +385,7 @@ def test_a_neuron_of_ones_own_trains():
         hidden.constrain_()
     assert losses[-1] < 0.7 * losses[0]
     assert (hidden.tau_mem != 20.0).any()
-    spikes = hidden(events).to_dense(1.0)[:, :, :].bool()
+    spikes = hidden(events).to_dense(1.0).bool()
     assert not (spikes[:, 1:] & spikes[:, :-1]).any()  # two steps of rest after a spike
 
 
@@ -263,6 +396,29 @@ def test_what_a_neuron_cannot_do_is_named():
     layer.tau_mem.requires_grad_()
     with pytest.raises(NotImplementedError, match="Untrained has no gradient with respect to alpha_mem"):
         layer(lb.Events.from_lists([[1.0]], [[0]], 2, 5.0))
+
+
+def test_a_neuron_that_is_defined_again_takes_its_own_place():
+    """As in a notebook, whose cell is run once more; also where it is of no module."""
+
+    def defined(again):
+        class Units(RefractoryUnits):
+            if again:
+
+                @staticmethod
+                def above(before, x, p):
+                    return x[1] >= 2.0 * p.threshold
+
+        class Again(Refractory):
+            def on_grid(self, dt, dtype):
+                return Units(*super().on_grid(dt, dtype))
+
+        return Again(*taus(torch.Generator().manual_seed(1)), torch.ones(SIZE, dtype=DOUBLE))
+
+    _, inputs, _ = layer("LIF", "Dense")
+    for engine in (reference, *ENGINES.values()):
+        counts = [len(engine.spikes(events(), defined(again), inputs, None, 1.0).times) for again in (False, True)]
+        assert counts[0] > counts[1]
 
 
 class UntrainedUnits(RefractoryUnits):

@@ -181,7 +181,7 @@ def test_operations_are_registered_properly(device):
     events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
     p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32, drive=9).items()}
     neuron, inputs = LIF(p["tau_mem"], p["tau_syn"], p["threshold"]), dense(3 * p["weight"], p["delay"] / 3)
-    layer = operation_arguments(events, neuron, inputs, dense(p["recurrent"]), flat=False)
+    layer = operation_arguments(events, neuron, inputs, dense(p["recurrent"]), as_places=False)
     kinds, spikes, leaves, steps = layer
     args = (*kinds, *spikes, *leaves, steps, 1.0)
     found = torch.ops.lambent.spikes_grid_gpu(*args, [5], torch.tensor(True, device=device))[3][-1]
@@ -189,7 +189,7 @@ def test_operations_are_registered_properly(device):
     for room in ([5], [5, 9]):
         torch.library.opcheck(torch.ops.lambent.spikes_grid_gpu, (*args, room, None))
     neuron = Integrator(p["tau_mem"], p["tau_syn"])
-    kinds, spikes, leaves, steps = operation_arguments(events, neuron, dense(p["weight"]), flat=False)
+    kinds, spikes, leaves, steps = operation_arguments(events, neuron, dense(p["weight"]), as_places=False)
     torch.library.opcheck(torch.ops.lambent.levels_grid_gpu, (*kinds[:2], *spikes, *leaves[:2], steps))
 
 
@@ -198,7 +198,7 @@ def test_padding_does_not_depend_on_what_memory_held(device):
     events = random_events(g, 2, 4, 4, 0.3, dtype=torch.float32).to(device)
     p = {k: v.to(device) for k, v in random_layer(g, 4, 3, torch.float32, drive=9).items()}
     neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"])
-    kinds, spikes, leaves, n_steps = operation_arguments(events, neuron, dense(p["weight"]), flat=False)
+    kinds, spikes, leaves, n_steps = operation_arguments(events, neuron, dense(p["weight"]), as_places=False)
     torch.use_deterministic_algorithms(True)  # fills new tensors with NaN and the largest integer
     try:
         out = torch.ops.lambent.spikes_grid_gpu(*kinds, *spikes, *leaves, n_steps, 1.0, [0, 9], None)

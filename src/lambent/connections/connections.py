@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -72,7 +73,29 @@ class Connections:
     n_out: int
 
     parameters: ClassVar[tuple[str, ...]] = ("weight", "delay")
-    """Fields that are tensors or None; a layer makes each an `nn.Parameter` of this name."""
+    """Fields that are float tensors or None; a layer makes each an `nn.Parameter` of this name."""
+    buffers: ClassVar[tuple[str, ...]] = ()
+    """Fields that are other tensors, which a layer keeps as buffers."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_in", "n_out"):
+            check_size(name, getattr(self, name))
+        self._settle()
+        for name in self.parameters:
+            value = getattr(self, name)
+            if value is not None and value.shape != self.parameter_shape:
+                raise ValueError(f"{name} must have shape {self.parameter_shape}, got {tuple(value.shape)}")
+
+    def _settle(self) -> None:
+        """Make of what was given what the fields are to be."""
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...]:
+        """The shape of every parameter that is there."""
+        raise NotImplementedError
 
     @property
     def shape_out(self) -> tuple[int, ...]:
@@ -83,7 +106,7 @@ class Connections:
         """The same connections with other parameters."""
         changed = copy.copy(self)
         for name, value in values.items():
-            object.__setattr__(changed, name, value)
+            changed._set(name, value)
         return changed
 
     def drawn(self, scale: Tensor) -> Tensor:
@@ -95,14 +118,14 @@ class Connections:
         raise NotImplementedError
 
     def entries(self) -> Entries:
-        """Every connection by itself, by source, in the order of its targets."""
+        """Every connection by itself, by source."""
         raise NotImplementedError
 
-    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         """What an engine's operation takes; the first are the parameters that are there, in their order.
 
         Args:
-            flat: whether delays are wanted as `places` in a window, for the CPU, or in steps, for the GPU.
+            as_places: whether delays are wanted as `places` in a window, for the CPU, or in steps, for the GPU.
         """
         raise NotImplementedError
 
@@ -144,11 +167,20 @@ def check_entries(name: str, x: Tensor, ends: Callable[[int], tuple[int, int]], 
     return Check(good.all(), complain)
 
 
-def as_delay(delay: Any, shape: tuple[int, ...]) -> Tensor | None:
-    """Delays [ms] of this shape from a tensor, a number for all, or None."""
-    if delay is None or (isinstance(delay, Tensor) and delay.ndim):
-        return delay
-    return torch.as_tensor(delay, dtype=torch.get_default_dtype()).expand(shape).clone()
+def as_floats(value: Any, shape: tuple[int, ...]) -> Tensor:
+    """A float tensor from what was given, of `shape` if that was a number."""
+    x = torch.as_tensor(value)
+    if not x.is_floating_point():
+        x = x.to(torch.get_default_dtype())
+    return x if x.ndim else x.expand(shape).clone()
+
+
+def check_size(name: str, size: Any) -> None:
+    """Raise TypeError unless `size` is a whole number, ValueError unless it is at least 1."""
+    if not isinstance(size, Integral):
+        raise TypeError(f"{name} must be a whole number, got {size!r}")
+    if size < 1:
+        raise ValueError(f"{name} must be at least 1, got {size}")
 
 
 def delay_steps(delay: Tensor, dt: float) -> Tensor:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lambent.connections.connections import Connections, Entries, as_delay, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_floats, check_entries, delay_steps, places
 from lambent.machine.compiling import fast, fast_inline
 from lambent.machine.waiting import Check
 
@@ -27,7 +27,7 @@ class Dense(Connections):
         delay: (n_in, n_out) or a number [ms], or None for none.
 
     Raises:
-        ValueError: a size that is not positive, or another shape.
+        TypeError, ValueError: a size that is no positive whole number, or tensors of another shape.
 
     >>> import lambent as lb
     >>> dense = lb.connections.Dense(3, 2, delay=1.0)
@@ -38,14 +38,14 @@ class Dense(Connections):
     weight: Tensor | None = None
     delay: Tensor | float | None = None
 
-    def __post_init__(self) -> None:
-        if self.weight is None:
-            object.__setattr__(self, "weight", nn.Parameter(self.drawn(torch.ones(self.n_out))))
-        object.__setattr__(self, "delay", as_delay(self.delay, (self.n_in, self.n_out)))
-        for name in ("weight", "delay"):
-            value = getattr(self, name)
-            if value is not None and value.shape != (self.n_in, self.n_out):
-                raise ValueError(f"{name} must have shape {(self.n_in, self.n_out)}, got {tuple(value.shape)}")
+    def _settle(self) -> None:
+        self._set("weight", self.drawn(torch.ones(self.n_out)) if self.weight is None else as_floats(self.weight, ()))
+        if self.delay is not None:
+            self._set("delay", as_floats(self.delay, self.parameter_shape))
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...]:
+        return self.n_in, self.n_out
 
     def drawn(self, scale: Tensor) -> Tensor:
         weight = torch.empty(self.n_in, self.n_out, dtype=scale.dtype, device=scale.device)
@@ -63,14 +63,14 @@ class Dense(Connections):
         delay = None if self.delay is None else torch.as_tensor(self.delay).flatten()
         return Entries(source, target, torch.as_tensor(self.weight).flatten(), delay)
 
-    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         weight = torch.as_tensor(self.weight).to(dtype)
         if self.delay is None:
             return [weight]
         delay = torch.as_tensor(self.delay)
         # what arrives after the last step may as well arrive in the first one after it
         steps = delay_steps(delay, dt).clamp(max=n_steps)
-        if flat:
+        if as_places:
             steps = places(steps, torch.arange(self.n_out), self.n_out, n_steps)
         return [weight, delay.to(dtype), steps.to(torch.int32)]
 

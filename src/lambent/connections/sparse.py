@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lambent.connections.connections import Connections, Entries, as_delay, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_floats, check_entries, delay_steps, places
 from lambent.machine.compiling import fast_inline
 from lambent.machine.waiting import Check
 
@@ -29,7 +29,8 @@ class Sparse(Connections):
         delay: (n,) or a number [ms], or None for none.
 
     Raises:
-        ValueError: neither or both of `density` and `indices`, units out of range, or tensors of another shape.
+        TypeError, ValueError: a size that is no positive whole number, neither or both of `density` and `indices`,
+            units out of range, or tensors of another shape.
 
     >>> import lambent as lb
     >>> sparse = lb.connections.Sparse(4, 3, indices=[[0, 0, 2], [1, 2, 0]])
@@ -42,33 +43,33 @@ class Sparse(Connections):
     weight: Tensor | None = None
     delay: Tensor | float | None = None
 
-    def __post_init__(self) -> None:
+    buffers: ClassVar[tuple[str, ...]] = ("indices",)
+
+    def _settle(self) -> None:
         if (self.density is None) == (self.indices is None):
             raise ValueError("give either density or indices")
         if self.density is not None:
             if not 0 < self.density <= 1:
                 raise ValueError(f"density must lie in (0, 1], got {self.density}")
-            n = max(1, round(self.density * self.n_in * self.n_out))
-            chosen = torch.randperm(self.n_in * self.n_out)[:n].sort().values
+            pairs = self.n_in * self.n_out
+            chosen = _some_of(pairs, max(1, round(self.density * pairs)))
             indices = torch.stack([chosen // self.n_out, chosen % self.n_out])
+            self._set("density", None)  # settled
         else:
-            indices = _checked(torch.as_tensor(self.indices), self.n_in, self.n_out)
-        shape = (indices.shape[1],)
-        object.__setattr__(self, "delay", as_delay(self.delay, shape))
+            indices = _checked(self.indices, self.n_in, self.n_out)
+        order = indices[0].argsort(stable=True)
+        self._set("indices", indices[:, order])
         for name in ("weight", "delay"):
             value = getattr(self, name)
-            if value is not None and value.shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, one for each connection, got {tuple(value.shape)}")
-        if not bool((indices[0].diff() >= 0).all()):
-            order = indices[0].argsort(stable=True)
-            indices = indices[:, order]
-            for name in ("weight", "delay"):
-                value = getattr(self, name)
-                object.__setattr__(self, name, None if value is None else value[order])
-        object.__setattr__(self, "density", None)  # settled
-        object.__setattr__(self, "indices", indices)
+            if value is not None:
+                value = as_floats(value, self.parameter_shape if name == "delay" else ())
+                self._set(name, value[order] if value.shape == self.parameter_shape else value)
         if self.weight is None:
-            object.__setattr__(self, "weight", nn.Parameter(self.drawn(torch.ones(self.n_out))))
+            self._set("weight", self.drawn(torch.ones(self.n_out)))
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...]:
+        return (len(self._pairs()[0]),)
 
     def drawn(self, scale: Tensor) -> Tensor:
         _, target = self._pairs()
@@ -88,7 +89,7 @@ class Sparse(Connections):
         delay = None if self.delay is None else torch.as_tensor(self.delay)
         return Entries(source, target, torch.as_tensor(self.weight), delay)
 
-    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, flat: bool) -> list[Tensor]:
+    def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         source, target, weight, delay = self.entries()
         start = torch.searchsorted(source, torch.arange(self.n_in + 1))
         if delay is None:
@@ -204,11 +205,23 @@ def _gather(gradient, start, reach, history, steps, units, first, last):
             gradient[c] += flat[begin + reach[c]]
 
 
-def _checked(indices: Tensor, n_in: int, n_out: int) -> Tensor:
+def _some_of(total: int, n: int) -> Tensor:
+    """`n` different numbers below `total`, sorted; in memory for about n, not for all."""
+    if n > total // 4:
+        return torch.randperm(total)[:n].sort().values
+    found = torch.randint(total, (n,)).unique()
+    while len(found) < n:
+        found = torch.cat([found, torch.randint(total, (n,))]).unique()
+    return found[torch.randperm(len(found))[:n]].sort().values
+
+
+def _checked(given: Any, n_in: int, n_out: int) -> Tensor:
+    indices = torch.as_tensor(given)
+    if not indices.numel():
+        indices = indices.long()
     if indices.ndim != 2 or len(indices) != 2 or indices.is_floating_point() or indices.dtype is torch.bool:
-        raise ValueError(
-            f"indices must be integers of shape (2, n), got {indices.dtype} of shape {tuple(indices.shape)}"
-        )
+        shape = tuple(indices.shape)
+        raise ValueError(f"indices must be integers of shape (2, n), got {indices.dtype} of shape {shape}")
     for name, x, n in (("source", indices[0], n_in), ("target", indices[1], n_out)):
         outside = (x < 0) | (x >= n)
         if outside.any():

@@ -3,7 +3,8 @@
 spikes(events, neuron, inputs, recurrent, dt) -> Events
     The spikes of a layer of units (`lambent.neurons`) that `inputs` (`lambent.connections`) connect to `events` and
     `recurrent` (or None) to each other. Differentiable in the event times and every parameter; the counts of what
-    comes out are differentiable too. Looks at all values first (`lambent.engines.checks`).
+    comes out are differentiable too. Looks at all values first (`lambent.engines.checks`). Parameters are tensors with
+    one entry per unit, as layers make them.
 levels(events, neuron, inputs, dt) -> Tensor (batch, steps, out)
     What units that never spike come to after each step, such as the voltages of leaky integrators.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from lambent.connections.connections import Connections
 from lambent.events import Events
@@ -12,12 +13,18 @@ from lambent.machine.waiting import Check, all_hold
 from lambent.neurons.neuron import Neuron
 
 
-def check_input(events: Events, inputs: Connections) -> None:
+def some_parameter(neuron: Neuron, inputs: Connections) -> Tensor:
+    """One of a layer's parameters, to see device and type: of the connections if these have any."""
+    found = (getattr(x, name) for x in (inputs, neuron) for name in x.parameters)
+    return next(x for x in found if x is not None)
+
+
+def check_input(events: Events, neuron: Neuron, inputs: Connections) -> None:
     """Raise unless `events` is an `Events` of as many units as there are inputs, on the device of the weights.
 
     Or if the weights are in a type that no engine computes with.
     """
-    weight = inputs.weight  # type: ignore[attr-defined]
+    weight = some_parameter(neuron, inputs)
     if not isinstance(events, Events):
         raise TypeError(f"a layer takes lambent.Events, got {type(events).__name__}")
     if events.n_units != inputs.n_in:
@@ -29,7 +36,17 @@ def check_input(events: Events, inputs: Connections) -> None:
 
 
 def soundness(neuron: Neuron, inputs: Connections, recurrent: Connections | None) -> Check:
-    """What must hold of the values of a layer."""
+    """What must hold of the values of a layer.
+
+    Raises:
+        ValueError: a parameter has another shape than what it is of.
+    """
+    for name in neuron.parameters:
+        _check_shape(name, getattr(neuron, name), (inputs.n_out,))
+    for prefix, connections in (("", inputs), ("recurrent_", recurrent)):
+        if connections is not None:
+            for name in connections.parameters:
+                _check_shape(prefix + name, getattr(connections, name), connections.parameter_shape)
 
     def checks() -> Iterator[Check]:
         yield from neuron.checks()
@@ -38,3 +55,8 @@ def soundness(neuron: Neuron, inputs: Connections, recurrent: Connections | None
             yield from recurrent.checks("recurrent_")
 
     return all_hold(checks())
+
+
+def _check_shape(name: str, value: Tensor | None, shape: tuple[int, ...]) -> None:
+    if value is not None and value.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(value.shape)}")

@@ -1,8 +1,7 @@
 """Engine `reference`: the specification of the grid in plain torch, float64, slow and obvious.
 
-Forward is the recurrence of DESIGN 4.2 on dense tensors, with the neuron's own functions. Backward is left to autograd,
-with two additions that make it EventProp: times and delays act through `_Mail`, and a spike's jump of the adjoint is
-`_Spike.backward`.
+Forward is the recurrence of DESIGN 4.2 on dense tensors. Backward is left to autograd, to which the neuron's own
+functions say what a step and a spike do to the adjoint (`_Step`, `_Spike`), and `_Mail` how times and delays act.
 """
 
 from __future__ import annotations
@@ -18,6 +17,26 @@ from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron, Numbers
+
+
+class _Step(torch.autograd.Function):
+    """What arrives, state and fields -> the state one step on."""
+
+    @staticmethod
+    def forward(ctx: Any, kind: Any, arriving: Tensor, *state_and_fields: Tensor) -> tuple[Tensor, ...]:
+        ctx.kind = kind
+        ctx.save_for_backward(arriving, *state_and_fields)
+        return kind.advance(state_and_fields[: kind.n_states], arriving, kind(*state_and_fields[kind.n_states :]))
+
+    @staticmethod
+    def backward(ctx: Any, *a: Tensor) -> tuple[Any, ...]:
+        kind = ctx.kind
+        arriving, *rest = ctx.saved_tensors
+        before, p = tuple(rest[: kind.n_states]), kind(*rest[kind.n_states :])
+        earlier, d_arriving = kind.retreat(a, before, arriving, p)
+        values = kind.gradient(a, d_arriving, before, arriving, p)
+        fields = {name: g.sum(0) for name, g in zip(kind.step_gradients, values, strict=True)}
+        return None, d_arriving, *earlier, *(fields.get(name) for name in kind._fields)
 
 
 class _Spike(torch.autograd.Function):
@@ -93,7 +112,7 @@ class _Mail:
 
     def take(self, kind: Any, x: Numbers, n: int, p: Any) -> Numbers:
         """The state after step n."""
-        x = kind.advance(x, self.arriving[n], p)
+        x = _Step.apply(kind, self.arriving[n], *x, *p)
         return tuple(value + self.moved[n] * late for value, late in zip(x, self.late_state, strict=True))
 
 

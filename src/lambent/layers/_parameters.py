@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from lambent.connections.connections import check_size
 from lambent.machine.waiting import expect
 from lambent.neurons.neuron import check_values
 
@@ -30,10 +30,7 @@ def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True)
 def check_sizes(**sizes: int) -> None:
     """Raise TypeError unless every size is a whole number, ValueError unless it is at least 1."""
     for name, size in sizes.items():
-        if not isinstance(size, Integral):
-            raise TypeError(f"{name} must be a whole number, got {size!r}")
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+        check_size(name, size)
 
 
 def check_dt(dt: float | None) -> float | None:

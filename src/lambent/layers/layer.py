@@ -14,30 +14,41 @@ class Layer(nn.Module):
     """A module that owns the parameters of a neuron and of connections.
 
     Neurons and connections are plain values; `neuron` and `connections` put them together from the parameters as they
-    are now.
+    are now. What they were made with is copied, and not kept.
     """
 
-    def __init__(self, neuron: Neuron, connections: Connections, dt: float | None) -> None:
+    def __init__(
+        self, neuron: Neuron, connections: Connections, recurrent: Connections | None, dt: float | None
+    ) -> None:
+        given = [("neuron", neuron, Neuron), ("connections", connections, Connections)]
+        for name, part, kind in given if recurrent is None else [*given, ("recurrent", recurrent, Connections)]:
+            if not isinstance(part, kind):
+                what = f"the class {part.__name__}" if isinstance(part, type) else repr(part)
+                raise TypeError(f"{name} must be one of lambent.{kind.__module__.split('.')[1]}, got {what}")
         super().__init__()
         self.dt = check_dt(dt)
         neuron.suits(dt)
         self.in_features, self.out_features = connections.n_in, connections.n_out
-        self._neuron, self._connections = neuron, connections
         for name in neuron.parameters:
-            value = getattr(neuron, name)
+            value: Tensor | None = getattr(neuron, name)
             if value is not None:
                 value = per_unit(name, value, self.out_features, positive=name not in neuron.signed)
                 value = nn.Parameter(value, requires_grad=name in neuron.trained)
             self.register_parameter(name, value)
-
-    def _own(self, name: str, value: Tensor | None) -> None:
-        """Make a tensor of connections a parameter of the module."""
-        if value is not None and not isinstance(value, nn.Parameter):
-            value = nn.Parameter(value.detach().clone())
-        self.register_parameter(name, value)
+        sides = {"": connections} if recurrent is None else {"": connections, "recurrent_": recurrent}
+        for name in dict.fromkeys(name for side in sides.values() for name in side.parameters):
+            for prefix, side in sides.items():
+                value = getattr(side, name, None)
+                self.register_parameter(prefix + name, None if value is None else nn.Parameter(value.detach().clone()))
+        for prefix, side in sides.items():
+            for name in side.buffers:
+                self.register_buffer(prefix + name, getattr(side, name).clone())
+        self._neuron = neuron.with_values(**dict.fromkeys(neuron.parameters))
+        self._connections, self._recurrent = _empty(connections), None if recurrent is None else _empty(recurrent)
 
     def _now(self, prefix: str, connections: Connections) -> Connections:
-        return connections.with_values(**{name: getattr(self, prefix + name) for name in connections.parameters})
+        names = (*connections.parameters, *connections.buffers)
+        return connections.with_values(**{name: getattr(self, prefix + name) for name in names})
 
     @property
     def neuron(self) -> Neuron:
@@ -64,3 +75,8 @@ class Layer(nn.Module):
             value = getattr(self, name)
             if value is not None and value.requires_grad:
                 value.clamp_(low, high)
+
+
+def _empty(connections: Connections) -> Connections:
+    """Connections without their tensors."""
+    return connections.with_values(**dict.fromkeys((*connections.parameters, *connections.buffers)))

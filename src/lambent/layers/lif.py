@@ -19,8 +19,8 @@ class LIF(Spiking):
         tau_mem dV/dt = -V + I + bias      tau_syn dI/dt = -I      an event on synapse w: I += w
         V reaches threshold: emit a spike, then V := 0 ("zero") or V - threshold ("subtract")
 
-    Short for `lambent.Spiking` with `lambent.neurons.LIF` and `lambent.connections.Dense`; see there for what its
-    gradients are.
+    Short for `lambent.Spiking` with `lambent.neurons.LIF` and `lambent.connections.Dense`, weights drawn by
+    `reset_parameters`; see there for what its gradients are.
 
     Args:
         in_features, out_features: number of input and output units.
@@ -80,8 +80,6 @@ class LIF(Spiking):
         check_sizes(in_features=in_features, out_features=out_features)
         if recurrent_delay is not None and not recurrent:
             raise ValueError("recurrent_delay needs recurrent=True")
-        if min_slope is None:
-            min_slope = 1e-6 if dt is None else 0.1
         super().__init__(
             lif.LIF(tau_mem, tau_syn, threshold, bias, reset, min_slope),
             _dense("delay", in_features, out_features, delay),
@@ -103,10 +101,10 @@ class LIF(Spiking):
     @property
     def min_slope(self) -> float:
         """Least slope before a spike that the adjoint assumes, in units of threshold / tau_mem."""
-        return self._neuron.min_slope or 0.0
+        return self._neuron.least_slope(self.dt)
 
     @min_slope.setter
-    def min_slope(self, value: float) -> None:
+    def min_slope(self, value: float | None) -> None:
         self._neuron = replace(self._neuron, min_slope=value)
 
     def extra_repr(self) -> str:

@@ -80,9 +80,7 @@ class LIReadout(Layer):
         if count_gradient and reduce in ("max", "none"):
             raise ValueError(f'count_gradient needs a linear reduction (mean, exp_mean or last), got "{reduce}"')
         weight = torch.empty(in_features, out_features)
-        super().__init__(Integrator(tau_mem, tau_syn), Dense(in_features, out_features, weight), dt)
-        for name in self._connections.parameters:
-            self._own(name, getattr(self._connections, name))
+        super().__init__(Integrator(tau_mem, tau_syn), Dense(in_features, out_features, weight), None, dt)
         self.reduce, self.count_gradient = reduce, count_gradient
         self._alike = Guess(True)
         self.reset_parameters()
@@ -101,7 +99,7 @@ class LIReadout(Layer):
                 not positive.
         """
         neuron, connections = self.neuron, self.connections
-        check_input(events, connections)
+        check_input(events, neuron, connections)
         expect(*all_hold(neuron.checks()))
         if self.dt is None:
             per_spike = in_continuous_time(self.reduce, events, neuron, connections)

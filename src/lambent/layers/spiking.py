@@ -23,7 +23,8 @@ class Spiking(Layer):
 
     Args:
         neuron: what the units are, such as `lambent.neurons.LIF`; parameters are numbers or one per unit.
-        connections: from the inputs to the units, such as `lambent.connections.Dense`.
+        connections: from the inputs to the units, such as `lambent.connections.Dense`; values are copied. Those that
+            they drew themselves suit a threshold of 1; `reset_parameters` draws others.
         recurrent: from the units to themselves, or None.
         dt: time step [ms], or None for continuous time, which not every neuron has.
         max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
@@ -58,19 +59,19 @@ class Spiking(Layer):
         dt: float | None = 1.0,
         max_delay: float | None = None,
     ) -> None:
-        super().__init__(neuron, connections, dt)
+        super().__init__(neuron, connections, recurrent, dt)
+        if not neuron.spiking:
+            raise TypeError(f"{type(neuron).__name__} units never spike; lambent.LIReadout reads them")
         size = self.out_features
         if recurrent is not None and (recurrent.n_in, recurrent.n_out) != (size, size):
             raise ValueError(f"recurrent: connects {recurrent.n_in} to {recurrent.n_out} units, the layer has {size}")
-        self._recurrent = recurrent
         self.max_delay = 62 * (dt or 1.0) if max_delay is None else max_delay
         if not self.max_delay >= 0:
             raise ValueError(f"max_delay must not be negative [ms], got {max_delay}")
-        for name in connections.parameters:
-            self._own(name, getattr(connections, name))
-            self._own(f"recurrent_{name}", None if recurrent is None else getattr(recurrent, name))
-        for name in ("delay", "recurrent_delay"):
-            delay = getattr(self, name, None)
+        for name in ("weight", "delay", "recurrent_weight", "recurrent_delay"):
+            if not hasattr(self, name):
+                self.register_parameter(name, None)
+            delay = getattr(self, name) if name.endswith("delay") else None
             if delay is not None and not bool(((delay >= 0) & (delay <= self.max_delay)).all()):
                 raise ValueError(f"{name} must lie in [0, max_delay = {self.max_delay} ms]")
 
@@ -87,9 +88,9 @@ class Spiking(Layer):
         a wanted activity.
         """
         scale = self.threshold.detach()
-        self.weight.copy_(self._connections.drawn(scale))
-        if self._recurrent is not None and self.recurrent_weight is not None:
-            self.recurrent_weight.copy_(self._recurrent.drawn(0.25 * scale))
+        self.weight.copy_(self.connections.drawn(scale))
+        if self.recurrent is not None and self.recurrent_weight is not None:
+            self.recurrent_weight.copy_(self.recurrent.drawn(0.25 * scale))
 
     @torch.no_grad()
     def constrain_(self) -> None:
@@ -114,9 +115,9 @@ class Spiking(Layer):
             NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run.
             RuntimeError: in continuous time a sample has too many spikes.
         """
-        connections = self.connections
-        check_input(events, connections)
-        return engine_for(events.device, self.dt).spikes(events, self.neuron, connections, self.recurrent, self.dt)
+        neuron, connections = self.neuron, self.connections
+        check_input(events, neuron, connections)
+        return engine_for(events.device, self.dt).spikes(events, neuron, connections, self.recurrent, self.dt)
 
     def extra_repr(self) -> str:
         """What it is made of, for printing."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import CodeType, FunctionType, NoneType
 from typing import Any, TypeVar
 
 import numba
@@ -70,11 +70,11 @@ _CACHE = _folder(Path(__file__).parents[1])
 
 
 class _Cache(FunctionCache):
-    """Numba's cache of one kernel, and one more for each file outside the package from which a kernel takes functions.
+    """Numba's cache of one kernel, and one more for each set of functions from outside the package.
 
     A kernel may be given named tuples of classes that a user wrote (`lambent.engines.grid.units`), and compiles their
-    functions in. What was compiled with another state of that file, or by a program that has no such file, must not
-    be found; so these lie in a folder that is named after its contents.
+    functions in. What was compiled with other functions, or by a program that has no such class, must not be found; so
+    these lie in a folder of their own, named after the functions as they are.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -84,30 +84,29 @@ class _Cache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         with self._of(sig) as known, suppress(OSError):  # it is only a cache that cannot be written
             if known:
-                os.makedirs(self._cache_file._cache_path, exist_ok=True)
                 super().save_overload(sig, data)
 
     @contextmanager
     def _of(self, sig: Any) -> Iterator[bool]:
-        """Use the cache for these arguments; False where there is none, for classes without a file to look at."""
-        digest = hashlib.blake2b(digest_size=8)
-        foreign = sorted(
-            (x for x in _classes(getattr(sig, "args", sig)) if not x.__module__.startswith("lambent.")),
-            key=lambda x: x.__module__,
-        )
-        for cls in foreign:
-            file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-            if cls.__module__ == "__main__" or file is None:
-                yield False
-                return
-            digest.update(f"{cls.__module__} ".encode() + Path(file).read_bytes())
+        """Use the cache for these arguments; False where there is none, for classes that cannot be imported by name.
+
+        Numba calls this under the lock of its compiler.
+        """
+        foreign = {x for x in _classes(getattr(sig, "args", sig)) if not x.__module__.startswith("lambent.")}
+        if any(x.__module__ == "__main__" or "." in x.__qualname__ for x in foreign):
+            yield False
+            return
         before = self._cache_file
-        if foreign:
-            self._cache_file = IndexDataCacheFile(
-                cache_path=os.path.join(self._cache_path, digest.hexdigest()),
-                filename_base=self._impl.filename_base,
-                source_stamp=self._impl.locator.get_source_stamp(),
-            )
+        if foreign and _CACHE is not None:
+            digest = hashlib.blake2b(self._cache_path.encode(), digest_size=8)
+            for cls in sorted(foreign, key=lambda x: (x.__module__, x.__qualname__)):
+                _digest_of(cls, digest.update, set())
+            folder = _CACHE.parent / digest.hexdigest()  # beside it, to be tidied up like it
+            with suppress(OSError):
+                folder.mkdir(exist_ok=True)
+                folder.touch()
+            stamp = self._impl.locator.get_source_stamp()
+            self._cache_file = IndexDataCacheFile(str(folder), self._impl.filename_base, stamp)
         try:
             yield True
         finally:
@@ -122,6 +121,33 @@ def _classes(types: Iterable[Any]) -> set[Any]:
             found.add(cls)
         found |= _classes(getattr(kind, "types", ()))  # of a tuple
     return found
+
+
+def _digest_of(value: Any, add: Callable[[bytes], None], seen: set[int]) -> None:
+    """Add what may be compiled of a class, a function or a constant: code, and the globals that it names."""
+    value = getattr(value, "py_func", value)
+    if id(value) in seen or getattr(value, "__module__", "").startswith(("lambent.", "numba", "numpy", "torch")):
+        return
+    seen.add(id(value))
+    if isinstance(value, type):
+        add(f"{value.__module__}.{value.__qualname__} ".encode())
+        for name in sorted(dir(value)):
+            part = getattr(value, name)
+            if not name.startswith("__") and not hasattr(tuple, name):
+                add(name.encode())
+                _digest_of(part, add, seen)
+    elif isinstance(value, FunctionType):
+        _digest_of(value.__code__, add, seen)
+        for name in value.__code__.co_names:
+            if name in value.__globals__:
+                _digest_of(value.__globals__[name], add, seen)
+    elif isinstance(value, CodeType):
+        add(value.co_code)
+        for constant in value.co_consts:
+            _digest_of(constant, add, seen)
+        add(repr((value.co_names, value.co_varnames)).encode())
+    elif isinstance(value, (int, float, str, bytes, bool, tuple, NoneType)):
+        add(repr(value).encode())
 
 
 def kernel(**options: Any) -> Callable[[F], F]:
@@ -164,6 +190,15 @@ PART: Any = {"nogil": True, "error_model": "numpy", "fastmath": _SUMS, "forceinl
 def part(function: F) -> F:
     """`fast_inline` for a function that has no file of its own, such as one made for a class: kept with its users."""
     return numba.njit(**PART)(function)
+
+
+def run_typed(function: Any, *arguments: Any) -> Any:
+    """`function(*arguments)` of a kernel, for arguments whose class says what is compiled.
+
+    Numba's own call takes two classes of named tuples for the same if their names are, and would run what was compiled
+    for the first.
+    """
+    return function.compile(tuple(numba.typeof(x) for x in arguments))(*arguments)
 
 
 @jit

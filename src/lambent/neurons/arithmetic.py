@@ -18,7 +18,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 def maximum(a: Any, b: Any) -> Any:
     """The larger of the two."""
-    return torch.maximum(a, b)
+    return torch.maximum(torch.as_tensor(a), torch.as_tensor(b))
 
 
 @overload(where, jit_options={"forceinline": True}, strict=False)

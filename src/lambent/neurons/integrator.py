@@ -50,6 +50,7 @@ class Integrator(Neuron):
     tau_syn: float | Tensor = 5.0
 
     parameters: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn")
+    spiking: ClassVar[bool] = False
     time_constants: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn")
 
     def suits(self, dt: float | None) -> None:

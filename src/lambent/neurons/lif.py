@@ -137,6 +137,10 @@ class LIF(Neuron):
         if self.min_slope is not None and not self.min_slope > 0:
             raise ValueError(f"min_slope must be positive, got {self.min_slope}")
 
+    def least_slope(self, dt: float | None) -> float:
+        """`min_slope`, or what it is where left out."""
+        return (1e-6 if dt is None else 0.1) if self.min_slope is None else self.min_slope
+
     def suits(self, dt: float | None) -> None:
         if self.bias is not None and dt is not None:
             raise ValueError("bias needs continuous time (dt=None); on a grid let an input unit spike in every step")
@@ -149,7 +153,7 @@ class LIF(Neuron):
         self.suits(dt)
         tau_mem, tau_syn, threshold = (torch.as_tensor(x) for x in (self.tau_mem, self.tau_syn, self.threshold))
         fixed_mem, fixed_syn = tau_mem.detach().to(dtype), tau_syn.detach().to(dtype)
-        least = (0.1 if self.min_slope is None else self.min_slope) * threshold.detach() / tau_mem.detach()
+        least = self.least_slope(dt) * threshold.detach() / tau_mem.detach()
         return LIFUnits(
             *(x.to(dtype) for x in grid_constants(tau_mem, tau_syn, dt)),
             threshold=threshold.to(dtype),

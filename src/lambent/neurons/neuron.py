@@ -111,6 +111,8 @@ class Neuron:
     """The parameters that are trained unless told otherwise."""
     time_constants: ClassVar[tuple[str, ...]] = ()
     """The parameters that are time constants, which learn at a rate of their own."""
+    spiking: ClassVar[bool] = True
+    """Whether the units spike; others are read (`lambent.LIReadout`)."""
     signed: ClassVar[tuple[str, ...]] = ()
     """The parameters that may be 0 or negative."""
 

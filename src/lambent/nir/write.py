@@ -75,8 +75,7 @@ def _unit(layer: Spiking | LIReadout, dt: float) -> Any:
     common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": zero, "w_in": tau_syn / (dt / 1000)}
     if isinstance(layer, LIReadout):
         return nir.CubaLI(**common, metadata={f"{PREFIX}reduce": layer.reduce})
-    least = 0.1 if neuron.min_slope is None else neuron.min_slope
-    kept: dict[str, Any] = {"reset": neuron.reset, "min_slope": least, "max_delay": layer.max_delay}
+    kept: dict[str, Any] = {"reset": neuron.reset, "min_slope": neuron.least_slope(dt), "max_delay": layer.max_delay}
     for key in ("delay", "recurrent_delay"):
         delay: Tensor | None = getattr(layer, key)
         if delay is not None:

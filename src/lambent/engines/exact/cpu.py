@@ -41,7 +41,7 @@ def spikes(
         TypeError: the units are no LIF units, the only ones whose spike times are solved for.
         RuntimeError: a sample has more spikes than `SPIKE_LIMIT`, as when excitation feeds on itself.
     """
-    if not isinstance(neuron, LIF):
+    if type(neuron) is not LIF:
         raise TypeError(f"continuous time (dt=None) knows LIF units only, not {type(neuron).__name__}; give a step dt")
     expect(*soundness(neuron, inputs, recurrent))
     dtype = inputs.weight.dtype  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ def spikes(
     times, counts, units, offsets, *_ = spikes_forward(
         events.times.double(), events.units, events.offsets, [x.double() for x in values],
         [start, target, weight.double(), delay.double()],
-        inputs.n_in, events.duration, 1e-6 if neuron.min_slope is None else neuron.min_slope, wants_tau,
+        inputs.n_in, events.duration, neuron.least_slope(None), wants_tau,
     )  # fmt: skip
     times = within(times.to(events.times.dtype), events.duration)
     return Events(times, units, offsets, inputs.n_out, events.duration, counts=counts.to(dtype), check=False)
@@ -90,7 +90,7 @@ def _by_source(connections: Connections) -> tuple[Tensor, Tensor, Tensor, Tensor
 
 
 def _units(tau_mem: Tensor, tau_syn: Tensor, threshold: Tensor, bias: Tensor) -> np.ndarray:
-    """Rows of `exact_unit.Unit`."""
+    """Rows of `unit.Unit`."""
     ratio = tau_mem / tau_syn
     at_peak = torch.where(ratio == 1, tau_mem, tau_mem * torch.log(ratio) / (ratio - 1))
     height = membrane_response(at_peak, tau_mem, tau_syn)

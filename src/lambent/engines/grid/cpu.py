@@ -23,6 +23,7 @@ from lambent.engines.groups import run_groups, sample_groups, total
 from lambent.engines.kinds import class_of
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
+from lambent.machine.compiling import run_typed
 from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron
 
@@ -91,7 +92,7 @@ def spikes_forward(
         _array(steps), _array(sources), _array(offsets), units, connections, own, max(rows, own_rows), n_steps,
         counts, peak_step,
     )  # fmt: skip
-    parts = run_groups(lambda g, first, last: kernels.spikes_forward(first, last, *args), batch)
+    parts = run_groups(lambda g, first, last: run_typed(kernels.spikes_forward, first, last, *args), batch)
     own_steps, own_units, marks = (torch.from_numpy(np.concatenate(x)) for x in zip(*parts, strict=True))
     sizes = torch.from_numpy(counts.sum(1, dtype=np.float64)).to(torch.int64)
     own_offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
@@ -128,8 +129,15 @@ def spikes_backward(
         _array(grad_times.to(neuron[0].dtype)), _array(grad_counts), d_times,
     )  # fmt: skip
     run_groups(
-        lambda g, first, last: kernels.spikes_backward(
-            first, last, *args, None if d_step is None else d_step[g], d_spike[g], d_inputs.of(g), d_recurrent.of(g)
+        lambda g, first, last: run_typed(
+            kernels.spikes_backward,
+            first,
+            last,
+            *args,
+            None if d_step is None else d_step[g],
+            d_spike[g],
+            d_inputs.of(g),
+            d_recurrent.of(g),
         ),
         batch,
     )
@@ -150,7 +158,7 @@ def levels_forward(
     batch = len(offsets) - 1
     out = np.empty((batch, n_steps, len(units[0])), units[0].dtype)
     args = (_array(steps), _array(sources), _array(offsets), units, connections, rows, out)
-    run_groups(lambda g, first, last: kernels.levels_forward(first, last, *args), batch)
+    run_groups(lambda g, first, last: run_typed(kernels.levels_forward, first, last, *args), batch)
     return torch.from_numpy(out)
 
 
@@ -172,8 +180,8 @@ def levels_backward(
         _array(steps), _array(sources), _array(offsets), units, connections, ABSENT, rows, _array(grad), d_times,
     )  # fmt: skip
     run_groups(
-        lambda g, first, last: kernels.levels_backward(
-            first, last, *args, None if d_step is None else d_step[g], d_inputs.of(g)
+        lambda g, first, last: run_typed(
+            kernels.levels_backward, first, last, *args, None if d_step is None else d_step[g], d_inputs.of(g)
         ),
         batch,
     )
@@ -184,7 +192,7 @@ def levels_backward(
 
 
 _spikes = operation.define_spikes("grid_cpu", spikes_forward, spikes_backward)
-levels = operation.define_levels("grid_cpu", levels_forward, levels_backward, flat=True)
+levels = operation.define_levels("grid_cpu", levels_forward, levels_backward, as_places=True)
 
 
 def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:

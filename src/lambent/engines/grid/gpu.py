@@ -43,9 +43,7 @@ class _Side(NamedTuple):
     """The connections of one side of a layer, as kernels take them.
 
     Attributes:
-        functions: None where there are none, like all that follows.
-        parts: pointers.
-        kind: the class.
+        functions, parts, kind: device functions, pointers and the class; None where there are no connections.
         tensors: of the operation.
     """
 
@@ -108,7 +106,7 @@ def spikes_forward(
     counts, peak_step = fields.new_empty(batch, size), sources.new_empty(batch, size)
     lengths = sources.new_zeros(batch + 1)  # of sample b at b + 1
     capacity = room[1] if ahead else _capacity(size, n_steps)
-    known = {k: v for k, v in numbers(neuron_kind).items() if k in ("FIELDS", "STATES", "MARKS")}
+    known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES", "MARKS")}
     while True:
         rings = fields.new_zeros(batch, n_rows, size) if n_rows else None
         own_steps, own_units = (sources.new_empty(batch * capacity) for _ in range(2))
@@ -116,7 +114,7 @@ def spikes_forward(
         with torch.cuda.device_of(fields):
             gpu_forward.spikes_forward[(batch,)](
                 starts, sources.contiguous(), fields, into.parts, own.parts, rings, own_steps, own_units, marks,
-                lengths, counts, peak_step, n_steps, n_rows or 1, capacity, size, gpu_neuron(neuron_kind),
+                lengths, counts, peak_step, n_steps, n_rows or 1, capacity, size, gpu_neuron(class_of(neuron_kind)),
                 into.functions, own.functions, **known, **_shape(size),
             )  # fmt: skip
         own_offsets = lengths.clamp(max=capacity).cumsum(0)
@@ -174,8 +172,8 @@ def spikes_backward(
             fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
             fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
             d_times, d_inputs.parts, d_recurrent.parts, d_step if traced else None, d_spike,
-            batch, n_steps, n_rows or 1, d_inputs.size, d_recurrent.size, size, gpu_neuron(neuron_kind),
-            into.functions, own.functions, **numbers(neuron_kind), COPIES=copies > 1, **_shape(size, backward=True),
+            batch, n_steps, n_rows or 1, d_inputs.size, d_recurrent.size, size, gpu_neuron(cls),
+            into.functions, own.functions, **numbers(cls), COPIES=copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, d_spike, wants_neuron)
     d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
@@ -191,12 +189,12 @@ def levels_forward(
     n_rows = _needed_rows(_longest([(class_of(inputs_kind), inputs)]))
     into = _side(inputs_kind, inputs, n_rows)
     levels = fields.new_empty(batch, n_steps, size)
-    known = {k: v for k, v in numbers(neuron_kind).items() if k in ("FIELDS", "STATES")}
+    known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES")}
     with torch.cuda.device_of(fields):
         gpu_readout.levels_forward[(batch,)](
             _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
             fields.new_zeros(batch, n_rows, size) if n_rows else None, levels,
-            n_steps, n_rows or 1, size, gpu_neuron(neuron_kind), into.functions, **known, **_shape(size),
+            n_steps, n_rows or 1, size, gpu_neuron(class_of(neuron_kind)), into.functions, **known, **_shape(size),
         )  # fmt: skip
     return levels
 
@@ -218,14 +216,14 @@ def levels_backward(
     d_times = fields.new_zeros(len(times)) if wants_times else None
     d_inputs = _Sums(into, wants_inputs, copies)
     d_step = fields.new_zeros(programs, len(cls.step_gradients), size)
-    known = {k: v for k, v in numbers(neuron_kind).items() if k in ("FIELDS", "STATES", "STEP")}
+    known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES", "STEP")}
     with torch.cuda.device_of(fields):
         gpu_readout.levels_backward[(programs,)](
             _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
             grad.to(fields.dtype).contiguous(), fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
             fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
             d_times, d_inputs.parts, d_step if traced else None, batch, n_steps, n_rows or 1, d_inputs.size,
-            size, gpu_neuron(neuron_kind), into.functions, **known, COPIES=copies > 1, **_shape(size, backward=True),
+            size, gpu_neuron(cls), into.functions, **known, COPIES=copies > 1, **_shape(size, backward=True),
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, None, wants_neuron)
     d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
@@ -315,16 +313,16 @@ def _fits(size: int, n_steps: int, capacity: int, longest: float) -> bool:
 
 
 _spikes = operation.define_spikes("grid_gpu", spikes_forward, spikes_backward)
-levels = operation.define_levels("grid_gpu", levels_forward, levels_backward, flat=False)
+levels = operation.define_levels("grid_gpu", levels_forward, levels_backward, as_places=False)
 
 
 def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
     """Spikes of a layer; see `lambent.engines`."""
     must = soundness(neuron, inputs, recurrent)
     n_steps, size = count_steps(events.duration, dt), inputs.n_out
-    layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, n_steps, flat=False)
+    layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, n_steps, as_places=False)
     sides = [(type(c), x) for c, x in ((inputs, layer.inputs), (recurrent, layer.recurrent)) if c is not None]
-    longest = _longest(sides)
+    longest = _longest(sides) if any(len(x) > 1 for _, x in sides) else None
     if running_ahead(events.device) and len(events):
         return _ahead(events, layer, must, longest, size, n_steps, dt)
     try:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import triton
 from triton import language as tl
 
-from lambent.engines.kinds import class_of
+from lambent.neurons import arithmetic
 
 
 @triton.jit
@@ -25,7 +25,7 @@ def maximum(a, b):
     return tl.maximum(a, b)
 
 
-_OWN = {"where": where, "maximum": maximum, "tl": tl}
+_OWN: dict[Any, Any] = {arithmetic.where: where, arithmetic.maximum: maximum}
 
 
 class GpuNeuron(NamedTuple):
@@ -48,25 +48,25 @@ class GpuNeuron(NamedTuple):
 def _device(function: Callable[..., Any]) -> Any:
     """A neuron's function for Triton: what it uses of `arithmetic` is Triton's own."""
     # only what is called: Triton looks at annotations too, and knows none of ours
-    used = {k: v for k, v in function.__globals__.items() if k in function.__code__.co_names}
-    names = {"__name__": function.__module__} | used | _OWN
-    own = FunctionType(function.__code__, names, function.__name__)
-    own.__qualname__, own.__module__ = function.__qualname__, function.__module__
-    return triton.jit(own)
+    used = {k: function.__globals__[k] for k in function.__code__.co_names if k in function.__globals__}
+    own = {k: _OWN.get(v, v) if isinstance(v, FunctionType) else v for k, v in used.items()}
+    names = {"__name__": function.__module__, "tl": tl} | own
+    device = FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )  # fmt: skip
+    device.__qualname__, device.__module__ = function.__qualname__, function.__module__
+    return triton.jit(device)
 
 
 @lru_cache(maxsize=64)
-def gpu_neuron(kind: str) -> GpuNeuron:
-    """The neuron of this kind, see `lambent.engines.kinds`."""
-    cls = class_of(kind)
+def gpu_neuron(cls: type) -> GpuNeuron:
+    """The functions of units of this class."""
     names = GpuNeuron._fields[1:]
     return GpuNeuron(cls, *(_device(getattr(cls, name)) if hasattr(cls, name) else None for name in names))
 
 
-@lru_cache(maxsize=64)
-def numbers(kind: str) -> dict[str, int]:
+def numbers(cls: Any) -> dict[str, int]:
     """How many numbers of each sort a unit has, as constants of kernels."""
-    cls = class_of(kind)
     return {
         "FIELDS": len(cls._fields), "STATES": cls.n_states, "MARKS": cls.n_marks,
         "STEP": len(cls.step_gradients), "SPIKE": len(cls.spike_gradients),

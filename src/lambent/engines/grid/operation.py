@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lambent.connections.connections import Connections
+from lambent.engines.checks import some_parameter
 from lambent.engines.kinds import class_of, kind_of
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
@@ -88,23 +90,25 @@ class GridLayer(NamedTuple):
 
 
 def layer_on_grid(
-    neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float, n_steps: int, flat: bool = True
+    neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float, n_steps: int, as_places: bool = True
 ) -> GridLayer:
-    """What a layer is on a grid of `n_steps` of `dt` [ms]; `flat` as in `Connections.on_grid`.
+    """What a layer is on a grid of `n_steps` of `dt` [ms]; `as_places` as in `Connections.on_grid`.
 
     Raises:
         NotImplementedError: a parameter is to be trained for which the neuron knows no gradient.
     """
-    dtype = inputs.weight.dtype  # type: ignore[attr-defined]
-    dtype = dtype if dtype is torch.float64 else torch.float32  # what kernels compute with, also under autocast
+    # what kernels compute with, also under autocast
+    dtype = torch.float64 if some_parameter(neuron, inputs).dtype is torch.float64 else torch.float32
     units: Any = neuron.on_grid(dt, dtype)
     known = {*type(units).step_gradients, *type(units).spike_gradients}
     for name, value in zip(units._fields, units, strict=True):
-        if value.requires_grad and name not in known:
+        if value.requires_grad and torch.is_grad_enabled() and name not in known:
             raise NotImplementedError(f"{type(neuron).__name__} has no gradient with respect to {name}")
-    own = ("", []) if recurrent is None else (kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, flat))
+    own = (
+        ("", []) if recurrent is None else (kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, as_places))
+    )
     kinds = kind_of(type(units)), kind_of(type(inputs)), own[0]
-    return GridLayer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype, flat), own[1])
+    return GridLayer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype, as_places), own[1])
 
 
 def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Events]:
@@ -141,8 +145,8 @@ def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[
     return spikes
 
 
-def define_levels(engine: str, forward: _Kernel, backward: _Kernel, flat: bool) -> Callable[..., Tensor]:
-    """The function `levels` (see `lambent.engines`) of the engine that these two make; `flat` as its connections."""
+def define_levels(engine: str, forward: _Kernel, backward: _Kernel, as_places: bool) -> Callable[..., Tensor]:
+    """The function `levels` (see `lambent.engines`) of the engine that these two make; `as_places` as in `on_grid`."""
     op = _operation(f"levels_{engine}", forward, LEVELS_FORWARD, _fake_levels)
     adjoint = _operation(f"levels_{engine}_backward", backward, LEVELS_BACKWARD, _fake_levels_backward)
 
@@ -170,7 +174,7 @@ def define_levels(engine: str, forward: _Kernel, backward: _Kernel, flat: bool) 
         """Levels (batch, steps, out) of units that never spike; see `lambent.engines`."""
         events = events.padded()
         n_steps = count_steps(events.duration, dt)
-        layer = layer_on_grid(neuron, inputs, None, dt, n_steps, flat)
+        layer = layer_on_grid(neuron, inputs, None, dt, n_steps, as_places)
         return op(
             layer.neuron_kind, layer.inputs_kind, events.times, events.steps(dt), events.units, events.offsets,
             layer.neuron, layer.inputs, n_steps,
@@ -203,6 +207,7 @@ class _Found(torch.autograd.Function):
         return found.times.clone(), found.counts.clone()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad_times: Tensor, grad_counts: Tensor) -> tuple[Any, ...]:
         wanted = ctx.needs_input_grad[4:]
         lists = _split(wanted[4:], ctx.lengths)

@@ -57,7 +57,8 @@ def spikes(
         return step, own.units, *_before_spikes(step, own.units, current, voltage, keep, gain, tau, least)
 
     parts = in_threads(one_sample, _samples(events.steps(dt), events.units, events.offsets, layer.n_in, n_steps))
-    own_steps, own_units, slopes = (np.concatenate([p[i] for p in parts] or [np.zeros(0)]) for i in range(3))
+    nothing = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
+    own_steps, own_units, slopes = (np.concatenate(x) for x in zip(*(p[:3] for p in parts), nothing, strict=False))
     counts = np.array([np.bincount(p[1], minlength=size) for p in parts]).reshape(len(parts), size)
     peak_step = np.array([p[3] for p in parts], np.int32).reshape(len(parts), size)
     sizes, dtype = torch.from_numpy(counts.sum(1)), inputs.weight.dtype  # type: ignore[attr-defined]
