@@ -33,7 +33,9 @@ def synapses(size: int, weight: float, g: torch.Generator) -> Sparse:
     values = weight * sign * torch.rand(size, FAN_OUT, generator=g) * 2
     targets = torch.randint(size, (size, FAN_OUT), generator=g).flatten()
     sources = torch.arange(size).repeat_interleave(FAN_OUT)
-    return Sparse(size, size, indices=torch.stack([sources, targets]), weight=values.flatten().requires_grad_())
+    made = Sparse(size, size, indices=torch.stack([sources, targets]), weight=values.flatten())
+    made.weight.requires_grad_()
+    return made
 
 
 def network(size: int) -> tuple[lb.Events, LIF, Sparse, Sparse]:

@@ -26,12 +26,12 @@ def dense(weight, delay=None):
     return Dense(*weight.shape, weight, delay)
 
 
-def sparse(weight, target, delay=None, n_out=None):
+def sparse(weight, target, delay=None, *, n_out):
     """Connections of each source to `target`; all (from, fan_out)."""
     n_in, fan_out = weight.shape
     indices = torch.stack([torch.arange(n_in).repeat_interleave(fan_out), target.flatten()])
     delay = None if delay is None else delay.flatten()
-    return Sparse(n_in, n_out or int(target.max()) + 1, indices=indices, weight=weight.flatten(), delay=delay)
+    return Sparse(n_in, n_out, indices=indices, weight=weight.flatten(), delay=delay)
 
 
 def random_events(g, batch, steps, units, rate, dt=1.0, dtype=torch.float64):

@@ -217,22 +217,32 @@ def test_drift_is_what_a_later_arrival_does(neuron):
 
 
 @pytest.mark.parametrize("neuron", SPIKING)
-def test_jump_is_that_of_the_general_rule(neuron):
-    """DESIGN 4.1: a(-) = g_x^T a(+) - e_x [a(+).(g_x f(-) - f(+)) + G] / (e_x.f(-)), with a step that goes to 0."""
+def test_jump_and_spike_gradient_are_those_of_the_general_rule(neuron):
+    """DESIGN 4.1: a(-) = g_x^T a(+) - e_x [a(+).(g_x f(-) - f(+)) + G] / (e_x.f(-)), with a step that goes to 0.
+
+    The same with p for x is what the spike adds to a field. A count's gradient moves the level, and so all of e.
+    """
     dt = 1e-6
     p, x, a = numbers(neuron, dt)
     kind = type(p)
-    x = [x[0], p.threshold.detach().clone(), *(torch.zeros_like(v) for v in x[2:])]
+    x = [x[0], torch.zeros_like(x[1]), *(0 * v if neuron == "Refractory" else v for v in x[2:])]
+    x[1] = p.threshold - kind.level(x, p)
     x = tuple(v.detach().requires_grad_() for v in x)
     pull, push = torch.linspace(-2, 3, SIZE, dtype=DOUBLE), torch.linspace(1, 2, SIZE, dtype=DOUBLE)
+    variables = (*x, *(getattr(p, name) for name in kind.spike_gradients))
+    gradient = partial(torch.autograd.grad, allow_unused=True, materialize_grads=True, retain_graph=True)
     after = kind.reset(x, p)
     before, later = flow(kind, x, p, dt), flow(kind, tuple(v.detach() for v in after), p, dt)
-    carried = torch.autograd.grad(after, x, a, allow_unused=True, materialize_grads=True, retain_graph=True)
-    moved = sum(c * f for c, f in zip(carried, before, strict=True)) - sum(b * f for b, f in zip(a, later, strict=True))
-    e_x = kind.lift(torch.ones(SIZE, dtype=DOUBLE), p)
-    slope = sum(e * f for e, f in zip(e_x, before, strict=True))
-    expected = [c - e * (moved + pull) / slope + e * push for c, e in zip(carried, e_x, strict=True)]
-    for theirs, ours in zip(expected, kind.jump(a, pull, push, kind.marks(x, p), p), strict=True):
+    carried = gradient(after, variables, a)
+    e = gradient(kind.level(x, p) - p.threshold, variables, torch.ones(SIZE, dtype=DOUBLE))
+    moved = sum(c * f for c, f in zip(carried, before, strict=False)) - sum(
+        b * f for b, f in zip(a, later, strict=True)
+    )
+    slope = sum(e_x * f for e_x, f in zip(e, before, strict=False))
+    expected = [c + e_v * (push - (moved + pull) / slope) for c, e_v in zip(carried, e, strict=True)]
+    marks = kind.marks(x, p)
+    found = kind.jump(a, pull, push, marks, p)
+    for theirs, ours in zip(expected, (*found, *kind.spike_gradient(found, marks, p)), strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 

@@ -49,8 +49,8 @@ def results(events, p, target, event_loop):
     if target is None:
         inputs, own = dense(p["weight"], p.get("delay")), dense(own)
     else:
-        inputs = sparse(p["weight"], target, p.get("delay"))
-        own = sparse(own, torch.arange(size).expand(size, size))
+        inputs = sparse(p["weight"], target, p.get("delay"), n_out=size)
+        own = sparse(own, torch.arange(size).expand(size, size), n_out=size)
     neuron = LIF(p["tau_mem"], p["tau_syn"], p["threshold"], p["bias"], min_slope=1e-3)
     x = lb.Events(times, events.units, events.offsets, events.n_units, events.duration)
     out = exact.spikes(x, neuron, inputs, own if event_loop else None)

@@ -26,12 +26,13 @@ class Units(Protocol):
     Its functions are plain arithmetic on numbers; `p` is one unit, with numbers for fields. The reference engine calls
     them with torch tensors, the CPU engine compiles them with Numba and the GPU engine with Triton, so they know
     + - * / and comparisons, tuples, and what `lambent.neurons.arithmetic` offers, and have no annotations, which
-    Triton would look up. States rest at 0.
+    Triton would look up. States rest at 0. Units that spike have a field `threshold`.
 
     Attributes:
         n_states: numbers of a state.
         n_marks: numbers that `marks` returns.
-        traced: whether `retreat` looks at the state; then the backward pass works out all states once more.
+        traced: whether `retreat` looks at the state; then the backward pass works out all states once more, as it does
+            where a field of `step_gradients` is trained.
         step_gradients: the fields for which `gradient` returns dL/d field.
         spike_gradients: the fields for which `spike_gradient` does.
     """
@@ -56,7 +57,10 @@ class Units(Protocol):
 
     @staticmethod
     def marks(x: Numbers, p: Any) -> Numbers:
-        """What `jump` must know of a spike at state x: first d level/dt just before it [1/ms], bounded from below."""
+        """What `jump` must know of a spike at state x, after the step and before the reset.
+
+        First d level/dt just before it [1/ms], bounded from below.
+        """
 
     @staticmethod
     def reset(x: Numbers, p: Any) -> Numbers:
@@ -97,7 +101,8 @@ class Units(Protocol):
     def spike_gradient(a: Numbers, marks: Numbers, p: Any) -> Numbers:
         """What a spike adds to dL/d field for `spike_gradients`, `a` being the adjoint before it.
 
-        Also for the peak of a silent unit, whose marks are zeros.
+        With e = level - threshold, reset g and f = dx/dt that is g_p^T a(+) + e_p (push - [a(+).(g_x f(-) - f(+)) +
+        pull] / (e_x.f(-))), as `jump` is with x for p. Also for the peak of a silent unit, whose marks are zeros.
         """
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lambent.data import SpikeDataset
-from lambent.machine.threads import engine_only_threads
 from lambent.training.config import Config
 from lambent.training.interrupt import stop_on_interrupt
 from lambent.training.model import build_model
@@ -76,7 +75,7 @@ def train(
         run.save("checkpoint.pt", trainer.checkpoint())
     state = trainer.state
 
-    with stop_on_interrupt() as stop, engine_only_threads():
+    with stop_on_interrupt() as stop:
         while True:
             if trainer.finished():
                 if trainer.done():

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lambent.data import DeviceDataset, SpikeDataset, augment
 from lambent.events import Events
 from lambent.losses import rate_penalty, readout_cross_entropy, smoothed_and_plain_cross_entropy
+from lambent.machine.threads import engine_only_threads
 from lambent.machine.waiting import Reading, run_ahead
 from lambent.quantize import quantization_aware
 from lambent.quantize.aware import aware_of
@@ -136,6 +137,7 @@ class Trainer:
         epochs = config.epochs if aware_from is None else config.qat_epochs
         return factor * 0.5 * (1 + math.cos(math.pi * done / epochs))
 
+    @engine_only_threads()
     def step(self, events: Events, labels: Tensor) -> dict[str, float]:
         """One optimiser step; returns sums over the batch: "samples", "loss", "correct", "spikes" (mean over units)
         and "silent" (share of units), the last two 0 for a model without spiking layers.
@@ -190,6 +192,7 @@ class Trainer:
             f"training diverged in epoch {state.epoch + 1} (lr {config.lr:g}): {sign}; lower lr or clip{kept}"
         )
 
+    @engine_only_threads()
     def run_epoch(self, watcher: Watcher, stopping: Stop) -> dict[str, float] | None:
         """Finish the current epoch and return its metrics, or None if asked to stop before.
 
@@ -221,6 +224,7 @@ class Trainer:
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
         return metrics
 
+    @engine_only_threads()
     def validate(self) -> dict[str, float]:
         """Loss and accuracy on the validation samples; nothing without any."""
         if self.valid is None:

@@ -23,7 +23,7 @@ from lambent.engines.groups import run_groups, sample_groups, total
 from lambent.engines.kinds import class_of
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
-from lambent.machine.compiling import run_typed
+from lambent.machine.compiling import told_apart
 from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron
 
@@ -36,12 +36,16 @@ def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray]:
     return [_array(x) for x in tensors]
 
 
+def _units(kind: str, tensors: Sequence[Tensor]) -> Any:
+    return told_apart(class_of(kind)(*_arrays(tensors)))
+
+
 def _connections(kind: str, tensors: Sequence[Tensor]) -> tuple[Any, int]:
     """What the kernels take, and rows of the window."""
     if not kind:
         return ABSENT, 1
     cls = class_of(kind)
-    return cls.arrays(_arrays(tensors)), cls.rows(tensors)
+    return told_apart(cls.arrays(_arrays(tensors))), cls.rows(tensors)
 
 
 class _Gradients:
@@ -85,14 +89,14 @@ def spikes_forward(
     batch, size = len(offsets) - 1, len(neuron[0])
     own, own_rows = _connections(recurrent_kind, recurrent)
     connections, rows = _connections(inputs_kind, inputs)
-    units = class_of(neuron_kind)(*_arrays(neuron))
+    units = _units(neuron_kind, neuron)
     counts = np.zeros((batch, size), units[0].dtype)
     peak_step = np.zeros((batch, size), np.int32)
     args = (
         _array(steps), _array(sources), _array(offsets), units, connections, own, max(rows, own_rows), n_steps,
         counts, peak_step,
     )  # fmt: skip
-    parts = run_groups(lambda g, first, last: run_typed(kernels.spikes_forward, first, last, *args), batch)
+    parts = run_groups(lambda g, first, last: kernels.spikes_forward(first, last, *args), batch)
     own_steps, own_units, marks = (torch.from_numpy(np.concatenate(x)) for x in zip(*parts, strict=True))
     sizes = torch.from_numpy(counts.sum(1, dtype=np.float64)).to(torch.int64)
     own_offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
@@ -112,8 +116,8 @@ def spikes_backward(
     wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool], wants_recurrent: Sequence[bool],
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:  # fmt: skip
     """The adjoint; see `operation.SPIKES_BACKWARD`."""
-    cls = class_of(neuron_kind)
-    units = cls(*_arrays(neuron))
+    units = _units(neuron_kind, neuron)
+    cls = type(units)
     batch, size, dtype = len(offsets) - 1, len(units[0]), units[0].dtype
     own, own_rows = _connections(recurrent_kind, recurrent)
     connections, rows = _connections(inputs_kind, inputs)
@@ -129,15 +133,8 @@ def spikes_backward(
         _array(grad_times.to(neuron[0].dtype)), _array(grad_counts), d_times,
     )  # fmt: skip
     run_groups(
-        lambda g, first, last: run_typed(
-            kernels.spikes_backward,
-            first,
-            last,
-            *args,
-            None if d_step is None else d_step[g],
-            d_spike[g],
-            d_inputs.of(g),
-            d_recurrent.of(g),
+        lambda g, first, last: kernels.spikes_backward(
+            first, last, *args, None if d_step is None else d_step[g], d_spike[g], d_inputs.of(g), d_recurrent.of(g)
         ),
         batch,
     )
@@ -153,12 +150,12 @@ def levels_forward(
     neuron: Sequence[Tensor], inputs: Sequence[Tensor], n_steps: int,
 ) -> Tensor:  # fmt: skip
     """Levels of units that never spike; see `operation.LEVELS_FORWARD`."""
-    units = class_of(neuron_kind)(*_arrays(neuron))
+    units = _units(neuron_kind, neuron)
     connections, rows = _connections(inputs_kind, inputs)
     batch = len(offsets) - 1
     out = np.empty((batch, n_steps, len(units[0])), units[0].dtype)
     args = (_array(steps), _array(sources), _array(offsets), units, connections, rows, out)
-    run_groups(lambda g, first, last: run_typed(kernels.levels_forward, first, last, *args), batch)
+    run_groups(lambda g, first, last: kernels.levels_forward(first, last, *args), batch)
     return torch.from_numpy(out)
 
 
@@ -168,8 +165,8 @@ def levels_backward(
     wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool],
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
     """The adjoint of `levels_forward`; see `operation.LEVELS_BACKWARD`."""
-    cls = class_of(neuron_kind)
-    units = cls(*_arrays(neuron))
+    units = _units(neuron_kind, neuron)
+    cls = type(units)
     batch, size, dtype = len(offsets) - 1, len(units[0]), units[0].dtype
     connections, rows = _connections(inputs_kind, inputs)
     groups = len(sample_groups(batch))
@@ -180,8 +177,8 @@ def levels_backward(
         _array(steps), _array(sources), _array(offsets), units, connections, ABSENT, rows, _array(grad), d_times,
     )  # fmt: skip
     run_groups(
-        lambda g, first, last: run_typed(
-            kernels.levels_backward, first, last, *args, None if d_step is None else d_step[g], d_inputs.of(g)
+        lambda g, first, last: kernels.levels_backward(
+            first, last, *args, None if d_step is None else d_step[g], d_inputs.of(g)
         ),
         batch,
     )
