@@ -128,6 +128,21 @@ def test_bad_arguments(kwargs, message):
         lb.LIF(2, 3, **kwargs)
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"tau_mem": None}, r"tau_mem must be a number or have shape \(3,\), got None"),
+        ({"threshold": "1"}, "threshold must be a number"),
+        ({"bias": [0.0, None, 1.0], "dt": None}, "bias must be a number"),
+        ({"recurrent": 1}, "recurrent must be True or False, got 1"),
+        ({"recurrent": lb.connections.Dense(3, 3)}, "lb.Spiking takes connections"),
+    ],
+)
+def test_arguments_of_another_type(kwargs, message):
+    with pytest.raises(TypeError, match=message):
+        lb.LIF(2, 3, **kwargs)
+
+
 def test_bad_input():
     layer = lb.LIF(2, 3)
     with pytest.raises(TypeError, match="Events"):

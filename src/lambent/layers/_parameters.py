@@ -12,13 +12,17 @@ from lambent.machine.waiting import expect
 from lambent.neurons.neuron import check_values
 
 
-def per_unit(name: str, value: float | Tensor, size: int, positive: bool = True) -> Tensor:
+def per_unit(name: str, value: float | Tensor | None, size: int, positive: bool = True) -> Tensor:
     """A (size,) float tensor of finite, `positive` values from a number or a tensor of one per unit.
 
     Raises:
+        TypeError: no numbers.
         ValueError: wrong shape, or a value that is not finite or not positive; names the unit.
     """
-    x = torch.as_tensor(value, dtype=torch.get_default_dtype()).detach().clone()
+    try:
+        x = torch.as_tensor(value, dtype=torch.get_default_dtype()).detach().clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must be a number or have shape ({size},), got {value!r}") from None
     if x.ndim == 0:
         x = x.repeat(size)
     if x.shape != (size,):

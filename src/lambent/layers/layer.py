@@ -31,7 +31,8 @@ class Layer(nn.Module):
         self.in_features, self.out_features = connections.n_in, connections.n_out
         for name in neuron.parameters:
             value: Tensor | None = getattr(neuron, name)
-            if value is not None:
+            optional = getattr(type(neuron), name, ...) is None  # by its default
+            if value is not None or not optional:
                 value = per_unit(name, value, self.out_features, positive=name not in neuron.signed)
                 value = nn.Parameter(value, requires_grad=name in neuron.trained)
             self.register_parameter(name, value)

@@ -47,6 +47,7 @@ class LIF(Spiking):
         step when time constants, thresholds or delays are trained.
 
     Raises:
+        TypeError: an argument is of another type.
         ValueError: an argument is out of range or has the wrong shape.
 
     >>> import lambent as lb
@@ -78,6 +79,8 @@ class LIF(Spiking):
         min_slope: float | None = None,
     ) -> None:
         check_sizes(in_features=in_features, out_features=out_features)
+        if not isinstance(recurrent, bool):
+            raise TypeError(f"recurrent must be True or False, got {recurrent!r}; lb.Spiking takes connections")
         if recurrent_delay is not None and not recurrent:
             raise ValueError("recurrent_delay needs recurrent=True")
         super().__init__(

@@ -46,6 +46,7 @@ class LIReadout(Layer):
         count_gradient: as above; for the three linear reductions.
 
     Raises:
+        TypeError: an argument is of another type.
         ValueError: an argument is out of range or has the wrong shape.
 
     >>> import lambent as lb
