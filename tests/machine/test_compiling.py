@@ -142,18 +142,32 @@ def test_functions_of_a_users_file(package, tmp_path):
     assert run(1, second) == ["2.0", "1"]
 
 
-def test_what_a_users_function_uses_counts(package, tmp_path):
+@pytest.mark.parametrize(
+    "factor",
+    [
+        "N = {}\ndef factor(): return N",
+        "N = np.float64({})\ndef factor(): return N",
+        "N = np.array([{}])\ndef factor(): return N[0]",
+        "def factor(n={}): return n",
+        "def make(n): return lambda: n\nfactor = make({})",
+        "import constants\nconstants.N = {}\ndef factor(): return constants.N",
+    ],
+    ids=["a number", "NumPy's", "an array", "a default", "a closure", "a module"],
+)
+def test_what_a_users_function_uses_counts(package, tmp_path, factor):
     """A base class, and functions and constants of other files."""
     (package.room / "own_kernel.py").write_text(OWN_KERNEL)
     (tmp_path / "own.py").write_text(OWN.format("factor()").replace("class Own", "from base import factor\nclass Base"))
     (tmp_path / "mine.py").write_text("from own import Base\nclass Own(Base):\n    pass\n")
+    (tmp_path / "constants.py").touch()
 
-    def run(factor):
-        (tmp_path / "base.py").write_text(f"import numba\nN = {factor}\n@numba.njit\ndef factor():\n    return N\n")
+    def run(value):
+        source = f"import numba\nimport numpy as np\n{factor.format(value)}\nfactor = numba.njit(factor)\n"
+        (tmp_path / "base.py").write_text(source)
         code = "from mine import Own; from lambent.room.own_kernel import run; print(run(Own(2.0)))"
         path = os.pathsep.join([str(package.folder.parent), str(tmp_path)])
         env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": path}
         command = [sys.executable, "-B", "-c", code]
         return subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout.strip()
 
-    assert [run(factor) for factor in (2, 3, 2)] == ["4.0", "6.0", "4.0"]
+    assert [run(value) for value in (2, 3, 2)] == ["4.0", "6.0", "4.0"]

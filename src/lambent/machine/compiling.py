@@ -12,10 +12,10 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import CodeType, FunctionType, NoneType
+from types import CodeType, FunctionType, ModuleType, NoneType
 from typing import Any, TypeVar
 
 import numba
@@ -124,30 +124,49 @@ def _classes(types: Iterable[Any]) -> set[Any]:
 
 
 def _digest_of(value: Any, add: Callable[[bytes], None], seen: set[int]) -> None:
-    """Add what may be compiled of a class, a function or a constant: code, and the globals that it names."""
+    """Add what may be compiled of a class, a function or a constant: code, and what the names in it stand for."""
     value = getattr(value, "py_func", value)
-    if id(value) in seen or getattr(value, "__module__", "").startswith(("lambent.", "numba", "numpy", "torch")):
+    if isinstance(value, (int, float, complex, str, bytes, tuple, NoneType, np.generic, np.ndarray)):
+        add(f"{type(value).__name__} {value!r}".encode())
+        if isinstance(value, np.ndarray):  # of which repr leaves out the middle
+            add(value.tobytes())
+    elif id(value) in seen or str(getattr(value, "__module__", "")).startswith(("lambent.", "numba", "numpy", "torch")):
         return
     seen.add(id(value))
     if isinstance(value, type):
         add(f"{value.__module__}.{value.__qualname__} ".encode())
         for name in sorted(dir(value)):
-            part = getattr(value, name)
             if not name.startswith("__") and not hasattr(tuple, name):
                 add(name.encode())
-                _digest_of(part, add, seen)
+                _digest_of(getattr(value, name), add, seen)
     elif isinstance(value, FunctionType):
-        _digest_of(value.__code__, add, seen)
-        for name in value.__code__.co_names:
-            if name in value.__globals__:
-                _digest_of(value.__globals__[name], add, seen)
-    elif isinstance(value, CodeType):
-        add(value.co_code)
-        for constant in value.co_consts:
-            _digest_of(constant, add, seen)
-        add(repr((value.co_names, value.co_varnames)).encode())
-    elif isinstance(value, (int, float, str, bytes, bool, tuple, NoneType)):
-        add(repr(value).encode())
+        names = _digest_of_code(value.__code__, add)
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        for part in (value.__defaults__, *cells, *_meant(names, value.__globals__)):
+            _digest_of(part, add, seen)
+
+
+def _digest_of_code(code: CodeType, add: Callable[[bytes], None]) -> set[str]:
+    """Add code and the code within it; returns the names in them."""
+    names = set(code.co_names)
+    add(code.co_code + repr((code.co_names, code.co_varnames)).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _digest_of_code(constant, add)
+        else:
+            add(repr(constant).encode())
+    return names
+
+
+def _meant(names: set[str], where: Mapping[str, Any]) -> list[Any]:
+    """What `names` stand for: globals, and what modules among them hold by these names."""
+    found = [where[name] for name in sorted(names) if name in where]
+    modules: set[int] = set()
+    for value in found:  # which grows
+        if isinstance(value, ModuleType) and id(value) not in modules:
+            modules.add(id(value))
+            found += [vars(value)[name] for name in sorted(names) if name in vars(value)]
+    return found
 
 
 def kernel(**options: Any) -> Callable[[F], F]:
