@@ -15,6 +15,7 @@ import lambent as lb
 from lambent.connections import CONNECTIONS, Dense, Sparse
 from lambent.engines import reference
 from lambent.engines.grid import cpu as grid_cpu
+from lambent.engines.kinds import class_of, kind_of
 from lambent.neurons import LIF, NEURONS, Integrator
 
 SIZE, INPUTS, STEPS = 6, 5, 40
@@ -427,8 +428,11 @@ def test_a_neuron_that_is_defined_again_takes_its_own_place():
 
     _, inputs, _ = layer("LIF", "Dense")
     for engine in (reference, *ENGINES.values()):
-        counts = [len(engine.spikes(events(), defined(again), inputs, None, 1.0).times) for again in (False, True)]
-        assert counts[0] > counts[1]
+        first, second = defined(False), defined(True)
+        counts = [len(engine.spikes(events(), neuron, inputs, None, 1.0).times) for neuron in (first, second, first)]
+        assert counts[0] == counts[2] > counts[1]
+    assert class_of(kind_of(type(first))) is type(first)
+    assert class_of(kind_of(type(second))) is type(second)
 
 
 class UntrainedUnits(RefractoryUnits):

@@ -5,21 +5,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_used: dict[
-    str, Any
-] = {}  # the latest class of each name: one that is defined again, as in a notebook, takes its place
+_known: dict[str, Any] = {}
 
 
 def kind_of(cls: type) -> str:
-    """A name for a class, by which `class_of` finds it."""
+    """A name for a class, by which `class_of` finds it; one that is defined again, as in a notebook, has another."""
     kind = f"{cls.__module__}:{cls.__qualname__}"
-    _used[kind] = cls
+    while _known.setdefault(kind, cls) is not cls:
+        kind += "'"
     return kind
 
 
 def class_of(kind: str) -> Any:
     """The class of this name."""
-    if kind not in _used:  # a graph that another process traced
+    if kind not in _known:  # a graph that another process traced
         module, name = kind.split(":")
-        _used[kind] = getattr(import_module(module), name)
-    return _used[kind]
+        _known[kind] = getattr(import_module(module), name)
+    return _known[kind]
