@@ -229,5 +229,7 @@ def told_apart(arguments: Any) -> Any:
 def grown(x):  # type: ignore[no-untyped-def]  # Numba infers
     """`x` with room for twice as many entries: a buffer of a kernel that does not know how many there will be."""
     more = np.empty((2 * x.shape[0], *x.shape[1:]), x.dtype)
-    more[: x.shape[0]] = x
+    into, numbers = more.ravel(), x.ravel()  # a slice would take 2 s to compile: Numba brings along how it complains
+    for i in range(numbers.size):
+        into[i] = numbers[i]
     return more
