@@ -6,7 +6,8 @@ process of its own so that its peak memory is its own.
 
     python benchmarks/training_speed.py [--repeats 5] [--chunk 20]
 
-`--against CHECKOUT` times lambent's steps against those of another checkout, alternating, on one thread and on two.
+`--against CHECKOUT` times lambent's steps against those of another checkout, alternating, on one thread and on two; the
+first step, of each, compiles, for nothing is kept from before; and imports.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -30,6 +32,7 @@ from lambent.machine.threads import engine_only_threads
 from lambent.training import calibrate
 
 BATCH, STEPS, SPIKES, INPUTS, HIDDEN, OUT = 32, 1000, 8000, 700, 256, 20
+HERE = Path(__file__).resolve().parents[1]
 SAMPLES = 8156  # of the Heidelberg digits' training set
 
 
@@ -103,30 +106,39 @@ def run(case: str, repeats: int, chunk: int) -> dict[str, float | str]:
     }
 
 
+def measured(tree: Path, case: str, *options: object, **environment: str) -> dict[str, float | str]:
+    """What `run` finds in a process of its own, with the files of `tree`."""
+    command = [sys.executable, tree / "benchmarks" / "training_speed.py", "--case", case, *map(str, options)]
+    env = os.environ | {"PYTHONPATH": str(tree / "src")} | environment
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def import_seconds(tree: Path) -> float:
+    """CPU seconds of a process that imports lambent."""
+    command = [sys.executable, "-c", "import time, lambent; print(time.process_time())"]
+    env = os.environ | {"PYTHONPATH": str(tree / "src")}
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout)
+
+
 def against(checkout: Path, repeats: int) -> list[dict[str, float | str]]:
-    """Steps of this checkout and of another, in turn."""
+    """Imports, first steps (which compile) and steps of this checkout and of another, in turn."""
+    trees = HERE, checkout
+    imports = [[import_seconds(tree) for tree in trees] for _ in range(repeats)]
+    here, there = (statistics.median(x) for x in zip(*imports, strict=True))
     rows: list[dict[str, float | str]] = []
     for threads in (1, 2):
         for case in ("lambent", "lambent-tau"):
-            found: dict[Path, list[dict[str, float]]] = {Path(__file__).parents[1]: [], checkout: []}
-            for _ in range(repeats + 1):  # the first compiles
-                for tree, own in found.items():
-                    command = [
-                        sys.executable,
-                        tree / "benchmarks" / "training_speed.py",
-                        "--case",
-                        case,
-                        "--repeats",
-                        "15",
-                    ]
-                    env = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": str(threads)}
-                    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout
-                    own.append(json.loads(out.splitlines()[-1]))
-            here, there = found.values()
-            ms, before = (statistics.median(r["ms_per_batch"] for r in x[1:]) for x in (here, there))
+            with tempfile.TemporaryDirectory() as cache:  # where nothing is compiled yet
+                environment = {"OMP_NUM_THREADS": str(threads), "NUMBA_CACHE_DIR": cache}
+                found = [
+                    [measured(tree, case, "--repeats", 15, **environment) for tree in trees] for _ in range(repeats + 1)
+                ]
+            ms, before = (statistics.median(r["ms_per_batch"] for r in x) for x in zip(*found[1:], strict=True))
             row = {"case": case, "on_threads": threads, "ms_per_batch": ms, "other_ms_per_batch": before}
-            first = {"first_s": here[0]["first_s"], "other_first_s": there[0]["first_s"]}
-            rows.append(row | {"ratio": ms / before} | first)
+            first, other_first = (r["first_s"] for r in found[0])
+            row |= {"ratio": ms / before, "first_s": first, "other_first_s": other_first}
+            rows.append(row | {"import_s": here, "other_import_s": there})
     return rows
 
 
@@ -152,19 +164,8 @@ def main() -> None:
     for case in cases:
         # lambent's first run compiles (once per machine): warm it so that the peak is that of training
         for _ in range(2 if case.startswith("lambent") and not args.smoke else 1):
-            command = [
-                sys.executable,
-                __file__,
-                "--case",
-                case,
-                "--repeats",
-                str(args.repeats),
-                "--chunk",
-                str(args.chunk),
-                *["--smoke"] * args.smoke,
-            ]
-            out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        rows.append(json.loads(out.splitlines()[-1]))
+            row = measured(HERE, case, "--repeats", args.repeats, "--chunk", args.chunk, *["--smoke"] * args.smoke)
+        rows.append(row)
     best = min(r["ms_per_batch"] for r in rows if r["case"] in ("eager", "compiled"))
     least = min(r["peak_MiB_above_start"] for r in rows if r["case"] in ("eager", "compiled"))
     for r in rows:

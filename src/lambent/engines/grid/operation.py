@@ -104,11 +104,10 @@ def layer_on_grid(
     for name, value in zip(units._fields, units, strict=True):
         if value.requires_grad and torch.is_grad_enabled() and name not in known:
             raise NotImplementedError(f"{type(neuron).__name__} has no gradient with respect to {name}")
-    own = (
-        ("", []) if recurrent is None else (kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, as_places))
-    )
-    kinds = kind_of(type(units)), kind_of(type(inputs)), own[0]
-    return GridLayer(*kinds, list(units), inputs.on_grid(dt, n_steps, dtype, as_places), own[1])
+    into, own, own_kind = inputs.on_grid(dt, n_steps, dtype, as_places), [], ""
+    if recurrent is not None:
+        own_kind, own = kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, as_places)
+    return GridLayer(kind_of(type(units)), kind_of(type(inputs)), own_kind, list(units), into, own)
 
 
 def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Events]:
