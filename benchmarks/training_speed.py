@@ -6,8 +6,8 @@ process of its own so that its peak memory is its own.
 
     python benchmarks/training_speed.py [--repeats 5] [--chunk 20]
 
-`--against CHECKOUT` times lambent's steps against those of another checkout, alternating, on one thread and on two; the
-first step, of each, compiles, for nothing is kept from before; and imports.
+`--against CHECKOUT` times lambent's steps against those of another checkout, alternating, on one thread and on two;
+and, in CPU seconds, its import and the first step of a process that finds nothing compiled.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -114,31 +115,51 @@ def measured(tree: Path, case: str, *options: object, **environment: str) -> dic
     return json.loads(out.splitlines()[-1])
 
 
-def import_seconds(tree: Path) -> float:
-    """CPU seconds of a process that imports lambent."""
-    command = [sys.executable, "-c", "import time, lambent; print(time.process_time())"]
-    env = os.environ | {"PYTHONPATH": str(tree / "src")}
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout)
+IMPORT = "import time, lambent; print(time.process_time())"
+COMPILE = """
+import time, torch, lambent as lb
+events = lb.Events.from_lists([[1.0, 2.0, 3.0]], [[0, 1, 2]], 3, 20.0)
+net = torch.nn.Sequential(lb.LIF(3, 4, recurrent=True), lb.LIReadout(4, 2))
+net[0].tau_mem.requires_grad_(TAU), net[0].tau_syn.requires_grad_(TAU)
+start = time.process_time()
+net(events).sum().backward()
+print(time.process_time() - start)
+"""
+
+
+def seconds(tree: Path, program: str) -> float:
+    """CPU seconds that a program prints, run with the files of `tree` and nothing compiled."""
+    with tempfile.TemporaryDirectory() as cache:
+        env = os.environ | {"PYTHONPATH": str(tree / "src"), "NUMBA_CACHE_DIR": cache}
+        command = [sys.executable, "-c", program]
+        return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout)
 
 
 def against(checkout: Path, repeats: int) -> list[dict[str, float | str]]:
-    """Imports, first steps (which compile) and steps of this checkout and of another, in turn."""
+    """Imports, compiling and steps of this checkout and of another, in turn."""
     trees = HERE, checkout
-    imports = [[import_seconds(tree) for tree in trees] for _ in range(repeats)]
-    here, there = (statistics.median(x) for x in zip(*imports, strict=True))
+
+    def medians(measure: Callable[[Path], float]) -> tuple[float, ...]:
+        found = [[measure(tree) for tree in trees] for _ in range(repeats)]
+        return tuple(statistics.median(x) for x in zip(*found, strict=True))
+
+    imports = medians(lambda tree: seconds(tree, IMPORT))
     rows: list[dict[str, float | str]] = []
-    for threads in (1, 2):
-        for case in ("lambent", "lambent-tau"):
-            with tempfile.TemporaryDirectory() as cache:  # where nothing is compiled yet
-                environment = {"OMP_NUM_THREADS": str(threads), "NUMBA_CACHE_DIR": cache}
-                found = [
-                    [measured(tree, case, "--repeats", 15, **environment) for tree in trees] for _ in range(repeats + 1)
-                ]
-            ms, before = (statistics.median(r["ms_per_batch"] for r in x) for x in zip(*found[1:], strict=True))
-            row = {"case": case, "on_threads": threads, "ms_per_batch": ms, "other_ms_per_batch": before}
-            first, other_first = (r["first_s"] for r in found[0])
-            row |= {"ratio": ms / before, "first_s": first, "other_first_s": other_first}
-            rows.append(row | {"import_s": here, "other_import_s": there})
+    for case in ("lambent", "lambent-tau"):
+        program = COMPILE.replace("TAU", str(case == "lambent-tau"))
+        first = medians(lambda tree, program=program: seconds(tree, program))
+        for threads in (1, 2):
+            for tree in trees:  # compiles
+                measured(tree, case, "--repeats", 1, OMP_NUM_THREADS=str(threads))
+            ms = medians(
+                lambda tree, case=case, threads=threads: measured(
+                    tree, case, "--repeats", 15, OMP_NUM_THREADS=str(threads)
+                )["ms_per_batch"]
+            )
+            row = {"case": case, "on_threads": threads, "ratio": ms[0] / ms[1]}
+            for name, pair in {"ms_per_batch": ms, "compile_s": first, "import_s": imports}.items():
+                row |= {name: pair[0], f"other_{name}": pair[1]}
+            rows.append(row)
     return rows
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import resample_poly
 
 _LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000  # [Hz]; beyond lies no sound but a damaged file
 _MOST_CHANNELS = 32  # of a recording; more means that the axes were swapped
@@ -95,5 +94,7 @@ def check_rate(rate: int) -> int:
 
 def resample(audio: NDArray[np.float64], rate: int, target: int) -> NDArray[np.float64]:
     """`audio` (samples,) at another sampling rate [Hz]."""
+    from scipy.signal import resample_poly  # would be a third of `import lambent`
+
     common = gcd(rate, target)
     return resample_poly(audio, target // common, rate // common)

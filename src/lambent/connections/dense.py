@@ -210,7 +210,7 @@ def by_unit(n_units, steps, units, first, last):
         end[units[e] + 1] += 1
     for u in range(n_units):
         end[u + 1] += end[u]
-    arrival = np.empty(last - first, np.int64)
+    arrival = np.empty(last - first, steps.dtype)
     for e in range(first, last):
         u = units[e]
         arrival[end[u]] = steps[e] + 1

@@ -193,16 +193,16 @@ def kernel(**options: Any) -> Callable[[F], F]:
     return decorate
 
 
-jit = kernel()
-inline = kernel(forceinline=True)
-"""For small functions: a call would count a reference to every array that it is given."""
-
+# For functions that only kernels call: Numba makes no entry for Python, half of the time that a small one takes. Inline,
+# for a call would count a reference to every array that it is given.
+_INNER: Any = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _SUMS = {"reassoc", "contract", "nsz"}  # sums in any order; infinities and NaN are what they are
-fast, fast_inline = kernel(fastmath=_SUMS), kernel(fastmath=_SUMS, forceinline=True)
+
+jit, inline = kernel(), kernel(**_INNER)
+fast, fast_inline = kernel(fastmath=_SUMS), kernel(fastmath=_SUMS, **_INNER)
 """For loops over numbers whose sums may be taken in any order."""
 
-
-PART: Any = {"nogil": True, "error_model": "numpy", "fastmath": _SUMS, "forceinline": True}
+PART: Any = {"nogil": True, "error_model": "numpy", "fastmath": _SUMS, **_INNER}
 """The options of `fast_inline`, for Numba's `overload`."""
 
 

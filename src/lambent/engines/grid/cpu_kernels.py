@@ -32,7 +32,6 @@ from lambent.engines.grid.units import (
     step,
     unspike,
     unstep,
-    unstep_traced,
     watch,
     weigh,
 )
@@ -99,7 +98,7 @@ def spikes_forward(
                     out_units[total] = j
                     total += 1
                     counts[b, j] += 1
-                deliver(window, row + 1, recurrent, fired, 0, found)
+                deliver(window, row + 1, recurrent, fired, np.int64(0), found)  # a bare 0 would be compiled once more
             arrived = e
             while e < offsets[b + 1] and steps[e] == n:
                 e += 1
@@ -111,15 +110,13 @@ def spikes_forward(
 
 
 @fast
-def _replay(
-    steps, sources, e, end, units, inputs, own_steps, own_units, s, own_end, recurrent, window, states, arrived
-):
+def _replay(steps, sources, e, end, units, inputs, own_steps, own_units, s, own_end, recurrent, rows, states, arrived):
     """Work out once more the states of one sample with known spikes, those of entries e:end and s:own_end.
 
     `states` (n_steps + 1, n_states, size) after the reset, row n + 1 of step n and row 0 at rest; `arrived`
     (n_steps, size).
     """
-    window[:] = 0
+    window = np.zeros((_BLOCK + rows, arrived.shape[1]), arrived.dtype)
     states[0] = 0
     for n in range(states.shape[0] - 1):
         if n > 0 and n % _BLOCK == 0:
@@ -157,28 +154,33 @@ def spikes_backward(
     a = np.empty((n_states(units), size), dtype)
     push = np.empty(size, dtype)
     no_marks = np.zeros((1, n_marks(units)), dtype)
-    if d_step is not None:
-        states = np.empty((n_steps + 1, n_states(units), size), dtype)
-        arrived = np.empty((n_steps, size), dtype)
-        window = np.empty((_BLOCK + rows, size), dtype)
+    # silent units in lists, one for each step in which their levels are highest
+    last_silent, silent_before = np.empty(n_steps, np.int64), np.empty(size, np.int64)
+    traced = n_steps if d_step is not None else 0
+    states = np.empty((traced + 1, n_states(units), size), dtype)
+    arrived = np.empty((traced, size), dtype)
     for b in range(first, last):
         if d_step is not None:
             _replay(
                 steps, sources, offsets[b], offsets[b + 1], units, inputs,
-                own_steps, own_units, own_offsets[b], own_offsets[b + 1], recurrent, window, states, arrived,
+                own_steps, own_units, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
             )  # fmt: skip
         drift[-1] = 0
         a[:] = 0
         for j in range(size):
             push[j] = grad_counts[b, j] / units.threshold[j]
-        silent = np.argsort(peak_step[b])  # those that did spike, with -1, come first
-        top = size - 1
+        last_silent[:] = -1
+        for j in range(size):
+            if peak_step[b, j] >= 0:  # it did not spike
+                silent_before[j] = last_silent[peak_step[b, j]]
+                last_silent[peak_step[b, j]] = j
         e = offsets[b + 1] - 1
         s = own_offsets[b + 1] - 1
         for n in range(n_steps - 1, -1, -1):
-            while top >= 0 and peak_step[b, silent[top]] == n:
-                lift_peak(units, a, silent[top], push[silent[top]], no_marks, d_spike)
-                top -= 1
+            j = last_silent[n]
+            while j >= 0:
+                lift_peak(units, a, j, push[j], no_marks, d_spike)
+                j = silent_before[j]
             later = n + 1 if late else 0
             if d_times.shape[0] > 0:
                 while e >= offsets[b] and steps[e] == n:
@@ -190,10 +192,7 @@ def spikes_backward(
                 pull = grad_times[s] + weigh(drift, later, recurrent, j)
                 unspike(units, a, j, pull, push[j], marks, s, d_spike)
                 s -= 1
-            if d_step is None:
-                unstep(units, a, history, drift, n, n if late else 0)
-            else:
-                unstep_traced(units, a, history, drift, n, n if late else 0, states, arrived, d_step)
+            unstep(units, a, history, drift, n, n if late else 0, states, arrived, d_step)
         collect(d_inputs, inputs, history, drift, steps, sources, offsets[b], offsets[b + 1])
         collect(d_recurrent, recurrent, history, drift, own_steps, own_units, own_offsets[b], own_offsets[b + 1])
 
@@ -229,15 +228,14 @@ def levels_backward(first, last, steps, sources, offsets, units, inputs, absent,
     late = delayed(inputs)
     drift = np.zeros((n_steps + rows if late else 1, size), dtype)
     a = np.empty((n_states(units), size), dtype)
-    if d_step is not None:
-        states = np.empty((n_steps + 1, n_states(units), size), dtype)
-        arrived = np.empty((n_steps, size), dtype)
-        window = np.empty((_BLOCK + rows, size), dtype)
+    traced = n_steps if d_step is not None else 0
+    states = np.empty((traced + 1, n_states(units), size), dtype)
+    arrived = np.empty((traced, size), dtype)
     for b in range(first, last):
         if d_step is not None:
             _replay(
                 steps, sources, offsets[b], offsets[b + 1], units, inputs,
-                steps, sources, 0, 0, absent, window, states, arrived,
+                steps, sources, 0, 0, absent, rows, states, arrived,
             )  # fmt: skip
         drift[-1] = 0
         a[:] = 0
@@ -248,8 +246,5 @@ def levels_backward(first, last, steps, sources, offsets, units, inputs, absent,
                     d_times[e] = weigh(drift, n + 1 if late else 0, inputs, sources[e])
                     e -= 1
             lift_all(units, a, grad, b, n)
-            if d_step is None:
-                unstep(units, a, history, drift, n, n if late else 0)
-            else:
-                unstep_traced(units, a, history, drift, n, n if late else 0, states, arrived, d_step)
+            unstep(units, a, history, drift, n, n if late else 0, states, arrived, d_step)
         collect(d_inputs, inputs, history, drift, steps, sources, offsets[b], offsets[b + 1])

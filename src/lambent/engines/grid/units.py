@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from numba.core.types import none
 from numba.extending import overload
 
 from lambent.machine.compiling import PART, part
@@ -209,16 +210,21 @@ def unspike(units, a, j, pull, push, marks, s, d_spike):
 
 
 @picked_inline  # as a function of its own it would not be vectorised: 13 ms instead of 7
-def unstep(units, a, history, drift, n, here):
-    """Take the adjoint `a` (n_states, size) one step back, where neither states nor gradients of the fields matter.
+def unstep(units, a, history, drift, n, here, states, arrived, d_step):
+    """Take the adjoint `a` (n_states, size) one step back.
 
-    Row n of `history` becomes dL/d arriving, row `here` of `drift` dL/dt of what arrives.
+    Row n of `history` becomes dL/d arriving, row `here` of `drift` dL/dt of what arrives. `d_step` gets the fields'
+    gradients, from the state before each step and what arrived in it; None where neither these nor states matter.
     """
     cls = units.instance_class
+    if d_step != none:
+        return lambda units, a, history, drift, n, here, states, arrived, d_step: _unstep_traced(
+            units, a, history, drift, n, here, states, arrived, d_step
+        )
     unit, column, put = _unit(cls), _column(cls.n_states), _set_column(cls.n_states)
     retreat, drift_of = _compiled(cls.retreat), _compiled(cls.drift)
 
-    def run(units, a, history, drift, n, here):
+    def run(units, a, history, drift, n, here, states, arrived, d_step):
         # a loop for each array that is written: LLVM vectorises those with few arrays to prove apart
         for j in range(a.shape[1]):
             x = column(a, j)
@@ -233,8 +239,7 @@ def unstep(units, a, history, drift, n, here):
 
 
 @picked
-def unstep_traced(units, a, history, drift, n, here, states, arrived, d_step):
-    """As `unstep`, with the state before each step and what arrived in it; `d_step` gets the fields' gradients."""
+def _unstep_traced(units, a, history, drift, n, here, states, arrived, d_step):
     cls = units.instance_class
     unit, column, put = _unit(cls), _column(cls.n_states), _set_column(cls.n_states)
     state, add = _column_of(cls.n_states), _add_column(len(cls.step_gradients))
