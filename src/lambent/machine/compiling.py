@@ -193,8 +193,8 @@ def kernel(**options: Any) -> Callable[[F], F]:
     return decorate
 
 
-# For functions that only kernels call: Numba makes no entry for Python, half of the time that a small one takes. Inline,
-# for a call would count a reference to every array that it is given.
+# For functions that only kernels call: no entry for Python, which for a small one is half of the time to compile;
+# inline, for a call would count a reference to every array that it is given.
 _INNER: Any = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _SUMS = {"reassoc", "contract", "nsz"}  # sums in any order; infinities and NaN are what they are
 
