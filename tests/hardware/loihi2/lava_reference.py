@@ -117,8 +117,14 @@ def run_layer_slowly(layer: Layer, given: np.ndarray) -> tuple[np.ndarray, np.nd
                     sent = t - 1 - int(delays[j, i])
                     if sent >= 0 and given[i, sent]:
                         total += int(w[j, i]) * int(given[i, sent])
-                if getattr(layer, "weight_rec", None) is not None and t > 0:
-                    total += sum(int(layer.weight_rec[j, i]) * int(out[i, t - 1]) for i in range(n_out))
+                if getattr(layer, "weight_rec", None) is not None:
+                    for i in range(n_out):
+                        delay = np.asarray(layer.delay_rec)
+                        sent = (
+                            t - 1 - int(delay[j] if delay.ndim == 1 else np.broadcast_to(delay, (n_out, n_out))[j, i])
+                        )
+                        if sent >= 0:
+                            total += int(layer.weight_rec[j, i]) * int(out[i, sent])
                 a.append(signed(signed(total, 32), bits))
             out[j, t], current[j, t], voltage[j, t] = _step(layer, j, states[j], a)
     return out, current, voltage
@@ -243,6 +249,7 @@ def random_any(rng: np.random.Generator, kind: str, neuron: str, in_shape: tuple
             weight_imag=weights(n_out, n_in) if is_complex else None,
             bias=0 if unbiased else some(-bias, bias, (n_out,)),
             delay=some(0, 62 if extreme else 6, (), (n_out,), (n_in,), (n_out, n_in)),
+            delay_rec=some(0, 62 if extreme else 6, (), (n_out,), (n_out, n_out)) if kind == "dense_rec" else 0,
             neuron=random_neuron(rng, neuron, shapes, extreme),
         )
     channels = in_shape[0]

@@ -26,7 +26,8 @@ def build(
     for n_in in (40, 30)[:hidden]:
         layer = lb.LIF(
             n_in, 30, recurrent=n_in == 40, tau_mem=8 + 20 * torch.rand(30), tau_syn=3 + 5 * torch.rand(30),
-            threshold=0.5 + torch.rand(30), delay=torch.rand(n_in, 30) * 5, dt=dt,
+            threshold=0.5 + torch.rand(30), delay=torch.rand(n_in, 30) * 5,
+            recurrent_delay=torch.rand(30, 30) * 5 if n_in == 40 else None, dt=dt,
         )  # fmt: skip
         with torch.no_grad():
             layer.weight.mul_(4 if n_in == 40 else 8)
@@ -53,7 +54,8 @@ def gradients(model: torch.nn.Sequential, batch: lb.Events) -> dict[str, torch.T
     labels = torch.arange(len(batch)) % 5
     loss = F.cross_entropy(30 * model[1](hidden), labels) + 0.1 * lb.losses.rate_penalty(hidden, 8.0, 12.0)
     named = {n.replace("layer.", ""): p for n, p in model.named_parameters() if p.requires_grad}
-    return dict(zip(named, torch.autograd.grad(loss, list(named.values())), strict=True))
+    found = torch.autograd.grad(loss, list(named.values()))
+    return {name: grad.double() for name, grad in zip(named, found, strict=True)}  # products of small ones vanish
 
 
 @pytest.mark.parametrize(
@@ -114,20 +116,23 @@ def test_gradients_are_those_of_the_quantised_model(bits, count_gradient):
     got, wanted = gradients(aware, batch), gradients(quantized_model(aware), batch)
     assert got.keys() == wanted.keys()
     for name in wanted:
-        assert F.cosine_similarity(got[name].flatten(), wanted[name].flatten(), 0) > 0.98, name
+        if bits == 3 and name == "0.recurrent_delay":  # of weights that are all rounded to 0
+            assert not got[name].any()
+            assert not wanted[name].any()
+            continue
+        assert F.cosine_similarity(got[name].flatten(), wanted[name].flatten(), 0, eps=1e-30) > 0.98, name
         assert 0.9 < got[name].norm() / wanted[name].norm() < 1.1, name
 
 
-def test_gradients_of_time_constants_and_thresholds():
+def test_gradients_of_everything_else():
     batch, model = events(twice=0.0), build()
     for layer in model:
-        for name, parameter in layer.named_parameters():
-            parameter.requires_grad_(name != "delay")
+        layer.requires_grad_(True)
     aware = quantization_aware(model, 8, calibration=batch)
     got, wanted = gradients(aware, batch), gradients(quantized_model(aware), batch)
-    assert {"0.tau_mem", "0.tau_syn", "0.threshold", "1.tau_mem"} <= got.keys()
+    assert {"0.tau_mem", "0.tau_syn", "0.threshold", "0.delay", "0.recurrent_delay", "1.tau_mem"} <= got.keys()
     for name in wanted:
-        assert F.cosine_similarity(got[name].flatten(), wanted[name].flatten(), 0) > 0.97, name
+        assert F.cosine_similarity(got[name].flatten(), wanted[name].flatten(), 0, eps=1e-30) > 0.97, name
 
 
 def test_gradients_reach_the_input():

@@ -13,7 +13,8 @@ from lava_reference import lava_reads
 
 import lambent as lb
 from lambent.hardware.loihi2 import export_netx, load_netx
-from lambent.hardware.loihi2.convert import check_model, convert
+from lambent.hardware.loihi2.convert import convert
+from lambent.hardware.loihi2.quantised import with_values_of
 from lambent.hardware.loihi2.rounding import Integers, choose_integers
 from lambent.layers import LIF, LIReadout
 
@@ -228,8 +229,8 @@ def with_values(name: str, value: float) -> torch.nn.Module:
     return result
 
 
-def with_recurrent_delay() -> torch.nn.Module:
-    return torch.nn.Sequential(LIF(40, 30, recurrent=True, recurrent_delay=2.0), LIReadout(30, 5))
+def with_recurrent_delay(delay: float | torch.Tensor, **options: float) -> torch.nn.Module:
+    return torch.nn.Sequential(LIF(40, 30, recurrent=True, recurrent_delay=delay, **options), LIReadout(30, 5))
 
 
 @pytest.mark.parametrize(
@@ -242,8 +243,8 @@ def with_recurrent_delay() -> torch.nn.Module:
         (lambda: refused("reset", "subtract"), ValueError, r'layer 0 \(LIF\): .* train with reset="zero"'),
         (lambda: refused("dt", None), ValueError, r"layer 0 \(LIF\): dt=None has no steps; give"),
         (lambda: refused("dt", 2.0, 1), ValueError, r"layer 1 .LIReadout.: dt is 2.0 ms, .* layer 0 is 1.0"),
-        (with_recurrent_delay, ValueError, r"layer 0 \(LIF\): .* train with recurrent_delay=None"),
-        (lambda: with_values("delay", 63.0), ValueError, r"layer 0 .LIF.: delays must be 0 .* max_delay=62"),
+        (lambda: with_recurrent_delay(63.0, max_delay=99.0), ValueError, r"layer 0 .LIF.: recurrent_delay must be 0 "),
+        (lambda: with_values("delay", 63.0), ValueError, r"layer 0 .LIF.: delay must be 0 .* max_delay=62"),
         (lambda: with_values("weight", float("nan")), ValueError, r"layer 0 \(LIF\): weight holds NaN"),
         (lambda: with_values("threshold", -1.0), ValueError, r"layer 0 \(LIF\): threshold must be positive"),
     ],
@@ -275,6 +276,18 @@ def test_refuses_labels_without_a_readout() -> None:
         convert(model(), labels=["a", "b"])
 
 
-def test_zero_recurrent_delays_are_fine() -> None:
-    layer = LIF(4, 3, recurrent=True, recurrent_delay=0.2)
-    assert check_model(torch.nn.Sequential(layer)) == [layer]
+def test_recurrent_delays(tmp_path: Path) -> None:
+    delay, batch = torch.randint(0, 63, (30, 30)).float(), events(0.1)
+    float_model = with_recurrent_delay(delay)
+    with torch.no_grad():
+        float_model[0].weight += 0.05
+    conversion = convert(float_model, calibration=batch)
+    export_netx(float_model, tmp_path / "a.net", calibration=batch)
+    network = load_netx(tmp_path / "a.net")
+    np.testing.assert_array_equal(network.layers[0].delay_rec, delay.T)  # type: ignore[attr-defined]
+    for quantised in (conversion.quantised(), with_values_of(list(float_model), network)):  # type: ignore[call-overload]
+        torch.testing.assert_close(quantised[0].recurrent_delay, delay)
+        spikes = network.run(batch, ("spikes",)).spikes[0]
+        hidden = quantised[0](batch)
+        assert hidden.counts().sum() > 50
+        assert abs(spikes.sum() - hidden.counts().sum().item()) < 0.02 * spikes.sum()

@@ -15,7 +15,18 @@ from lava_reference import RECORDINGS, random_layer
 
 from lambent.hardware.loihi2 import Average, ConvLayer, Loihi2Layer, Loihi2Network, Readout, load_netx, save_netx
 
-LAYER_VALUES = ("weight", "weight_rec", "weight_imag", "delay", "stride", "padding", "dilation", "groups", "gain")
+LAYER_VALUES = (
+    "weight",
+    "weight_rec",
+    "weight_imag",
+    "delay",
+    "delay_rec",
+    "stride",
+    "padding",
+    "dilation",
+    "groups",
+    "gain",
+)
 
 
 def assert_same(a: Loihi2Network, b: Loihi2Network) -> None:

@@ -35,6 +35,7 @@ _NO_SYNAPSES = Synapses(
     late=np.zeros(0, np.int32),
     slot=np.zeros(0, np.uint32),
     recurrent=_NO_MATRIX,
+    recurrent_delay=_NO_MATRIX,
     kernel=np.zeros((0, 0, 0, 0), np.int32),
     row=_NO_MATRIX,
     column=_NO_MATRIX,
@@ -94,20 +95,23 @@ def constants_of(layer: Layer) -> Constants:
 
 def _dense(layer: Loihi2Layer) -> Constants:
     """Turn matrices to [from, to] and split delays into those by input, by output and by synapse."""
-    delays = layer.synapse_delays
+    delays, recurrent_delays = layer.synapse_delays, layer.recurrent_delays
     lag = delays.min(0)
     extra = delays - lag
     late = extra.min(1) if layer.weight_rec is None else np.zeros(layer.n_out, np.int32)  # recurrent spikes don't wait
     extra = extra - late[:, None]
+    longest = max(int(delays.max()), int(recurrent_delays.max(initial=0)))
 
     def synapses(weight: np.ndarray) -> Synapses:
-        made = _NO_SYNAPSES._replace(weight=_writable(weight.T), lag=_writable(lag), rows=int(delays.max()) + 1)
+        made = _NO_SYNAPSES._replace(weight=_writable(weight.T), lag=_writable(lag), rows=longest + 1)
         if extra.any():
             made = made._replace(delay=_writable(extra.T))
         if late.any():
             made = made._replace(late=_writable(late), slot=np.arange(layer.n_out, dtype=np.uint32))
         if layer.weight_rec is not None:
             made = made._replace(recurrent=_writable(layer.weight_rec.T))
+        if recurrent_delays.any():
+            made = made._replace(recurrent_delay=_writable(recurrent_delays.T))
         return made
 
     return _constants(layer, synapses, layer.weight, layer.weight_imag)

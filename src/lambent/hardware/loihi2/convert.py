@@ -71,7 +71,15 @@ class Conversion:
     def quantised(self) -> nn.Sequential:
         """A copy of the float layers with the values that the chip has."""
         values = [
-            Values(x.weight, x.recurrent_weight, x.tau_mem, x.tau_syn, x.layer.synapse_delays.T) for x in self.layers
+            Values(
+                x.weight,
+                x.recurrent_weight,
+                x.tau_mem,
+                x.tau_syn,
+                x.layer.synapse_delays.T,
+                x.layer.recurrent_delays.T,
+            )
+            for x in self.layers
         ]
         return with_values(self.modules, values)
 
@@ -101,7 +109,7 @@ def convert(
     The readout becomes units whose threshold is never reached.
 
     Args:
-        model: all layers on one grid of `dt`, with reset "zero" and without recurrent delays.
+        model: all layers on one grid of `dt`, with reset "zero".
         weight_bits: 2 to 8, sign included; one number, or one for each layer. Left out it is 8, and for a model
             that was trained aware of its quantisation what it was trained with: its integers are then kept.
         calibration: typical input. It tells how far voltages range and how often each unit fires, which the
@@ -160,14 +168,13 @@ def check_model(model: nn.Module) -> list[Spiking | LIReadout]:
         if isinstance(module, Spiking):
             if module.neuron.reset != "zero":  # type: ignore[attr-defined]
                 raise ValueError(f'{where}: the chip resets to 0; train with reset="zero"')
-            if _steps(module.recurrent_delay, dt).any():
-                raise ValueError(f"{where}: NetX has no delays of recurrent synapses; train with recurrent_delay=None")
-            delay = _steps(module.delay, dt)
-            if (delay < 0).any() or (delay > MAX_DELAY).any():
-                raise ValueError(
-                    f"{where}: delays must be 0 to {MAX_DELAY} steps of {dt} ms, "
-                    f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * dt:g}"
-                )
+            for name in ("delay", "recurrent_delay"):
+                delay = _steps(getattr(module, name), dt)
+                if (delay < 0).any() or (delay > MAX_DELAY).any():
+                    raise ValueError(
+                        f"{where}: {name} must be 0 to {MAX_DELAY} steps of {dt} ms, "
+                        f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * dt:g}"
+                    )
     return layers
 
 
@@ -188,8 +195,9 @@ class _Part:
         self.dt = float(module.dt or 0.0)
         self.threshold = _array(module.threshold) if isinstance(module, Spiking) else None
         recurrent = module.recurrent_weight if isinstance(module, Spiking) else None
-        delay = _steps(module.delay, self.dt) if isinstance(module, Spiking) else np.zeros((), np.int64)
-        self.delay = delay.T if delay.any() else np.zeros((), np.int64)
+        self.delay, self.delay_rec = (
+            _steps(getattr(module, name, None), self.dt).T for name in ("delay", "recurrent_delay")
+        )
         self.n_in, self.n_out = module.weight.shape
         self.recurrent = recurrent is not None
 
@@ -229,7 +237,8 @@ class _Part:
             kind="dense_rec" if self.recurrent else "dense",
             weight=weight[: self.n_in].T,
             weight_rec=weight[self.n_in :].T if self.recurrent else None,
-            delay=self.delay,
+            delay=self.delay if self.delay.any() else 0,
+            delay_rec=self.delay_rec if self.delay_rec.any() else 0,
             i_decay=self.i_decay,
             v_decay=self.v_decay,
             v_th_mant=never if self.threshold is None else integers.mantissas(self.threshold),

@@ -6,7 +6,7 @@ those that do not; time constants are those of decays in 1/4096. Forward, the ch
 its own, bit for bit. Backward, EventProp integrates the adjoint of the same layer in floating point, with the slopes
 before spikes and the peaks of silent units that the chip's states give.
 
-On the CPU, for reset "zero", without recurrent delays and without gradients of what rounding does.
+On the CPU, for reset "zero" and without gradients of what rounding does.
 """
 
 from __future__ import annotations

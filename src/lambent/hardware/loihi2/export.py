@@ -108,9 +108,9 @@ def export_netx(
 
     Raises:
         TypeError: the model is no Sequential or holds another kind of layer.
-        ValueError: the model has something the chip cannot do (reset "subtract", recurrent delays, delays
-            beyond 62 steps, dt=None); the message names the layer and what to change. Or `lava_compatible`, and
-            Lava would misread the file; the message says what and why.
+        ValueError: the model has something the chip cannot do (reset "subtract", delays beyond 62 steps, dt=None);
+            the message names the layer and what to change. Or `lava_compatible`, and Lava would misread the file;
+            the message says what and why.
     """
     return write(convert(model, weight_bits, calibration, labels), path, lava_compatible=lava_compatible)
 

@@ -24,7 +24,7 @@ class Values(NamedTuple):
     Attributes:
         weight, recurrent_weight: (in, out) and (out, out) [from, to] float64; the second may be None.
         tau_mem, tau_syn: (out,) float64, the time constants of the decays [ms].
-        delay: (in, out) steps.
+        delay, recurrent_delay: (in, out) and (out, out) steps.
     """
 
     weight: np.ndarray
@@ -32,6 +32,7 @@ class Values(NamedTuple):
     tau_mem: np.ndarray
     tau_syn: np.ndarray
     delay: np.ndarray
+    recurrent_delay: np.ndarray
 
 
 def time_constant(decay: np.ndarray, dt: float) -> np.ndarray:
@@ -57,6 +58,7 @@ def with_values(modules: Sequence[Spiking | LIReadout], values: Sequence[Values]
             if isinstance(module, Spiking):
                 _assign(module.recurrent_weight, own.recurrent_weight)
                 _assign(module.delay, own.delay * module.dt)
+                _assign(module.recurrent_delay, own.recurrent_delay * module.dt)
     return nn.Sequential(*made)
 
 
@@ -87,7 +89,8 @@ def _values(module: Spiking | LIReadout, layer: Loihi2Layer, network: Loihi2Netw
         return worth(integers.T / scale, tau_mem, tau_syn, network.dt)
 
     recurrent = None if layer.weight_rec is None else weight(layer.weight_rec)
-    return Values(weight(layer.weight), recurrent, tau_mem, tau_syn, layer.synapse_delays.T)
+    delays = layer.synapse_delays.T, layer.recurrent_delays.T
+    return Values(weight(layer.weight), recurrent, tau_mem, tau_syn, *delays)
 
 
 def _assign(parameter: Tensor | None, value: np.ndarray | None) -> None:

@@ -24,7 +24,7 @@ class Synapses(NamedTuple):
         rows: of the ring.
         late: (out,) or (0,) int32, steps a unit waits before it takes what is there.
         slot: (out,) or (0,) uint32, place of each unit in a row of the ring.
-        recurrent: (out, out) int32 [from, to], or (0, 0).
+        recurrent, recurrent_delay: (out, out) int32 [from, to], or (0, 0).
         kernel: (channels_in, height, width, channels_out / groups) int32, or (0, 0, 0, 0).
         row, column: (height_in, kernel height) and (width_in, kernel width) int32, the output's row and column
             that each weight of a kernel joins with a row and column of the input, or -1.
@@ -38,6 +38,7 @@ class Synapses(NamedTuple):
     late: np.ndarray
     slot: np.ndarray
     recurrent: np.ndarray
+    recurrent_delay: np.ndarray
     kernel: np.ndarray
     row: np.ndarray
     column: np.ndarray
@@ -76,11 +77,18 @@ def deliver(
 @jit
 def deliver_recurrent(ring: np.ndarray, t: int, units: np.ndarray, values: np.ndarray, synapses: Synapses) -> None:
     """Add to `ring` what spikes of the layer's own `units` at step t are worth to the layer."""
-    recurrent = synapses.recurrent
-    target = ring[(t + 1) % synapses.rows]
+    rows, recurrent, delay = synapses.rows, synapses.recurrent, synapses.recurrent_delay
+    following = (t + 1) % rows
+    target = ring[following]
     for e in range(len(units)):
         unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
-        if value == 1:
+        if len(delay) > 0:
+            for k in range(len(target)):
+                row = following + delay[unit, k]
+                if row >= rows:
+                    row -= rows
+                ring[row, k] += np.int32(recurrent[unit, k] * value)
+        elif value == 1:
             for k in range(len(target)):
                 target[k] += recurrent[unit, k]
         else:

@@ -27,7 +27,8 @@ class Loihi2Layer(Layer):
         bias: (n_out,) int32, see `Layer`; one number is spread.
         delay: steps, 0 to 62, on top of the one step every spike takes: one for all synapses of `weight`,
             (n_out,), (n_in,) or (n_out, n_in). With n_out = n_in a vector is per output unit, as Lava reads
-            it. Recurrent synapses have none; Lava itself misreads delays of "dense_rec".
+            it.
+        delay_rec: likewise for `weight_rec`: one for all synapses, (n_out,) per target or (n_out, n_out) [to, from].
         neuron: the units; its parameters are one for all or (n_out,).
         i_decay, v_decay, v_th_mant: those of `neuron` if it is `CUBA`, else 0. As arguments they are short
             for `neuron=CUBA(i_decay, v_decay, v_th_mant)`.
@@ -47,6 +48,7 @@ class Loihi2Layer(Layer):
     weight_rec: np.ndarray | None
     weight_imag: np.ndarray | None
     delay: np.ndarray | int
+    delay_rec: np.ndarray | int
     i_decay: np.ndarray | int
     v_decay: np.ndarray | int
     v_th_mant: np.ndarray | int
@@ -64,6 +66,7 @@ class Loihi2Layer(Layer):
         v_th_mant: Any = 0,
         *,
         weight_imag: Any = None,
+        delay_rec: Any = 0,
         neuron: Neuron | None = None,
     ) -> None:
         self._set("name", name)
@@ -84,6 +87,9 @@ class Loihi2Layer(Layer):
         if weight_imag is not None:
             self._set("weight_imag", integers(f"{name}/weight/imag", weight_imag, -256, 255, (n_out, n_in)))
         self._set("delay", integers(f"{name}/delay", delay, 0, MAX_DELAY, (), (n_out,), (n_in,), (n_out, n_in)))
+        self._set("delay_rec", integers(f"{name}/delay_rec", delay_rec, 0, MAX_DELAY, (), (n_out,), (n_out, n_out)))
+        if weight_rec is None and np.any(self.delay_rec):
+            raise ValueError(f"{name}/delay_rec: has no meaning without weight_rec")
         self._set("neuron", _neuron(neuron, name, i_decay, v_decay, v_th_mant))
         self._check_units((n_out,))
         self._spread_bias(n_out)
@@ -104,9 +110,12 @@ class Loihi2Layer(Layer):
     @cached_property
     def synapse_delays(self) -> np.ndarray:
         """Delay of each synapse of `weight` in steps, int32 (n_out, n_in)."""
-        delay = np.asarray(self.delay)
-        column = delay[:, None] if delay.ndim == 1 and len(delay) == self.n_out else delay
-        return np.broadcast_to(column, self.weight.shape)
+        return _of_synapses(self.delay, self.weight)
+
+    @cached_property
+    def recurrent_delays(self) -> np.ndarray:
+        """Delay of each synapse of `weight_rec` in steps, int32 (n_out, n_out); (0, 0) if there are none."""
+        return np.zeros((0, 0), np.int32) if self.weight_rec is None else _of_synapses(self.delay_rec, self.weight_rec)
 
     def synapses(self) -> csr_array:
         """`weight` without its zeros, int32 (n_out, n_in)."""
@@ -122,6 +131,12 @@ class Loihi2Layer(Layer):
             check_signs({f"{self.name}/weight/imag": self.weight_imag})
         together = {"weight": self.weight, "weight_rec": self.weight_rec}
         check_signs({f"{self.name}/{field}": w for field, w in together.items() if w is not None})
+
+
+def _of_synapses(delay: np.ndarray | int, weight: np.ndarray) -> np.ndarray:
+    delay = np.asarray(delay)
+    column = delay[:, None] if delay.ndim == 1 and len(delay) == len(weight) else delay
+    return np.broadcast_to(column, weight.shape)
 
 
 def _neuron(neuron: Neuron | None, name: str, i_decay: Any, v_decay: Any, v_th_mant: Any) -> Neuron:

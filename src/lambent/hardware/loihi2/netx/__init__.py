@@ -2,7 +2,7 @@
 
     layer/0/type = "input", shape; and, if the input has units of its own, neuron, weight (gain) and bias
     layer/i/type = "dense" or "dense_rec", shape, inFeatures, outFeatures, weight (out, in), and optionally
-    weight_rec (out, out) and bias (out,), delay
+    weight_rec (out, out) and bias (out,), delay, and delay_rec of weight_rec, as mlGeNN writes it
     layer/i/type = "conv", shape, inChannels, outChannels, kernelSize, stride, padding, dilation, groups, weight
     (channels out, channels in / groups, height, width), and optionally bias (channels out,), delay
     layer/i/type = "pool", shape, kernelSize, stride, padding, dilation, weight (1, 1, height, width)

@@ -63,6 +63,8 @@ def _reasons(layer: Layer, unary_input: bool) -> list[str]:
 
 def _dense_reasons(layer: Loihi2Layer) -> list[str]:
     found = []
+    if np.any(layer.delay_rec):
+        found.append("delay_rec: Lava does not know it, mlGeNN's reader and lambent's do")
     if layer.weight_rec is not None and np.any(layer.delay):
         found.append("delay: Lava gives recurrent synapses the same delays, and drops the exponent of the weights")
     if layer.weight_imag is not None:

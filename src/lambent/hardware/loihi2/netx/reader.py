@@ -139,12 +139,15 @@ def _read_dense(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) ->
         n_in = math.prod(in_shape)
     for dataset, n in (("inFeatures", n_in), ("outFeatures", n_out)):
         _expect(h5, f"{name}/{dataset}", n, "the layers' shapes say")
-    if kind == "dense" and holds(h5, f"{name}/weight_rec"):
-        raise ValueError(f"{name}/weight_rec: has no meaning in a layer of type dense")
+    for dataset in ("weight_rec", "delay_rec"):
+        if kind == "dense" and holds(h5, f"{name}/{dataset}"):
+            raise ValueError(f"{name}/{dataset}: has no meaning in a layer of type dense")
     weight, imag = _read_weights(h5, name, (n_out, n_in), (n_out * n_in,))
-    recurrent = None
+    recurrent, delay_rec = None, np.zeros((), np.int32)
     if kind == "dense_rec":
         recurrent = read_truncated(h5, f"{name}/weight_rec", (n_out, n_out), (n_out * n_out,)).reshape(n_out, n_out)
+        if holds(h5, f"{name}/delay_rec"):
+            delay_rec = read_truncated(h5, f"{name}/delay_rec", (), (n_out,), (n_out, n_out))
     delays = ((), (n_out,), (n_in,), (n_out, n_in))
     if holds(h5, f"{name}/neuron"):
         neuron = _read_neuron(h5, name, (n_out,))
@@ -160,6 +163,7 @@ def _read_dense(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) ->
         weight_imag=None if imag is None else imag.reshape(n_out, n_in),
         bias=read_truncated(h5, f"{name}/bias", (n_out,)) if holds(h5, f"{name}/bias") else 0,
         delay=read_truncated(h5, f"{name}/delay", *delays) if holds(h5, f"{name}/delay") else 0,
+        delay_rec=delay_rec,
         neuron=neuron,
     )
 

@@ -57,6 +57,8 @@ def _write_layer(group: h5py.Group, layer: Layer) -> None:
         _write_weights(group, layer)
         if layer.weight_rec is not None:
             _put(group, "weight_rec", layer.weight_rec.astype(np.float32))
+        if np.any(layer.delay_rec):
+            _put(group, "delay_rec", layer.delay_rec)
     elif isinstance(layer, ConvLayer):
         if layer.kind == "conv":
             group["inChannels"], group["outChannels"] = layer.in_shape[0], layer.shape[0]

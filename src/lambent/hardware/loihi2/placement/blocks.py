@@ -54,7 +54,7 @@ def blocks_of(network: Loihi2Network) -> list[Block]:
                 first=own - network.n_in,
                 synapses=_spread(matrices, layer.n_out, n_sources),
                 weight_bits=weight_bits(layer),
-                delay_bits=DELAY_BITS if np.any(getattr(layer, "delay", 0)) else 0,
+                delay_bits=DELAY_BITS if any(np.any(getattr(layer, d, 0)) for d in ("delay", "delay_rec")) else 0,
                 kernel=int(np.count_nonzero(layer.weight)) if isinstance(layer, ConvLayer) else 0,
             )
         )
