@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from lambent.cli._common import Json, console, last_line, say
+from lambent.hardware.chip import find_chip
 from lambent.runs.evaluate import evaluate_run
 from lambent.runs.train import load_training_data, train_run
 from lambent.training.config import Config
@@ -100,6 +101,8 @@ def train(
     say(f"{data}: {samples}")
     if samples.duration > _LONG:
         say(f"warning: samples of {samples.duration:g} ms; times in the file must be seconds")
+    if advice := find_chip(chosen.chip).advice(chosen):
+        say(advice)
     source = {"train": str(data.resolve()), "test": str(test.resolve()) if test else None}
     done = len(run.metrics()) if resume else 0
     finished = train_run(

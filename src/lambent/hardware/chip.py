@@ -34,6 +34,16 @@ class Settings(Protocol):
         """What a spike does to the voltage: "zero" or "subtract"."""
         ...
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether the units of a hidden layer are connected among themselves."""
+        ...
+
+    @property
+    def delay(self) -> float:
+        """Longest delay of the inputs to begin with [ms]; 0 for none."""
+        ...
+
     def weight_bits(self) -> int | Sequence[int] | None:
         """Bits to train for, one number or one for each layer; None to train in float only."""
         ...
@@ -186,14 +196,24 @@ class Chip(Protocol):
         name: as in `CHIPS`.
         title: as a reader knows it.
         max_delay: longest delay of a synapse in steps.
+        formats: in which networks can be written; the first is what `save` writes and `load` reads.
     """
 
     name: str
     title: str
     max_delay: int
+    formats: tuple[str, ...]
 
     def check(self, settings: Settings) -> None:
         """Raise ValueError, naming the setting, if a network trained so could not run on the chip as it is meant to."""
+        ...
+
+    def advice(self, settings: Settings) -> str:
+        """What will be able to run a network trained so, and what to change for what will not: a line, or none."""
+        ...
+
+    def readers(self, network: Any) -> dict[str, list[str]]:
+        """Programs that could run `network`, and what each would get wrong, and why; nothing where it runs it."""
         ...
 
     def convert(
@@ -224,6 +244,24 @@ class Chip(Protocol):
 
     def save(self, conversion: Any, path: Path, **options: bool) -> Export:
         """Write the network of a conversion, whole or not at all; options are those of the chip's file format."""
+        ...
+
+    def export(self, network: Any, format: str, path: Path, sample: Events | None = None) -> str:
+        """Write `network` in another of `formats`, whole or not at all.
+
+        Args:
+            sample: a batch of one, for what the format keeps to check itself by.
+
+        Returns:
+            What to do with it.
+
+        Raises:
+            ValueError: the format cannot hold it; the message names the layer and what to change.
+        """
+        ...
+
+    def verified(self, format: str, path: Path) -> str:
+        """What is known of whether that what `export` wrote at `path` computes what the model of the chip does."""
         ...
 
     def load(self, path: Path) -> Network:

@@ -21,7 +21,7 @@ def render(data: ReportData) -> str:
     The same data give the same text, byte for byte.
     """
     sections = [_headline(data), _confusion(data), _learning(data), _sample(data)]
-    sections += [_rates(data), _weights(data), _sizes(data), _cost(data), _facts(data)]
+    sections += [_rates(data), _weights(data), _sizes(data), _on_chip(data), _cost(data), _facts(data)]
     return _page(data.title, data.created, sections, data.versions)
 
 
@@ -199,6 +199,10 @@ def _weights(data: ReportData) -> str:
 
 def _sizes(data: ReportData) -> str:
     return _section("sizes", "Size", tables.sizes(data.sizes) if data.sizes else "")
+
+
+def _on_chip(data: ReportData) -> str:
+    return _section("on-chip", "On the chip", tables.facts(data.on_chip) if data.on_chip else "")
 
 
 def _cost(data: ReportData) -> str:

@@ -201,6 +201,7 @@ class ReportData:
             shares in 0..1. A missing, None or non-finite value leaves a gap in the curve.
         sample: one sample through all layers.
         rates, weights, sizes: one entry per layer or connection.
+        on_chip: what was exported, for whom, and what was verified.
         costs: what a sample costs, the network on the chip first, others to compare it with after.
 
     Raises:
@@ -224,12 +225,14 @@ class ReportData:
     weights: Sequence[WeightMatrix] = ()
     sizes: Sequence[LayerSize] = ()
     costs: Sequence[CostFigure] = ()
+    on_chip: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check.text("title", self.title)
         check.text("created", self.created)
         check.texts("facts", self.facts)
         check.texts("versions", self.versions)
+        check.texts("on_chip", self.on_chip)
         if isinstance(self.class_names, str) or not len(self.class_names):
             raise ValueError("class_names must be a non-empty sequence of names")
         for i, name in enumerate(self.class_names):

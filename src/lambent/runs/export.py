@@ -35,12 +35,37 @@ def export_run(
     """
     chip, own = run.chip(), path is None or path.resolve() == run.network.resolve()
     model, calibration = run.trained_model(), calibration_events(run)
+    before = run.network.read_bytes() if own and run.network.exists() else b""
     conversion = chip.convert(model, weight_bits, calibration, run.facts()["class_names"])
     report = chip.save(conversion, path or run.network, **options)
     if own:
         run.write_json("export.json", {"file": run.network.name, "weight_bits": report.weight_bits})
-        run.outdate(export=False)
+        if run.network.read_bytes() != before:
+            run.outdate(export=False)
     return report
+
+
+def export_as(
+    run: Run, format: str, weight_bits: int | Sequence[int] | None = None, path: Path | None = None
+) -> tuple[Path, str]:
+    """Write the run's network in another of its chip's formats, to RUN/FORMAT unless told otherwise.
+
+    It is the network that was exported, and so that evaluations and reports speak of; if none was, or one of other
+    bits, it is exported first.
+
+    Args:
+        weight_bits: as for `export_run`.
+        path: where to write.
+
+    Returns:
+        Where it is, and what to do with it.
+    """
+    known = run.read_json("export.json")["weight_bits"] if run.path("export.json").exists() else None
+    wanted = [weight_bits] * len(known or ()) if isinstance(weight_bits, int) else weight_bits
+    if known is None or not run.network.exists() or (wanted is not None and list(wanted) != known):
+        export_run(run, weight_bits)
+    path = path or run.path(format)
+    return path, run.chip().export(exported_network(run), format, path, calibration_events(run)[:1])
 
 
 def exported_network(run: Run) -> Network:

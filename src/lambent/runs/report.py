@@ -103,7 +103,23 @@ def report_data(
         weights=_weights(model, quantised),
         sizes=layer_sizes(model, chip_bits),
         costs=costs,
+        on_chip={} if network is None else _on_chip(run, network, evaluation),
     )
+
+
+def _on_chip(run: Run, network: Network, evaluation: Evaluation) -> dict[str, str]:
+    """What was exported, for whom, and what was verified."""
+    chip, bits = run.chip(), run.read_json("export.json")["weight_bits"]
+    found = {
+        "Exported": f"{run.network.name}, weights of {', '.join(map(str, bits))} bits",
+        f"Model of {chip.title}": f"{len(evaluation.labels):,} test samples run, "
+        f"{100 * evaluation.accuracy('chip'):.2f} % right, {100 * evaluation.agreement():.2f} % as in float",
+    }
+    for reader, wrong in chip.readers(network).items():
+        found[reader] = "runs it" if not wrong else f"would not run it as meant: {'; '.join(wrong)}"
+    for folder in run.programs():
+        found[f"{folder.name}/"] = chip.verified(folder.name, folder)
+    return found
 
 
 def _aware(history: Sequence[Mapping[str, Any]], bits: str) -> str:

@@ -44,6 +44,7 @@ class Run:
     best.pt          the model of the best epoch so far; once weights are quantised, of these epochs
     calibration.pt   a few training samples, to measure activity on before quantising
     NAME.net         the exported network, named like the folder; export.json says so, and with how many bits
+    FORMAT/          the same in another format of the chip, such as lava/
     evaluation.npz   the last evaluation, for the report; cost.json and host.json: what it costs
     report.html
     listen.html      what was heard last
@@ -105,11 +106,21 @@ class Run:
         return not names or (names == [path.name] and "versions" in _from_json(path.read_bytes(), str(path)))
 
     def outdate(self, *, export: bool = True) -> None:
-        """Remove what was made from an older model: evaluation and report and, with `export`, the network."""
+        """Remove what was made from an older model or network: evaluation, report, the network in other formats.
+
+        With `export` the network itself, too.
+        """
         made = ["evaluation.npz", "report.html", "cost.json", "host.json"]
         made += ["export.json", self.network.name, self.network.with_suffix(".nir").name] if export else []
         for name in made:
             self.path(name).unlink(missing_ok=True)
+        if self.exists():
+            for folder in self.programs():
+                shutil.rmtree(folder)
+
+    def programs(self) -> list[Path]:
+        """Folders with the exported network in other formats of the chip."""
+        return [path for name in self.chip().formats[1:] if (path := self.path(name)).is_dir()]
 
     def config(self) -> Config:
         """The settings.

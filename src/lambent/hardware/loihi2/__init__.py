@@ -3,6 +3,7 @@
 from lambent.hardware.loihi2.aware import AwareLIF, AwareLIReadout
 from lambent.hardware.loihi2.cost import Cost, Counts, Parameters, estimate_cost
 from lambent.hardware.loihi2.export import LayerReport, NetxReport, export_netx
+from lambent.hardware.loihi2.lava import save_lava
 from lambent.hardware.loihi2.layers.base import Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
@@ -39,5 +40,6 @@ __all__ = [
     "export_netx",
     "load_netx",
     "map_to_cores",
+    "save_lava",
     "save_netx",
 ]

@@ -14,6 +14,7 @@ from lambent.hardware.loihi2.aware import aware, aware_of, trained_bits
 from lambent.hardware.loihi2.convert import Conversion, check_model, convert, layer_bits
 from lambent.hardware.loihi2.cost import Cost, estimate_cost, mean_cost, published
 from lambent.hardware.loihi2.export import NetxReport, write
+from lambent.hardware.loihi2.lava import how_to_run, not_held_by_lava, save_lava, verified
 from lambent.hardware.loihi2.layers.base import MAX_DELAY
 from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.netx import load_netx
@@ -29,6 +30,7 @@ class Loihi2:
     name = "loihi2"
     title = "Loihi 2"
     max_delay = MAX_DELAY
+    formats: tuple[str, ...] = ("netx", "lava")
 
     def check(self, settings: Settings) -> None:
         """Bits of the chip's weights, and its reset."""
@@ -41,6 +43,21 @@ class Loihi2:
             raise ValueError(f"qat_bits: {error}") from error
         if settings.reset != "zero":
             raise ValueError(f"reset must be zero with qat_bits, as the chip resets, got {settings.reset!r}")
+
+    def advice(self, settings: Settings) -> str:
+        """Of Lava, through its reader of NetX files and as a program."""
+        if settings.reset != "zero":
+            return f"Loihi 2 resets to 0: no export with reset {settings.reset}; for that train with --reset zero"
+        if settings.recurrent and settings.delay:
+            return (
+                "Loihi 2: will run in Lava (lambent export RUN --format lava); Lava's NetX reader takes no delays of "
+                "recurrent layers: for that train with --delay 0 or with --no-recurrent"
+            )
+        return "Loihi 2: will run in Lava, as a program (lambent export RUN --format lava) and through its NetX reader"
+
+    def readers(self, network: Loihi2Network) -> dict[str, list[str]]:
+        """Of Lava, as a program and through its reader of NetX files."""
+        return {"Lava (--format lava)": not_held_by_lava(network), "Lava's NetX reader": misread_by_lava(network)}
 
     def convert(
         self,
@@ -59,6 +76,17 @@ class Loihi2:
     def save(self, conversion: Conversion, path: Path, **options: bool) -> NetxReport:
         """As NetX; with `lava_compatible` only what Lava reads as it is meant."""
         return write(conversion, path, **options)
+
+    def export(self, network: Loihi2Network, format: str, path: Path, sample: Events | None = None) -> str:
+        """As a program for Lava; see `lambent.hardware.loihi2.lava`."""
+        if format != "lava":
+            raise ValueError(f"format must be lava, got {format!r}")
+        save_lava(network, path, sample)
+        return how_to_run(path, sample is not None)
+
+    def verified(self, format: str, path: Path) -> str:
+        """What `network.py --check` found."""
+        return verified(path)
 
     def load(self, path: Path) -> Loihi2Network:
         """From NetX."""

@@ -6,13 +6,16 @@ readout_classes), and for each layer i, i/kind, i/units, i/shape and what `_valu
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lambent.events import Events, n_steps
 from lambent.hardware.loihi2.layers.base import Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
@@ -22,26 +25,83 @@ from lambent.hardware.loihi2.neurons import Graded, ResonateAndFire
 from lambent.hardware.loihi2.readout import Average, Readout
 from lambent.machine.files import replacing
 
-PROGRAM = Path(__file__).with_name("network.py")
+_PROGRAM = Path(__file__).with_name("network.py")
 _MANTISSA = 1 << 15  # of a bias in Lava
+_STATES = {"s": "spikes", "u": "current", "v": "voltage"}
 
 
-def save_lava(network: Loihi2Network, folder: str | os.PathLike[str]) -> None:
-    """Write `network` as a folder that Lava runs; the files in it are replaced whole.
+def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Events | None = None) -> None:
+    """Write `network` as a folder that Lava runs, on its model of the chip or on a chip; files are replaced whole.
 
     `python network.py INPUT.npz OUT.npz` then needs Python 3.10 and lava-nc 0.10, no lambent.
 
+    Args:
+        network: what to write.
+        folder: made if need be.
+        sample: a batch of one; what the network does with it goes into example.npz, for `network.py --check`.
+
     Raises:
         ValueError: Lava's processes cannot hold a value; the message names the layer.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network, save_lava
+        >>> layer = Loihi2Layer("layer/1", "dense", np.array([[90, -3]]), neuron=CUBA(800, 200, 70))
+        >>> save_lava(Loihi2Network(2, [layer]), tempfile.mkdtemp())
     """
-    for layer in network.layers:
-        _check(layer)
+    if reasons := not_held_by_lava(network):
+        raise ValueError("; ".join(reasons))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "network.npz") as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **values_of(network))
+    for older in ("example.npz", "verified.json"):
+        (folder / older).unlink(missing_ok=True)
+    _save(folder / "network.npz", values_of(network))
+    if sample is not None:
+        _save(folder / "example.npz", _example(network, sample))
     with replacing(folder / "network.py") as temporary:
-        shutil.copyfile(PROGRAM, temporary)
+        shutil.copyfile(_PROGRAM, temporary)
+
+
+def how_to_run(folder: Path, has_example: bool) -> str:
+    """What to do with such a folder."""
+    check = f"; does Lava compute the same? python {folder / 'network.py'} --check" if has_example else ""
+    return f"in Lava's Python: python {folder / 'network.py'} INPUT.npz OUT.npz{check}"
+
+
+def verified(folder: Path) -> str:
+    """What `network.py --check` found in such a folder when it was last run."""
+    path = folder / "verified.json"
+    if not path.exists():
+        return f"not verified yet; in Lava's Python: python {folder / 'network.py'} --check"
+    try:
+        known = json.loads(path.read_bytes())
+        lava, entries, different = str(known["lava"]), int(known["entries"]), int(known["different"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged ({error}); run network.py --check again") from error
+    found = "all equal" if different == 0 else f"{different:,} DIFFERENT"
+    return f"Lava {lava}: {entries:,} entries of spikes, current, voltage and scores of one sample, {found}"
+
+
+def not_held_by_lava(network: Loihi2Network) -> list[str]:
+    """What Lava's processes cannot hold, and what to do; each entry starts with the layer."""
+    reasons = [_lost_bias(layer) for layer in network.layers]
+    return [reason for reason in reasons if reason]
+
+
+def _example(network: Loihi2Network, sample: Events) -> dict[str, np.ndarray]:
+    """Input and outcome of a batch of one, as `network.py` takes and writes them."""
+    recording = network.run(sample)
+    dense = np.zeros((network.n_in, n_steps(sample.duration, network.dt)), np.int32)
+    np.add.at(dense, (sample.units.cpu().numpy(), sample.steps(network.dt).cpu().numpy()), 1)
+    found = {"spikes": dense if isinstance(network.layers[0], InputLayer) or network.message_bits else dense.clip(0, 1)}
+    for name, attribute in _STATES.items():
+        found |= {f"{name}_{i}": x[0] for i, x in enumerate(getattr(recording, attribute))}
+    return found | ({"scores": network.readout.scores(recording)[0]} if network.readout else {})
+
+
+def _save(path: Path, values: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **values)
 
 
 def values_of(network: Loihi2Network) -> dict[str, Any]:
@@ -91,16 +151,18 @@ def _values(layer: Layer) -> dict[str, Any]:
     return found
 
 
-def _check(layer: Layer) -> None:
-    """Raise ValueError for what Lava's processes would not hold."""
-    bias = layer.per_unit(0 if isinstance(layer, InputLayer) else layer.bias).astype(np.int64)
-    if isinstance(layer.neuron, Graded):
-        return
-    size = np.abs(bias)
-    lost = (size >= _MANTISSA) & (size % (1 << np.maximum(0, np.ceil(np.log2(size + 1)).astype(int) - 15)) != 0)
-    if lost.any():
-        unit = int(lost.argmax())
-        raise ValueError(
-            f"{layer.name}/bias: {bias[unit]} of unit {unit} needs more than the 16 bits that Lava has; "
-            f"make it an even number or keep it within +-{_MANTISSA - 1}"
-        )
+def _lost_bias(layer: Layer) -> str:
+    """Which bias does not fit the mantissa and the exponent that Lava has for it; empty if all do."""
+    if isinstance(layer, InputLayer) or isinstance(layer.neuron, Graded):
+        return ""
+    bias = layer.per_unit(layer.bias).astype(np.int64)
+    for shift in range(3):  # biases have up to 17 bits and a sign
+        wide = (np.abs(bias) >> shift >= _MANTISSA) & (bias >> shift & 1 == 1)
+        if wide.any():
+            unit = int(wide.argmax())
+            multiple = f"a multiple of {2 << shift}"
+            return (
+                f"{layer.name}/bias: {bias[unit]} of unit {unit} has more than the 16 bits of Lava's biases; "
+                f"make it {multiple} or keep it within +-{_MANTISSA - 1}"
+            )
+    return ""

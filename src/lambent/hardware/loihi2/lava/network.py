@@ -1,6 +1,7 @@
 """A network for Loihi 2, built from the processes of Intel's Lava. Needs lava-nc 0.10 (Python 3.10) and nothing else.
 
     python network.py INPUT.npz OUT.npz [--hardware]
+    python network.py --check                   does it compute here what example.npz says? kept in verified.json
 
 INPUT.npz holds `spikes`, whole numbers (n_in, steps), or (samples, n_in, steps): each sample starts from rest. OUT.npz
 gets, for each layer i, `s_i` what it sent and its states `u_i`, `v_i`, (n_i, steps), or (samples, n_i, steps); column t
@@ -13,7 +14,9 @@ width, height and channel in Lava.
 """
 
 import argparse
+import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -119,15 +122,16 @@ def from_lava_order(x, shape):
 # -- synapses ---------------------------------------------------------------------------------------------------------
 
 
-def held_by_synapses(weight):
+def held_by_synapses(weight, bits):
     """`weight` as matrices that 8-bit synapses hold, which add up to it: (matrix, exponent, sign mode).
 
-    Weights of one sign have 8 bits; those of both signs 8 bits with the sign, in steps of 2. Smaller ones are doubled
-    and halved again. Only a matrix with odd weights beyond that takes two.
+    Weights of one sign have 8 bits; those of both signs 8 bits with the sign, in steps of 2. Smaller ones are doubled,
+    and what arrives is halved again, but for graded spikes, of whose sums Lava would lose a bit. Then, and for odd
+    weights beyond 8 bits, it takes two matrices.
     """
     if weight.min() >= 0 or (weight.max() <= 0 and weight.min() > -256):
         return [(weight, 0, SignMode.INHIBITORY if weight.min() < 0 else SignMode.EXCITATORY)]
-    if weight.min() >= -128 and weight.max() <= 127:
+    if bits == 0 and weight.min() >= -128 and weight.max() <= 127:
         return [(2 * weight, -1, SignMode.MIXED)]
     odd = weight % 2
     return [(weight - odd, 0, SignMode.MIXED)] + ([(odd, 0, SignMode.EXCITATORY)] if odd.any() else [])
@@ -136,7 +140,7 @@ def held_by_synapses(weight):
 def connect_dense(weight, delay, bits, source, target):
     """Synapses from every unit of `source` to every unit of `target`, two ports; returns the processes."""
     made = []
-    for matrix, exponent, sign in held_by_synapses(weight.astype(int)):
+    for matrix, exponent, sign in held_by_synapses(weight.astype(int), bits):
         values = {"weights": matrix, "weight_exp": exponent, "sign_mode": sign, "num_message_bits": bits}
         if np.any(delay):
             synapses = DelayDense(delays=np.array(delay, int), num_weight_bits=8, **values)
@@ -167,7 +171,7 @@ def connect_conv(layer, weight, bits, source, target):
     size = int(np.prod(layer.lava_shape)), int(np.prod(in_shape))
     delay = layer.by_unit("delay").ravel().astype(int)[to]
     made = []
-    for own, exponent, sign in held_by_synapses(np.asarray(values, int)):
+    for own, exponent, sign in held_by_synapses(np.asarray(values, int), bits):
         synapses = DelaySparse(
             weights=csr_matrix((own, (to, from_)), size), delays=csr_matrix((delay, (to, from_)), size),
             weight_exp=exponent, sign_mode=sign, num_weight_bits=8, num_message_bits=bits,
@@ -331,29 +335,56 @@ def run_on_hardware(network, spikes):
     return {f"{name}_{i}": from_lava_order(x, shape).astype(np.int32) for name, x in zip("suv", found, strict=True)}
 
 
+def check(network, folder):
+    """Run the sample of example.npz and compare; returns how many entries are different."""
+    with np.load(folder / "example.npz") as file:
+        wanted = {name: file[name] for name in file.files}
+    out = run(network, checked(network, wanted.pop("spikes"), "example.npz"))
+    different = {name: int((out[name] != x).sum()) for name, x in wanted.items() if name != "scores"}
+    if "scores" in wanted:  # sums of floating point, in whatever order
+        different["scores"] = int((~np.isclose(network.scores(out), wanted["scores"], 1e-9)).sum())
+    found = {"lava": version("lava-nc"), "entries": sum(x.size for x in wanted.values())}
+    found["different"] = sum(different.values())
+    (folder / "verified.json").write_text(json.dumps(found) + "\n")
+    for name, n in different.items():
+        print(f"{name}: {n or 'none'} of {wanted[name].size} different")
+    return found["different"]
+
+
+def checked(network, spikes, where):
+    """`spikes` if the network takes such; ends the program otherwise."""
+    n_in, driven = int(np.prod(network.in_shape)), network.layers[0].kind == "input"
+    if spikes.ndim not in (2, 3) or spikes.shape[-2] != n_in or 0 in spikes.shape:
+        sys.exit(f"{where}: `spikes` must be ({n_in}, steps) or (samples, {n_in}, steps), not {spikes.shape}")
+    if spikes.dtype.kind not in ("biuf" if driven else "biu"):
+        sys.exit(f"{where}: `spikes` must be whole numbers, not {spikes.dtype}")
+    if driven or network.message_bits:
+        return spikes
+    if spikes.min() < 0:
+        sys.exit(f"{where}: `spikes` must not be negative")
+    return spikes != 0  # several spikes of a unit in one step are one
+
+
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("input", type=Path, help="an .npz file with `spikes`")
-    parser.add_argument("output", type=Path, help="the .npz file to write")
+    parser.add_argument("input", type=Path, nargs="?", help="an .npz file with `spikes`")
+    parser.add_argument("output", type=Path, nargs="?", help="the .npz file to write")
     parser.add_argument("--hardware", action="store_true", help="run on Loihi 2 instead of its model")
+    parser.add_argument("--check", action="store_true", help="compare with example.npz beside this file")
     args = parser.parse_args()
-    network = Network(Path(__file__).with_name("network.npz"))
+    folder = Path(__file__).parent
+    network = Network(folder / "network.npz")
+    if args.check:
+        sys.exit(1 if check(network, folder) else 0)
+    if args.output is None:
+        parser.error("INPUT.npz and OUT.npz are needed")
     with np.load(args.input) as file:
         if "spikes" not in file.files:
             sys.exit(f"{args.input}: holds {', '.join(file.files) or 'nothing'}, but no `spikes`")
-        spikes = file["spikes"]
-    n_in, driven = int(np.prod(network.in_shape)), network.layers[0].kind == "input"
-    if spikes.ndim not in (2, 3) or spikes.shape[-2] != n_in or 0 in spikes.shape:
-        sys.exit(f"{args.input}: `spikes` must be ({n_in}, steps) or (samples, {n_in}, steps), not {spikes.shape}")
-    if spikes.dtype.kind not in ("biuf" if driven else "biu"):
-        sys.exit(f"{args.input}: `spikes` must be whole numbers, not {spikes.dtype}")
-    if not driven and not network.message_bits:
-        if spikes.min() < 0:
-            sys.exit(f"{args.input}: `spikes` must not be negative")
-        spikes = spikes != 0  # several spikes of a unit in one step are one
-    samples = spikes if spikes.ndim == 3 else spikes[None]
+        spikes = checked(network, file["spikes"], args.input)
     found = []
+    samples = spikes if spikes.ndim == 3 else spikes[None]
     for k, sample in enumerate(samples):
         found.append((run_on_hardware if args.hardware else run)(network, sample))
         sent = ", ".join(str(np.count_nonzero(x)) for name, x in found[-1].items() if name.startswith("s_"))

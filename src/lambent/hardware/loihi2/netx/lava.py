@@ -64,7 +64,7 @@ def _reasons(layer: Layer, unary_input: bool) -> list[str]:
 def _dense_reasons(layer: Loihi2Layer) -> list[str]:
     found = []
     if np.any(layer.delay_rec):
-        found.append("delay_rec: Lava does not know it, mlGeNN's reader and lambent's do")
+        found.append("delay_rec: Lava drops the delays of recurrent synapses; mlGeNN writes and lambent reads them")
     if layer.weight_rec is not None and np.any(layer.delay):
         found.append("delay: Lava gives recurrent synapses the same delays, and drops the exponent of the weights")
     if layer.weight_imag is not None:

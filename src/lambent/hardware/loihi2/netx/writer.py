@@ -17,7 +17,7 @@ from lambent.hardware.loihi2.readout import Average, Readout
 
 
 def write_network(h5: h5py.File, network: Loihi2Network) -> None:
-    """Write `network` into an empty file."""
+    """Write `network` into an empty file, the same bytes for the same network."""
     h5.attrs["lambent_dt"] = network.dt
     if network.message_bits:
         h5.attrs["lambent_message_bits"] = network.message_bits
@@ -74,6 +74,7 @@ def _write_weights(group: h5py.Group, layer: Loihi2Layer | ConvLayer) -> None:
     if layer.weight_imag is None:
         _put(group, "weight", layer.weight.astype(np.float32))
     else:
+        group.create_group("weight")  # one made on the way to a dataset would hold the time
         _put(group, "weight/real", layer.weight.astype(np.float32))
         _put(group, "weight/imag", layer.weight_imag.astype(np.float32))
     if np.any(layer.bias):
@@ -83,6 +84,7 @@ def _write_weights(group: h5py.Group, layer: Loihi2Layer | ConvLayer) -> None:
 
 
 def _write_neuron(group: h5py.Group, layer: Layer, neuron: Neuron) -> None:
+    group.create_group("neuron")
     group["neuron/type"] = neuron.type
     for field, (dataset, *_) in neuron.ranges.items():
         _put(group, f"neuron/{dataset}", _by_unit(layer, getattr(neuron, field)))
