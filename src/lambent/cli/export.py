@@ -72,4 +72,6 @@ def export(
     readers = chip.readers(chip.load(out) if out else exported_network(there))
     for reader, wrong in readers.items():
         say(f"{reader}: runs it" if not wrong else f"{reader}: would not run it as meant: {'; '.join(wrong)}")
+    if any(readers.values()):
+        say(chip.advice(there.config()))
     last_line(as_json, asdict(report) | {"readers": readers})

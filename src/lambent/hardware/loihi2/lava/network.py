@@ -106,6 +106,11 @@ class Network:
             v = v[..., -1] if reduce == "last" else v.max(-1) if reduce == "max" else v.mean(-1)
         return v / self.readout["readout_scale"]
 
+    def answer(self, out):
+        """The name of the class with the highest score, if there are names."""
+        scores, names = self.scores(out), self.readout.get("readout_labels", ())
+        return f"; class {names[scores.argmax()]}" if len(names) and scores.ndim == 1 else ""
+
 
 def in_lava_order(x, shape):
     """(channels * height * width, ...) as (width, height, channels, ...); vectors stay as they are."""
@@ -337,6 +342,8 @@ def run_on_hardware(network, spikes):
 
 def check(network, folder):
     """Run the sample of example.npz and compare; returns how many entries are different."""
+    if not (folder / "example.npz").exists():
+        sys.exit(f"{folder / 'example.npz'}: not there; lambent export --format lava writes it")
     with np.load(folder / "example.npz") as file:
         wanted = {name: file[name] for name in file.files}
     out = run(network, checked(network, wanted.pop("spikes"), "example.npz"))
@@ -388,7 +395,7 @@ def main():
     for k, sample in enumerate(samples):
         found.append((run_on_hardware if args.hardware else run)(network, sample))
         sent = ", ".join(str(np.count_nonzero(x)) for name, x in found[-1].items() if name.startswith("s_"))
-        print(f"sample {k + 1} of {len(samples)}: spikes of the layers {sent}", flush=True)
+        print(f"sample {k + 1} of {len(samples)}: spikes of the layers {sent}{network.answer(found[-1])}", flush=True)
     out = {name: np.stack([x[name] for x in found]) for name in found[0]}
     scores = network.scores(out)
     if scores is not None:

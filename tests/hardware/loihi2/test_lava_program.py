@@ -1,0 +1,165 @@
+"""Networks as programs for Lava, entry by entry beside the chip model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lava_reference import RECORDINGS
+from lava_side import EVERY_KIND, LAVA, SIGNS, WHY_NOT, Case, differences, random_case, run_in_lava
+
+import lambent as lb
+from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network, Readout, load_netx, save_lava
+from lambent.hardware.loihi2.convert import convert
+from lambent.hardware.loihi2.lava import not_held_by_lava, verified
+
+needs_lava = pytest.mark.skipif(LAVA is None, reason=WHY_NOT)
+
+
+def small(**values: object) -> Loihi2Network:
+    layer = Loihi2Layer("layer/1", "dense", np.array([[90, -3], [127, 5]]), neuron=CUBA(800, 200, 70), **values)
+    return Loihi2Network(2, [layer], readout=Readout("mean", np.array([1.0, 2.0])))
+
+
+def events(batch: int = 1) -> lb.Events:
+    return lb.Events.from_dense(torch.rand(batch, 60, 2, generator=torch.Generator().manual_seed(0)) < 0.3, 1.0)
+
+
+def in_lava(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LAVA, "-W", "ignore", *arguments], capture_output=True, text=True)  # type: ignore[list-item]
+
+
+@needs_lava
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_kind_of_layer(seed: int, tmp_path: Path) -> None:
+    """With extreme weights of a sign mode each; all of them: benchmarks/lava.py."""
+    rng, signs = np.random.default_rng(seed), [*SIGNS]
+    cases = [random_case(rng, *kind, signs[(i + 3 * seed) % len(signs)]) for i, kind in enumerate(EVERY_KIND)]
+    for case, out in zip(cases, run_in_lava(cases, tmp_path), strict=True):
+        assert differences(case, out)[0] == 0, case.network
+
+
+@needs_lava
+def test_what_lava_reads_of_netx_it_runs_as_a_program(tmp_path: Path) -> None:
+    """Files of slayer, mlGeNN's kind and lambent, among them those that Lava itself has run."""
+    cases = []
+    for path in RECORDINGS:
+        if path.stem != "shd_700_256_20":
+            network, spikes = load_netx(path), np.load(path.with_suffix(".npz"))["input"][:, :60].astype(np.int64)
+            if network.layers[0].kind != "input" and (spikes.min() < 0 or spikes.max() > 1):
+                network = dataclasses.replace(network, message_bits=32)
+            cases.append(Case(network, spikes))
+    for case, out in zip(cases, run_in_lava(cases, tmp_path), strict=True):
+        assert differences(case, out)[0] == 0, case.network
+
+
+@needs_lava
+def test_the_default_kind_of_network_and_recurrent_delays(tmp_path: Path) -> None:
+    """Recurrent, with a delay for every synapse of both matrices, which Lava's NetX reader refuses."""
+    torch.manual_seed(0)
+    hidden = lb.LIF(20, 16, recurrent=True, delay=30 * torch.rand(20, 16), recurrent_delay=20 * torch.rand(16, 16))
+    with torch.no_grad():
+        hidden.weight.mul_(8)
+    spikes = (torch.rand(1, 20, 120) < 0.1).int().numpy()
+    network = convert(torch.nn.Sequential(hidden, lb.LIReadout(16, 3))).network
+    case = Case(network, spikes[0])
+    assert network.run(spikes).spikes[0].sum() > 20
+    assert differences(case, run_in_lava([case], tmp_path)[0])[0] == 0
+
+
+@needs_lava
+def test_samples_start_from_rest(tmp_path: Path) -> None:
+    network = small()
+    save_lava(network, tmp_path)
+    spikes = events(2).to_dense(1.0).numpy().transpose(0, 2, 1).astype(np.int8)
+    np.savez(tmp_path / "in.npz", spikes=spikes)
+    done = in_lava(tmp_path / "network.py", tmp_path / "in.npz", tmp_path / "out.npz")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"wrote {tmp_path / 'out.npz'}"
+    recording = network.run(spikes)
+    with np.load(tmp_path / "out.npz") as out:
+        np.testing.assert_array_equal(out["s_0"], recording.spikes[0])
+        np.testing.assert_array_equal(out["u_0"], recording.current[0])
+        np.testing.assert_array_equal(out["v_0"], recording.voltage[0])
+        np.testing.assert_allclose(out["scores"], network.logits(spikes), rtol=1e-12)
+
+
+@needs_lava
+def test_the_program_checks_itself(tmp_path: Path) -> None:
+    save_lava(small(), tmp_path, events())
+    assert verified(tmp_path).startswith("not verified yet; in Lava's Python: python ")
+    done = in_lava(tmp_path / "network.py", "--check")
+    assert done.returncode == 0, done.stderr
+    entries = 3 * 2 * 60 + 2
+    assert json.loads((tmp_path / "verified.json").read_text()) == {
+        "lava": "0.10.0",
+        "entries": entries,
+        "different": 0,
+    }
+    assert verified(tmp_path).endswith(
+        f"{entries} entries of spikes, current, voltage and scores of one sample, all equal"
+    )
+    with np.load(tmp_path / "example.npz") as file:
+        changed = dict(file)
+    changed["v_0"][1, 7] += 1
+    np.savez(tmp_path / "example.npz", **changed)
+    assert in_lava(tmp_path / "network.py", "--check").returncode == 1
+    assert verified(tmp_path).endswith("1 DIFFERENT")
+    save_lava(small(), tmp_path)
+    assert verified(tmp_path).startswith("not verified yet")
+
+
+@needs_lava
+@pytest.mark.parametrize(
+    ("spikes", "message"),
+    [
+        (np.zeros((3, 5), int), "`spikes` must be (2, steps) or (samples, 2, steps), not (3, 5)"),
+        (np.zeros((2, 5)), "`spikes` must be whole numbers, not float64"),
+        (np.full((2, 5), -1), "`spikes` must not be negative"),
+    ],
+)
+def test_the_program_refuses_other_input(spikes: np.ndarray, message: str, tmp_path: Path) -> None:
+    save_lava(small(), tmp_path)
+    np.savez(tmp_path / "in.npz", spikes=spikes)
+    done = in_lava(tmp_path / "network.py", tmp_path / "in.npz", tmp_path / "out.npz")
+    assert (done.returncode, done.stderr.strip()) == (1, f"{tmp_path / 'in.npz'}: {message}")
+    assert not (tmp_path / "out.npz").exists()
+
+
+@needs_lava
+def test_the_program_says_what_is_missing(tmp_path: Path) -> None:
+    save_lava(small(), tmp_path)
+    np.savez(tmp_path / "in.npz", x=np.zeros((2, 5)))
+    done = in_lava(tmp_path / "network.py", tmp_path / "in.npz", tmp_path / "out.npz")
+    assert done.stderr.strip() == f"{tmp_path / 'in.npz'}: holds x, but no `spikes`"
+    assert "INPUT.npz and OUT.npz are needed" in in_lava(tmp_path / "network.py").stderr
+    done = in_lava(tmp_path / "network.py", "--check")
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"{tmp_path / 'example.npz'}: not there; lambent export --format lava writes it"
+
+
+@pytest.mark.parametrize("bias", [32768 + 2, 131071 - 3, -65536, 32767, -32767])
+def test_biases_that_lava_holds(bias: int) -> None:
+    assert not_held_by_lava(small(bias=np.array([bias, 0]))) == []
+
+
+@pytest.mark.parametrize(("bias", "multiple"), [(32769, 2), (-40001, 2), (65538, 4), (131071, 2), (-131069, 2)])
+def test_biases_that_lava_does_not_hold(bias: int, multiple: int, tmp_path: Path) -> None:
+    message = (
+        f"layer/1/bias: {bias} of unit 1 has more than the 16 bits of Lava's biases; make it a multiple of {multiple}"
+    )
+    with pytest.raises(ValueError, match=message):
+        save_lava(small(bias=np.array([0, bias])), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_damaged_verification_is_named(tmp_path: Path) -> None:
+    for text in ("{", "[]", '{"lava": "0.10.0"}', '{"lava": "0.10.0", "entries": "many", "different": 0}'):
+        (tmp_path / "verified.json").write_text(text)
+        with pytest.raises(ValueError, match=r"verified.json: damaged .* run network.py --check again"):
+            verified(tmp_path)
