@@ -3,7 +3,7 @@
 from lambent.hardware.loihi2.aware import AwareLIF, AwareLIReadout
 from lambent.hardware.loihi2.cost import Cost, Counts, Parameters, estimate_cost
 from lambent.hardware.loihi2.export import LayerReport, NetxReport, export_netx
-from lambent.hardware.loihi2.lava import save_lava
+from lambent.hardware.loihi2.lava import from_lava, load_lava, save_lava
 from lambent.hardware.loihi2.layers.base import Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
@@ -38,6 +38,8 @@ __all__ = [
     "SigmaDelta",
     "estimate_cost",
     "export_netx",
+    "from_lava",
+    "load_lava",
     "load_netx",
     "map_to_cores",
     "save_lava",

@@ -1,5 +1,8 @@
 """Networks as programs for Intel's Lava: a folder with `network.py`, the same for all, and `network.npz`, the values.
 
+And networks that users of Lava have made: `graph.py`, which needs nothing of lambent, finds the same values in a graph
+of processes.
+
 `network.npz` holds n_layers, in_shape, message_bits, dt, what a readout needs (readout, readout_scale, readout_labels,
 readout_classes), and for each layer i, i/kind, i/units, i/shape and what `_values` below lists.
 """
@@ -16,6 +19,9 @@ from typing import Any
 import numpy as np
 
 from lambent.events import Events, n_steps
+from lambent.hardware.loihi2.lava import graph
+from lambent.hardware.loihi2.lava.reader import network_of, read_arrays
+from lambent.hardware.loihi2.lava.slayer import from_slayer, is_slayer
 from lambent.hardware.loihi2.layers.base import Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
@@ -166,3 +172,62 @@ def _lost_bias(layer: Layer) -> str:
                 f"make it {multiple} or keep it within +-{_MANTISSA - 1}"
             )
     return ""
+
+
+def load_lava(path: str | os.PathLike[str]) -> Loihi2Network:
+    """Read network.npz, as `save_lava` writes it and `graph.py` does in Lava's Python.
+
+    Args:
+        path: the file, or a folder with it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or says no such network; the message names the file and the value.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network, load_lava, save_lava
+        >>> layer = Loihi2Layer("layer/1", "dense", np.array([[90, -3]]), neuron=CUBA(800, 200, 70))
+        >>> folder = tempfile.mkdtemp()
+        >>> save_lava(Loihi2Network(2, [layer]), folder)
+        >>> load_lava(folder)
+        Loihi2Network(2-1: dense; dt=1 ms)
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "network.npz"
+    values = read_arrays(path)
+    try:
+        return network_of(values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def from_lava(processes: Any) -> Loihi2Network:
+    """The network that processes of Lava make up, weights and thresholds as Lava's fixed-point models take them.
+
+    A chain of layers, as `graph.py` beside this file says. Lava needs another Python than lambent does: where they are
+    not in one, `python graph.py MODULE:NAME OUT.npz` in Lava's writes what this reads.
+
+    Args:
+        processes: any process of the graph, several, a network of lava-dl's NetX or of its slayer, a list of slayer's
+            blocks; or the path of what `graph.py` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: lambent has no such network; the message names the process or the layer, and says what to do.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network, from_lava, save_lava
+        >>> layer = Loihi2Layer("layer/1", "dense", np.array([[90, -3]]), neuron=CUBA(800, 200, 70))
+        >>> folder = tempfile.mkdtemp()
+        >>> save_lava(Loihi2Network(2, [layer]), folder)
+        >>> from_lava(f"{folder}/network.npz")  # or, where Lava is, from_lava(lif)
+        Loihi2Network(2-1: dense; dt=1 ms)
+    """
+    if isinstance(processes, (str, os.PathLike)):
+        return load_lava(processes)
+    if is_slayer(processes):
+        return from_slayer(processes)
+    return network_of(graph.values_of(processes))
