@@ -3,8 +3,8 @@
     python lava_graphs.py OUT [--saved FOLDER ...] [--netx FILE:BITS ...]
 
 OUT/NAME.npz is what graph.py makes of each graph in `GRAPHS`, OUT/NAME.run.npz what Lava's fixed-point models compute,
-as record.py writes it; OUT/refused.json says what graph.py says to each in `REFUSED`. FOLDER/back.npz gets what it makes
-of the processes that FOLDER/network.py builds, OUT/netx_FILE.npz what it makes of a file that Lava's NetX reader has read.
+as record.py writes it; OUT/refused.json what graph.py says to each in `REFUSED`. FOLDER/back.npz gets what it makes of
+the processes that FOLDER/network.py builds, OUT/netx_FILE.npz what it makes of a file that Lava's NetX reader has read.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def dense(n_out, n_in, low=-90, high=120, **values):
 def two_layers():
     """Exponents and fewer bits; a monitor and a sink beside."""
     first = dense(5, 6, weight_exp=1, num_weight_bits=6)
-    _, _, one, _, two = joined(source(6), first, lif(5), dense(3, 5, num_weight_bits=7), lif(3, bias_mant=3, bias_exp=6))
+    _, _, one, _, two = joined(
+        source(6), first, lif(5), dense(3, 5, num_weight_bits=7), lif(3, bias_mant=3, bias_exp=6)
+    )
     Monitor().probe(one.v, STEPS)
     Monitor().probe(one.s_out, STEPS)
     two.s_out.connect(Sink(shape=(3,), buffer=STEPS).a_in)
