@@ -281,7 +281,7 @@ def behind_dense():
 def conv_and(other):
     conv, units, before = Conv(weight=ints(0, 9, 1, 2, 2, 1), input_shape=(3, 2, 1)), lif(2, 1, 1), source(3, 2, 1)
     joined(before, conv, units)
-    joined(before, other)[1].a_out.connect(units.a_in)
+    joined(before, other, units)
     return units
 
 
@@ -353,6 +353,7 @@ REFUSED = {
     "loop": loop,
     "behind_dense": behind_dense,
     "two_convolutions": lambda: conv_and(Conv(weight=ints(0, 9, 1, 2, 2, 1), input_shape=(3, 2, 1))),
+    "convolution_and_dense": lambda: conv_and(dense(2, 6)),
     "turned_output": turned_output,
     "turned_between": turned_between,
     "conv_exponent": lambda: joined(

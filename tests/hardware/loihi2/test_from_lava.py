@@ -455,6 +455,7 @@ REFUSED = {
     "loop": "LIF two .* and LIF one .*: no input leads there",
     "behind_dense": "Conv .*: follows units behind a Dense",
     "two_convolutions": "Conv .*: Conv .* leads to the same units",
+    "convolution_and_dense": "LIF .*: gets sums from Conv .* and Dense .*: give the units one Conv",
     "turned_output": "Conv .*: its output is transposed",
     "turned_between": "Conv .*: its input is transposed or reshaped",
     "conv_exponent": "Conv .*: weight_exp is 1",

@@ -391,20 +391,19 @@ def _delays(process: Any, shape: tuple[int, ...]) -> np.ndarray:
     return delay
 
 
-def _matrices(unit: Any, synapses: list[_Synapses], rows: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
+def _matrices(synapses: list[_Synapses], rows: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
     """Weights by part and `delay`, sums over processes, of a layer that numbers its units as `rows` says."""
     shape = len(rows), len(columns)
     found: dict[str, np.ndarray] = {}
-    delay = np.zeros(shape, np.int64)
-    taken = np.zeros(shape, bool)
-    for first, own in enumerate(synapses):
+    delay, taken = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    for i, own in enumerate(synapses):
         weight = _weights(own.process)
         at = np.ix_(own.index.ravel()[rows], np.argsort(own.source.index.ravel())[columns])
         weight, steps = weight[at], _delays(own.process, weight.shape)[at]
         here = weight != 0
         if (here & taken & (steps != delay)).any():
             raise _refused(own.process, "has other delays than synapses beside it: there is one between two units")
-        delay = np.where(here | (first == 0), steps, delay)
+        delay = np.where(here | (i == 0), steps, delay)
         taken |= here
         found[own.part] = found.get(own.part, 0) + weight
     for weight in found.values():
@@ -418,12 +417,12 @@ def _matrices(unit: Any, synapses: list[_Synapses], rows: np.ndarray, columns: n
 
 def _dense(layer: _Layer, columns: np.ndarray) -> dict[str, Any]:
     rows = layer.place
-    found: dict[str, Any] = _matrices(layer.unit, layer.before, rows, columns)
+    found: dict[str, Any] = _matrices(layer.before, rows, columns)
     if layer.parts == 2:
         for part in ("weight", "weight_imag"):
             found.setdefault(part, np.zeros((len(rows), len(columns)), np.int64))
     if layer.own:
-        recurrent = _matrices(layer.unit, layer.own, rows, rows)
+        recurrent = _matrices(layer.own, rows, rows)
         found |= {"weight_rec": recurrent["weight"], "delay_rec": recurrent["delay"]}
     for name in ("delay", "delay_rec"):
         if name in found and not found[name].any():
@@ -439,7 +438,7 @@ def _conv(layer: _Layer) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for own in layer.before:
         process = own.process
-        if not own.convolves or own.part in found:
+        if own.part in found:
             raise _refused(process, f"{_name(first)} leads to the same units: add both up in one process")
         if not _straight(own.index):
             raise _refused(process, "its output is transposed: give the units the shape (width, height, channels)")
@@ -512,6 +511,9 @@ class _Layer:
             )
         if not direct and type(self.unit).__name__ == "Delta":
             raise _refused(self.unit, "has synapses before it, but can only be the input: use SigmaDelta")
+        if self.image and not all(s.convolves for s in self.before):
+            names = " and ".join(_name(s.process) for s in self.before)
+            raise _refused(self.unit, f"gets sums from {names}: give the units one Conv, or Dense and Sparse alone")
         if self.own and self.parts == 2:
             raise _refused(self.own[0].process, "connects resonators with each other: lambent has no such layer")
 
@@ -586,7 +588,7 @@ def _values(chain: list[_Layer]) -> dict[str, Any]:
     first = chain[0]
     columns, in_shape = _input(first)
     found: dict[str, Any] = {"n_layers": len(chain), "in_shape": in_shape, "dt": 1.0}
-    found["message_bits"] = _bits(first.before, graded=None)
+    found["message_bits"] = _bits(first.before, graded=False)
     place, image = columns, len(in_shape) == 3
     for i, layer in enumerate(chain):
         after = chain[i + 1].before if i + 1 < len(chain) else []
@@ -634,8 +636,8 @@ def _check_image(layer: _Layer, before: np.ndarray, image: bool) -> None:
         raise _refused(own.process, "its input is transposed or reshaped: connect (width, height, channels) directly")
 
 
-def _bits(synapses: list[_Synapses], graded: bool | None) -> int:
-    """Bits of the values on the way to `synapses`; `graded` says whether units send them, None if it is the input."""
+def _bits(synapses: list[_Synapses], graded: bool) -> int:
+    """Bits of the values on the way to `synapses`, which are all for such if one is, or `graded` says so."""
     bits = [s.bits for s in synapses]
     if graded or any(bits):
         for own, n in zip(synapses, bits, strict=True):
