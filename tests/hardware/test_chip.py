@@ -51,11 +51,25 @@ class ToyExport:
 class Toy:
     """Computes in floating point, with weights that are multiples of 1/100."""
 
-    name, title, max_delay = "toy", "Toy 1", 3
+    name, title, max_delay, formats = "toy", "Toy 1", 3, ("toy", "text")
 
     def check(self, settings):
         if settings.layers > 1:
             raise ValueError("layers must be 1")
+
+    def advice(self, settings):
+        return "Toy 1: will do" if settings.recurrent else ""
+
+    def readers(self, network):
+        return {"the toy itself": [], "others": ["weights: unheard of"]}
+
+    def export(self, network, format, path, sample=None):
+        path.mkdir(exist_ok=True)
+        (path / "network.txt").write_text(f"{network.n_in} {len(sample)}")
+        return "read it"
+
+    def verified(self, format, path):
+        return f"{format}, {(path / 'network.txt').read_text()}"
 
     def convert(self, model, bits=None, calibration=None, labels=()):
         rounded = copy.deepcopy(model)
@@ -150,6 +164,39 @@ def test_the_commands_know_it(run, tmp_path, monkeypatch, capsys):
             cli.main()
         assert stop.value.code == 0, capsys.readouterr().err
     assert "chip = toy" in capsys.readouterr().out
+
+
+def test_other_formats(run, monkeypatch, capsys):
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["lambent", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, capsys.readouterr()
+
+    code, said = command("export", run.folder, "--format", "text", "--json")
+    assert code == 0
+    assert said.out.splitlines()[1:] == ["read it", f'{{"path": "{run.folder / "text"}"}}']
+    assert run.programs() == [run.folder / "text"]
+    evaluate_run(run, lb.data.yin_yang(120, seed=1), chip=True, source="yin-yang")
+    page = report_run(run).read_text()
+    assert "On the chip" in page
+    for part in ("text, 5 1", "others", "would not run it as meant: weights: unheard of", "the toy itself", "runs it"):
+        assert part in page
+    assert command("export", run.folder, "--format", "text", "--weight-bits", "8")[0] == 0
+    assert report_run(run).exists()  # the same network as before: what was made of it is still right
+    code, said = command("export", run.folder, "--weight-bits", "5", "--json")
+    assert code == 0
+    assert "others: would not run it as meant: weights: unheard of" in said.out
+    run.outdate(export=False)
+    assert run.programs() == []
+    for words, message in (
+        (("--format", "lava"), "--format must be one of toy, text, nir, got 'lava'"),
+        (("--format", "text", "--lava-compatible"), "--lava-compatible is of --format toy, not of text"),
+        (("--format", "nir", "--weight-bits", "3"), "--weight-bits is of the chip's formats"),
+    ):
+        code, said = command("export", run.folder, *words)
+        assert code == 1
+        assert message in said.err
 
 
 def test_it_cannot_train():

@@ -7,14 +7,15 @@ import json
 import subprocess
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from lava_reference import RECORDINGS
-from lava_side import EVERY_KIND, LAVA, SIGNS, WHY_NOT, Case, differences, random_case, run_in_lava
+from lava_side import EVERY_KIND, HERE, LAVA, SIGNS, WHY_NOT, Case, differences, random_case, run_in_lava
 
 import lambent as lb
-from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network, Readout, load_netx, save_lava
+from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network, Readout, load_lava, load_netx, save_lava
 from lambent.hardware.loihi2.convert import convert
 from lambent.hardware.loihi2.lava import not_held_by_lava, verified
 
@@ -32,6 +33,19 @@ def events(batch: int = 1) -> lb.Events:
 
 def in_lava(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([LAVA, "-W", "ignore", *arguments], capture_output=True, text=True)  # type: ignore[list-item]
+
+
+PROGRAMS = sorted((HERE / "recordings" / "programs").glob("*.run.npz"))
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name.removesuffix(".run.npz"))
+def test_what_lava_has_computed(path: Path) -> None:
+    """For a clean clone without Lava; see record_programs.py."""
+    network = load_lava(path.with_name(path.name.replace(".run", "")))
+    with np.load(path) as file:
+        out = dict(file)
+    case = Case(network, out.pop("spikes"))
+    assert differences(case, out)[0] == 0
 
 
 @needs_lava
@@ -69,6 +83,32 @@ def test_the_default_kind_of_network_and_recurrent_delays(tmp_path: Path) -> Non
     network = convert(torch.nn.Sequential(hidden, lb.LIReadout(16, 3))).network
     case = Case(network, spikes[0])
     assert network.run(spikes).spikes[0].sum() > 20
+    assert differences(case, run_in_lava([case], tmp_path)[0])[0] == 0
+
+
+@needs_lava
+def test_files_as_mlgenn_writes_them(tmp_path: Path) -> None:
+    """Null datasets, delays of both matrices, weights in steps of floating point, an output at threshold 2^16."""
+    rng = np.random.default_rng(3)
+    with h5py.File(tmp_path / "a.net", "w") as h5:
+        h5["layer/0/type"], h5["layer/0/shape"] = np.bytes_("input"), np.array([12])
+        for i, (kind, n_in, n_out) in enumerate((("dense_rec", 12, 9), ("dense", 9, 4)), 1):
+            layer = h5.create_group(f"layer/{i}")
+            layer["type"], layer["shape"] = np.bytes_(kind), np.array([n_out])
+            layer["weight"] = rng.integers(-128, 128, (n_out, n_in)).astype(np.float32)
+            layer["delay"] = rng.integers(0, 62, (n_out, n_in)).astype(np.int32)
+            if kind == "dense_rec":
+                layer["weight_rec"] = rng.integers(-128, 128, (n_out, n_out)).astype(np.float32)
+                layer["delay_rec"] = rng.integers(0, 62, (n_out, n_out)).astype(np.int32)
+            for name in ("inFeatures", "outFeatures", "neuron/gradedSpike"):
+                layer.create_dataset(name, dtype="i4")
+            layer["neuron/type"] = "CUBA"
+            layer["neuron/iDecay"], layer["neuron/vDecay"] = np.int32(742), np.int32(200)
+            layer["neuron/vThMant"] = np.int32(400 if i == 1 else 1 << 16)
+            layer["neuron/refDelay"] = np.int32(0)
+    network = load_netx(tmp_path / "a.net")
+    case = Case(network, (rng.random((12, 150)) < 0.1).astype(int))
+    assert network.run(case.spikes[None]).spikes[0].sum() > 50
     assert differences(case, run_in_lava([case], tmp_path)[0])[0] == 0
 
 
