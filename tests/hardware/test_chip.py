@@ -66,7 +66,7 @@ class Toy:
     def export(self, network, format, path, sample=None):
         path.mkdir(exist_ok=True)
         (path / "network.txt").write_text(f"{network.n_in} {len(sample)}")
-        return "read it"
+        return ["network.txt"], "read it"
 
     def verified(self, format, path):
         return f"{format}, {(path / 'network.txt').read_text()}"
@@ -77,7 +77,8 @@ class Toy:
             parameter.data.mul_(100).round_().div_(100)
         sizes = [SimpleNamespace(name=str(i), n_out=layer.out_features) for i, layer in enumerate(model)]
         network = SimpleNamespace(n_in=model[0].in_features, layers=sizes, readout=ToyReadout(), model=rounded)
-        return SimpleNamespace(network=network, quantised=lambda: rounded, bits=bits or 8)
+        bits = bits or 8
+        return SimpleNamespace(network=network, quantised=lambda: rounded, bits=bits, weight_bits=[bits] * len(sizes))
 
     def quantised(self, model, network):
         return network.model
@@ -175,8 +176,10 @@ def test_other_formats(run, monkeypatch, capsys):
 
     code, said = command("export", run.folder, "--format", "text", "--json")
     assert code == 0
-    assert said.out.splitlines()[1:] == ["read it", f'{{"path": "{run.folder / "text"}"}}']
-    assert run.programs() == [run.folder / "text"]
+    path = run.folder / "text"
+    wrote = [f"wrote {path}: weights of 8 bits", "read it", f'{{"path": "{path}", "weight_bits": [8, 8]}}']
+    assert said.out.splitlines()[-3:] == wrote
+    assert run.programs() == {path: ["network.txt"]}
     evaluate_run(run, lb.data.yin_yang(120, seed=1), chip=True, source="yin-yang")
     page = report_run(run).read_text()
     assert "On the chip" in page
@@ -187,8 +190,10 @@ def test_other_formats(run, monkeypatch, capsys):
     code, said = command("export", run.folder, "--weight-bits", "5", "--json")
     assert code == 0
     assert "others: would not run it as meant: weights: unheard of" in said.out
+    own = path / "notes"
+    own.write_text("mine")
     run.outdate(export=False)
-    assert run.programs() == []
+    assert list(path.iterdir()) == [own]
     for words, message in (
         (("--format", "lava"), "--format must be one of toy, text, nir, got 'lava'"),
         (("--format", "text", "--lava-compatible"), "--lava-compatible is of --format toy, not of text"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +23,7 @@ def export(
         typer.Option(
             metavar="BITS",
             help="Bits of a weight on the chip, 2 to 8, sign included: one number, or one for each layer such as 4,8. "
-            "Left out: what the run was trained with (--qat-bits), else 8.",
+            "Left out: what the run was trained with (--qat-bits), else 8; as lava those of the network exported last.",
         ),
     ] = None,
     out: Annotated[
@@ -50,6 +51,7 @@ def export(
     if lava_compatible and format != formats[0]:
         raise ValueError(f"--lava-compatible is of --format {formats[0]}, not of {format}")
     bits = None if weight_bits is None else parse_bits(weight_bits)
+    evaluated = there.path("evaluation.npz").exists()
     if format == "nir":
         if bits is not None:
             raise ValueError("--weight-bits is of the chip's formats; NIR holds the weights as they are")
@@ -59,19 +61,26 @@ def export(
         last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
         return
     if format != chip.formats[0]:
-        path, what_next = export_as(there, format, bits, out)
-        say(f"wrote {path}")
+        path, used, what_next = export_as(there, format, bits, out)
+        say(f"wrote {path}: weights of {', '.join(map(str, dict.fromkeys(used)))} bits")
+        _say_what_changed(there, used, evaluated)
         say(what_next)
-        last_line(as_json, {"path": str(path)})
+        last_line(as_json, {"path": str(path), "weight_bits": used})
         return
     options = {"lava_compatible": True} if lava_compatible else {}
     report = export_run(there, bits, out, **options)
     say(report)
-    if trained_for_other_bits(there, report.weight_bits):
-        say("warning: the network was trained for weights of other bits; leave --weight-bits out for those")
+    _say_what_changed(there, report.weight_bits, evaluated)
     readers = chip.readers(chip.load(out) if out else exported_network(there))
     for reader, wrong in readers.items():
         say(f"{reader}: runs it" if not wrong else f"{reader}: would not run it as meant: {'; '.join(wrong)}")
     if any(readers.values()):
         say(chip.advice(there.config()))
     last_line(as_json, asdict(report) | {"readers": readers})
+
+
+def _say_what_changed(run: Run, bits: Sequence[int], evaluated: bool) -> None:
+    if evaluated and not run.path("evaluation.npz").exists():
+        say(f"{run.network} is another network than before: evaluation and report were of that one, and are gone")
+    if trained_for_other_bits(run, bits):
+        say("warning: the network was trained for weights of other bits; leave --weight-bits out for those")

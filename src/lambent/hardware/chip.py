@@ -126,6 +126,11 @@ class Conversion(Protocol):
         """The chip's network."""
         ...
 
+    @property
+    def weight_bits(self) -> list[int]:
+        """Of each layer, sign included."""
+        ...
+
     def quantised(self) -> nn.Sequential:
         """A copy of the float model with the values that the network has."""
         ...
@@ -246,14 +251,14 @@ class Chip(Protocol):
         """Write the network of a conversion, whole or not at all; options are those of the chip's file format."""
         ...
 
-    def export(self, network: Any, format: str, path: Path, sample: Events | None = None) -> str:
-        """Write `network` in another of `formats`, whole or not at all.
+    def export(self, network: Any, format: str, path: Path, sample: Events | None = None) -> tuple[Sequence[str], str]:
+        """Write `network` as a folder in another of `formats`.
 
         Args:
             sample: a batch of one, for what the format keeps to check itself by.
 
         Returns:
-            What to do with it.
+            The names of the files in the folder, and what to do with it.
 
         Raises:
             ValueError: the format cannot hold it; the message names the layer and what to change.

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from lambent.events import Events
-from lambent.hardware.chip import Export, Network
+from lambent.hardware.chip import Conversion, Export, Network
 from lambent.quantize.aware import trained_bits
 from lambent.training.run import Run, damaged
 
@@ -34,38 +34,51 @@ def export_run(
         options: those of the chip's file format.
     """
     chip, own = run.chip(), path is None or path.resolve() == run.network.resolve()
-    model, calibration = run.trained_model(), calibration_events(run)
     before = run.network.read_bytes() if own and run.network.exists() else b""
-    conversion = chip.convert(model, weight_bits, calibration, run.facts()["class_names"])
+    conversion = _converted(run, weight_bits)
     report = chip.save(conversion, path or run.network, **options)
     if own:
-        run.write_json("export.json", {"file": run.network.name, "weight_bits": report.weight_bits})
+        also = {folder.name: files for folder, files in run.programs().items()}
         if run.network.read_bytes() != before:
             run.outdate(export=False)
+            also = {}
+        run.write_json("export.json", {"file": run.network.name, "weight_bits": report.weight_bits, "also": also})
     return report
 
 
 def export_as(
     run: Run, format: str, weight_bits: int | Sequence[int] | None = None, path: Path | None = None
-) -> tuple[Path, str]:
+) -> tuple[Path, list[int], str]:
     """Write the run's network in another of its chip's formats, to RUN/FORMAT unless told otherwise.
 
-    It is the network that was exported, and so that evaluations and reports speak of; if none was, or one of other
-    bits, it is exported first.
+    It is the network that was exported last, which evaluations and reports speak of; if none was, or one of other bits,
+    another is made: exported, unless it goes elsewhere.
 
     Args:
-        weight_bits: as for `export_run`.
+        weight_bits: as for `export_run`; left out, those of the network exported last.
         path: where to write.
 
     Returns:
-        Where it is, and what to do with it.
+        Where it is, the bits of each layer, and what to do with it.
     """
-    known = run.read_json("export.json")["weight_bits"] if run.path("export.json").exists() else None
+    chip, sample = run.chip(), calibration_events(run)[:1]
+    known = run.exported_bits()
     wanted = [weight_bits] * len(known or ()) if isinstance(weight_bits, int) else weight_bits
     if known is None or not run.network.exists() or (wanted is not None and list(wanted) != known):
+        if path is not None:
+            conversion = _converted(run, weight_bits)
+            return path, conversion.weight_bits, chip.export(conversion.network, format, path, sample)[1]
         export_run(run, weight_bits)
-    path = path or run.path(format)
-    return path, run.chip().export(exported_network(run), format, path, calibration_events(run)[:1])
+        known = run.exported_bits() or []
+    files, what_next = chip.export(exported_network(run), format, path or run.path(format), sample)
+    if path is None:
+        about = run.read_json("export.json")
+        run.write_json("export.json", about | {"also": about.get("also", {}) | {format: list(files)}})
+    return path or run.path(format), known, what_next
+
+
+def _converted(run: Run, weight_bits: int | Sequence[int] | None) -> Conversion:
+    return run.chip().convert(run.trained_model(), weight_bits, calibration_events(run), run.facts()["class_names"])
 
 
 def exported_network(run: Run) -> Network:
@@ -82,7 +95,7 @@ def exported_network(run: Run) -> Network:
 
 def exported_as_float(run: Run, network: Network) -> nn.Sequential | None:
     """The float model with the values of the run's exported `network`; None if it was trained with just these."""
-    bits, trained = run.read_json("export.json")["weight_bits"], run.trained_model()
+    bits, trained = run.exported_bits(), run.trained_model()
     if bits == _trained_bits(run, trained):
         return None
     return run.chip().quantised(trained, network)

@@ -72,7 +72,7 @@ def report_data(
     model, facts, config = run.model(), run.facts("data", "threads", "versions"), run.config()
     history = run.metrics()
     on_chip = network is not None
-    chip_bits = run.read_json("export.json")["weight_bits"] if on_chip else [None] * len(model)
+    chip_bits: Sequence[int | None] = (run.exported_bits() if on_chip else None) or [None] * len(model)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return ReportData(
         title=run.name,
@@ -109,16 +109,22 @@ def report_data(
 
 def _on_chip(run: Run, network: Network, evaluation: Evaluation) -> dict[str, str]:
     """What was exported, for whom, and what was verified."""
-    chip, bits = run.chip(), run.read_json("export.json")["weight_bits"]
+    chip, bits = run.chip(), dict.fromkeys(map(str, run.exported_bits() or []))
     found = {
-        "Exported": f"{run.network.name}, weights of {', '.join(map(str, bits))} bits",
+        "Exported": f"{run.network.name}, weights of {', '.join(bits)} bits",
         f"Model of {chip.title}": f"{len(evaluation.labels):,} test samples run, "
         f"{100 * evaluation.accuracy('chip'):.2f} % right, {100 * evaluation.agreement():.2f} % as in float",
     }
+    try:
+        placement = chip.place(network)
+        found["Cores"] = f"{placement.n_cores:,}, with {placement.memory:,} bytes of synaptic memory"
+    except ValueError as error:
+        found["Cores"] = f"does not fit: {error}"
     for reader, wrong in chip.readers(network).items():
         found[reader] = "runs it" if not wrong else f"would not run it as meant: {'; '.join(wrong)}"
     for folder in run.programs():
-        found[f"{folder.name}/"] = chip.verified(folder.name, folder)
+        if folder.is_dir():
+            found[f"Checked, {folder.name}/"] = chip.verified(folder.name, folder)
     return found
 
 

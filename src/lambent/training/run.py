@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -110,17 +110,45 @@ class Run:
 
         With `export` the network itself, too.
         """
+        also = self.programs()
         made = ["evaluation.npz", "report.html", "cost.json", "host.json"]
         made += ["export.json", self.network.name, self.network.with_suffix(".nir").name] if export else []
         for name in made:
             self.path(name).unlink(missing_ok=True)
-        if self.exists():
-            for folder in self.programs():
-                shutil.rmtree(folder)
+        for folder, files in also.items():
+            with suppress(OSError):  # the folder holds more than was written there, or is gone
+                for name in files:
+                    (folder / name).unlink(missing_ok=True)
+                folder.rmdir()
 
-    def programs(self) -> list[Path]:
-        """Folders with the exported network in other formats of the chip."""
-        return [path for name in self.chip().formats[1:] if (path := self.path(name)).is_dir()]
+    def programs(self) -> dict[Path, list[str]]:
+        """Folders with the exported network in other formats of the chip, and the files in each.
+
+        Raises:
+            ValueError: export.json is damaged.
+        """
+        known = self.read_json("export.json").get("also", {}) if self.path("export.json").exists() else {}
+        listed = isinstance(known, dict) and all(isinstance(files, list) for files in known.values())
+        names = [*known, *(name for files in known.values() for name in files)] if listed else [None]
+        # as for the network: bare names
+        if not all(isinstance(name, str) and Path(name).name == name and name not in ("", "..") for name in names):
+            raise ValueError(f"{self.path('export.json')}: damaged: also must be lists of file names, got {known!r}")
+        return {self.path(folder): files for folder, files in known.items()}
+
+    def exported_bits(self) -> list[int] | None:
+        """Bits of a weight in each layer of the exported network; None if none was exported.
+
+        Raises:
+            ValueError: export.json is damaged.
+        """
+        if not self.path("export.json").exists():
+            return None
+        bits = self.read_json("export.json")["weight_bits"]
+        if not isinstance(bits, list) or not all(isinstance(n, int) and n > 0 for n in bits):
+            raise ValueError(
+                f"{self.path('export.json')}: damaged: weight_bits must be a list of numbers, got {bits!r}"
+            )
+        return bits
 
     def config(self) -> Config:
         """The settings.

@@ -460,7 +460,7 @@ def main():
         np.savez_compressed(args.out / f"{make.__name__}.run.npz", **run(units))
     (args.out / "refused.json").write_text(json.dumps({name: refusal(make) for name, make in REFUSED.items()}))
     for folder in args.saved:
-        saved = network.Network(folder / "network.npz")
+        saved = network.Network(network.arrays(folder / "network.npz"))
         shape = saved.in_shape if len(saved.in_shape) == 1 else saved.in_shape[::-1]
         units, _ = network.build(saved, Source(data=np.zeros((*shape, 1), int)).s_out)
         np.savez_compressed(folder / "back.npz", **graph.values_of(units))

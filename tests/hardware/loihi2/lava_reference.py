@@ -31,12 +31,10 @@ def decayed(x: int, decay: int) -> int:
 
 
 def wrapped(x: int) -> int:
-    """Folded into (-2^23, 2^23]."""
-    while x > LIMIT:
-        x -= 2 * LIMIT
-    while x <= -LIMIT:
-        x += 2 * LIMIT
-    return x
+    """Folded into (-2^23, 2^23], once."""
+    if x > LIMIT:
+        return x - 2 * LIMIT
+    return x + 2 * LIMIT if x <= -LIMIT else x
 
 
 def signed(x: int, bits: int) -> int:
@@ -106,7 +104,7 @@ def run_layer_slowly(layer: Layer, given: np.ndarray) -> tuple[np.ndarray, np.nd
         parts.append(layer.weight_imag)
     weights = [dense_weights(layer, w) for w in parts]
     delays = None if isinstance(layer, InputLayer) else dense_delays(layer)
-    bits = 24 if isinstance(layer, ConvLayer) else 32
+    bits = 24 if isinstance(layer, ConvLayer) and layer.wraps else 32
     states = [dict.fromkeys(("u", "v", "sigma", "act", "residue"), 0) for _ in range(n_out)]
     for t in range(steps):
         for j in range(n_out):
@@ -137,7 +135,7 @@ def _step(layer: Layer, j: int, state: dict[str, int], a: list[int]) -> tuple[in
     bias = 0 if driven else int(by_unit(layer, layer.bias)[j])
     if isinstance(neuron, CUBA):
         state["u"] = wrapped(signed(decayed(state["u"], p["i_decay"]) + 64 * a[0], 32))
-        state["v"] = clipped(decayed(state["v"], p["v_decay"]) + state["u"] + 64 * bias)
+        state["v"] = clipped(signed(decayed(state["v"], p["v_decay"]) + state["u"] + 64 * bias, 32))
         fires = state["v"] > 64 * p["v_th_mant"]
         if fires:
             state["v"] = 0

@@ -58,9 +58,9 @@ def random_case(rng: np.random.Generator, kind: str, units: str, signs: str) -> 
     """A network whose first layer is of this kind, with one or two dense ones behind it."""
     shape = KINDS[kind][1]
     layers: list[Layer] = [_with_weights(rng, random_any(rng, kind, units, shape, False), signs)]
-    graded_input = units in ("SigmaDelta", "Sigma") and kind != "input" and rng.random() < 0.5
+    graded_input = kind != "input" and rng.random() < 0.4
     for _ in range(int(rng.integers(kind == "input", 3))):
-        own = str(rng.choice(KINDS["dense"][0] if not layers[-1].neuron.graded else ("SigmaDelta", "Sigma")))
+        own = str(rng.choice(KINDS["dense"][0]))
         after = random_any(rng, "dense", own, (layers[-1].n_out,), False)
         layers.append(_with_weights(rng, after, str(rng.choice([x for x in SIGNS if x != "zero"]))))
     n_in, n_out = int(np.prod(shape)), layers[-1].n_out

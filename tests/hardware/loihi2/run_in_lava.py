@@ -14,9 +14,8 @@ for folder in map(Path, sys.argv[1:]):
     spec = importlib.util.spec_from_file_location("network", folder / "network.py")
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
-    network = program.Network(folder / "network.npz")
-    with np.load(folder / "input.npz") as file:
-        spikes = program.checked(network, file["spikes"], folder)
+    network = program.Network(program.arrays(folder / "network.npz"))
+    spikes = program.checked(network, program.arrays(folder / "input.npz")["spikes"], folder)
     out = program.run(network, spikes)
     scores = network.scores(out)
     np.savez_compressed(folder / "out.npz", **out, **({} if scores is None else {"scores": scores}))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -15,7 +15,18 @@ from lava_reference import RECORDINGS
 from lava_side import EVERY_KIND, HERE, LAVA, SIGNS, WHY_NOT, Case, differences, random_case, run_in_lava
 
 import lambent as lb
-from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network, Readout, load_lava, load_netx, save_lava
+from lambent.hardware.loihi2 import (
+    CUBA,
+    ConvLayer,
+    Layer,
+    Loihi2Layer,
+    Loihi2Network,
+    Readout,
+    SigmaDelta,
+    load_lava,
+    load_netx,
+    save_lava,
+)
 from lambent.hardware.loihi2.convert import convert
 from lambent.hardware.loihi2.lava import not_held_by_lava, verified
 
@@ -51,7 +62,7 @@ def test_what_lava_has_computed(path: Path) -> None:
 @needs_lava
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_kind_of_layer(seed: int, tmp_path: Path) -> None:
-    """With extreme weights of a sign mode each; all of them: benchmarks/lava.py."""
+    """With extreme weights of a sign mode each; all of them: benchmarks/lava_equality.py."""
     rng, signs = np.random.default_rng(seed), [*SIGNS]
     cases = [random_case(rng, *kind, signs[(i + 3 * seed) % len(signs)]) for i, kind in enumerate(EVERY_KIND)]
     for case, out in zip(cases, run_in_lava(cases, tmp_path), strict=True):
@@ -84,6 +95,43 @@ def test_the_default_kind_of_network_and_recurrent_delays(tmp_path: Path) -> Non
     case = Case(network, spikes[0])
     assert network.run(spikes).spikes[0].sum() > 20
     assert differences(case, run_in_lava([case], tmp_path)[0])[0] == 0
+
+
+def edge_cases() -> list[Case]:
+    """What a random network hardly is."""
+    rng = np.random.default_rng(5)
+
+    def case(layer: Layer, in_shape: tuple[int, ...], bits: int = 0, size: int = 1) -> Case:
+        spikes = rng.integers(-size, size + 1, (layer.n_in, 40)) if bits else (rng.random((layer.n_in, 40)) < 0.4)
+        return Case(Loihi2Network(layer.n_in, [layer], in_shape=in_shape, message_bits=bits), spikes.astype(np.int64))
+
+    ones, sums = np.ones((1, 1, 2, 2), int), np.full((2, 1, 1, 1), 255)
+    many = rng.integers(-9, 9, (200, 1, 1, 1))
+    units, much = CUBA(500, 200, 30), SigmaDelta(5, message_bits=24)
+    return [
+        case(ConvLayer("layer/1", "pool", ones, (130, 2, 2), neuron=units), (130, 2, 2)),
+        case(ConvLayer("layer/1", "conv", many, (200, 1, 1), groups=200, neuron=units), (200, 1, 1)),
+        case(ConvLayer("layer/1", "conv", ones, (1, 2, 300), stride=(1, 150), neuron=units), (1, 2, 300)),
+        case(ConvLayer("layer/1", "conv", sums, (1, 1, 1), delay=2, neuron=much), (1, 1, 1), 24, 80_000),
+        case(ConvLayer("layer/1", "conv", sums, (1, 1, 1), neuron=much), (1, 1, 1), 24, 80_000),
+        case(
+            ConvLayer("layer/1", "conv", sums, (1, 1, 1), padding=(0, 1), stride=(1, 3), delay=3, neuron=much),
+            (1, 1, 1),
+        ),
+        case(Loihi2Layer("layer/1", "dense", np.full((3, 1600), 255), neuron=CUBA(900, 300, 9000)), (1600,), 8, 3),
+        case(Loihi2Layer("layer/1", "dense", np.full((3, 1600), 255), neuron=CUBA(0, 0, 9000)), (1600,), 16, 60_000),
+        case(Loihi2Layer("layer/1", "dense", rng.integers(-90, 90, (3, 12)), neuron=units), (3, 4)),
+        case(Loihi2Layer("layer/1", "dense", np.zeros((2, 3), int), neuron=units), (3,)),
+        case(Loihi2Layer("layer/1", "dense", np.array([[-256, 254]]), delay=62, neuron=CUBA(0, 4096, -5)), (2,)),
+    ]
+
+
+@needs_lava
+def test_edges(tmp_path: Path) -> None:
+    """Sizes beyond the 8 bits of Lava's Conv, sums beyond 24 bits, currents that are folded and still do not fit."""
+    cases = edge_cases()
+    for i, (case, out) in enumerate(zip(cases, run_in_lava(cases, tmp_path), strict=True)):
+        assert differences(case, out)[0] == 0, (i, case.network)
 
 
 @needs_lava
@@ -136,13 +184,8 @@ def test_the_program_checks_itself(tmp_path: Path) -> None:
     done = in_lava(tmp_path / "network.py", "--check")
     assert done.returncode == 0, done.stderr
     entries = 3 * 2 * 60 + 2
-    assert json.loads((tmp_path / "verified.json").read_text()) == {
-        "lava": "0.10.0",
-        "entries": entries,
-        "different": 0,
-    }
-    assert verified(tmp_path).endswith(
-        f"{entries} entries of spikes, current, voltage and scores of one sample, all equal"
+    assert verified(tmp_path) == (
+        f"Lava 0.10.0: {entries} entries of spikes, current, voltage and scores of one sample, all equal"
     )
     with np.load(tmp_path / "example.npz") as file:
         changed = dict(file)
@@ -161,13 +204,15 @@ def test_the_program_checks_itself(tmp_path: Path) -> None:
         (np.zeros((3, 5), int), "`spikes` must be (2, steps) or (samples, 2, steps), not (3, 5)"),
         (np.zeros((2, 5)), "`spikes` must be whole numbers, not float64"),
         (np.full((2, 5), -1), "`spikes` must not be negative"),
+        (np.array([[object()] * 5] * 2), "no .npz file of arrays, or damaged (Object arrays cannot be loaded"),
     ],
 )
 def test_the_program_refuses_other_input(spikes: np.ndarray, message: str, tmp_path: Path) -> None:
     save_lava(small(), tmp_path)
     np.savez(tmp_path / "in.npz", spikes=spikes)
     done = in_lava(tmp_path / "network.py", tmp_path / "in.npz", tmp_path / "out.npz")
-    assert (done.returncode, done.stderr.strip()) == (1, f"{tmp_path / 'in.npz'}: {message}")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{tmp_path / 'in.npz'}: {message}")
     assert not (tmp_path / "out.npz").exists()
 
 
@@ -178,6 +223,19 @@ def test_the_program_says_what_is_missing(tmp_path: Path) -> None:
     done = in_lava(tmp_path / "network.py", tmp_path / "in.npz", tmp_path / "out.npz")
     assert done.stderr.strip() == f"{tmp_path / 'in.npz'}: holds x, but no `spikes`"
     assert "INPUT.npz and OUT.npz are needed" in in_lava(tmp_path / "network.py").stderr
+    for words, message in (
+        (("none.npz", "out.npz"), "none.npz: no such file"),
+        (("in.npz", "out"), "out: must end in .npz and lie in a folder that is there"),
+        (("in.npz", tmp_path / "no" / "out.npz"), "out.npz: must end in .npz and lie in a folder that is there"),
+        ((tmp_path / "network.py", "out.npz"), "network.py: no .npz file of arrays, or damaged"),
+        ((tmp_path / "in.npz", tmp_path / "out.npz", "--hardware"), "in.npz: holds x, but no `spikes`"),
+    ):
+        assert message in in_lava(tmp_path / "network.py", *words).stderr
+    np.savez(tmp_path / "in.npz", spikes=np.full((2, 5), 3))
+    done = in_lava(tmp_path / "network.py", tmp_path / "in.npz", tmp_path / "out.npz", "--hardware")
+    assert done.stderr.startswith("--hardware needs Intel's extension of Lava for Loihi (")
+    done = subprocess.run([sys.executable, tmp_path / "network.py", "--help"], capture_output=True, text=True)
+    assert done.stderr.startswith("needs Lava: Python 3.10 with `pip install lava-nc==0.10.0`; this is 3.")
     done = in_lava(tmp_path / "network.py", "--check")
     assert done.returncode == 1
     assert done.stderr.strip() == f"{tmp_path / 'example.npz'}: not there; lambent export --format lava writes it"
@@ -199,7 +257,20 @@ def test_biases_that_lava_does_not_hold(bias: int, multiple: int, tmp_path: Path
 
 
 def test_a_damaged_verification_is_named(tmp_path: Path) -> None:
-    for text in ("{", "[]", '{"lava": "0.10.0"}', '{"lava": "0.10.0", "entries": "many", "different": 0}'):
+    save_lava(small(), tmp_path)
+    whole = '{"lava": "0.10.0", "entries": %s, "different": %s, "network": ""}'
+    damaged = ["{", "[]", "[" * 100000, '{"lava": "0.10.0"}', *(whole % x for x in (("1e999", 0), (5, -1), (5, 6)))]
+    for text in damaged:
         (tmp_path / "verified.json").write_text(text)
-        with pytest.raises(ValueError, match=r"verified.json: damaged .* run network.py --check again"):
-            verified(tmp_path)
+        assert verified(tmp_path).startswith("verified.json is damaged ("), text
+    (tmp_path / "verified.json").write_text(whole % (5, 0))
+    assert verified(tmp_path).startswith("not verified since it was written")
+
+
+def test_other_folders_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "network.py").write_text("mine")
+    with pytest.raises(ValueError, match="holds other files and no program; choose an empty or new folder"):
+        save_lava(small(), tmp_path)
+    with pytest.raises(ValueError, match=r"network\.py: is a file; a program for Lava needs a folder"):
+        save_lava(small(), tmp_path / "network.py")
+    assert (tmp_path / "network.py").read_text() == "mine"

@@ -14,7 +14,7 @@ from lambent.hardware.loihi2.aware import aware, aware_of, trained_bits
 from lambent.hardware.loihi2.convert import Conversion, check_model, convert, layer_bits
 from lambent.hardware.loihi2.cost import Cost, estimate_cost, mean_cost, published
 from lambent.hardware.loihi2.export import NetxReport, write
-from lambent.hardware.loihi2.lava import how_to_run, not_held_by_lava, save_lava, verified
+from lambent.hardware.loihi2.lava import FILES, how_to_run, not_held_by_lava, save_lava, verified
 from lambent.hardware.loihi2.layers.base import MAX_DELAY
 from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.netx import load_netx
@@ -77,12 +77,14 @@ class Loihi2:
         """As NetX; with `lava_compatible` only what Lava reads as it is meant."""
         return write(conversion, path, **options)
 
-    def export(self, network: Loihi2Network, format: str, path: Path, sample: Events | None = None) -> str:
+    def export(
+        self, network: Loihi2Network, format: str, path: Path, sample: Events | None = None
+    ) -> tuple[Sequence[str], str]:
         """As a program for Lava; see `lambent.hardware.loihi2.lava`."""
         if format != "lava":
             raise ValueError(f"format must be lava, got {format!r}")
         save_lava(network, path, sample)
-        return how_to_run(path, sample is not None)
+        return FILES, how_to_run(path, sample is not None)
 
     def verified(self, format: str, path: Path) -> str:
         """What `network.py --check` found."""

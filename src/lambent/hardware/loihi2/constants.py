@@ -40,6 +40,7 @@ _NO_SYNAPSES = Synapses(
     row=_NO_MATRIX,
     column=_NO_MATRIX,
     sizes=np.zeros(4, np.int64),
+    wraps=False,
 )
 
 
@@ -143,6 +144,7 @@ def _conv(layer: ConvLayer) -> Constants:
             row=reached(0),
             column=reached(1),
             sizes=np.array([width, channels, from_group, kernel.shape[3]], np.int64),
+            wraps=layer.wraps,
         )
 
     return _constants(layer, synapses, layer.weight, layer.weight_imag)

@@ -68,6 +68,11 @@ class Conversion:
     layers: tuple[ConvertedLayer, ...]
     modules: tuple[Spiking | LIReadout, ...]
 
+    @property
+    def weight_bits(self) -> list[int]:
+        """Bits of a weight in each layer, sign included."""
+        return [layer.integers.bits for layer in self.layers]
+
     def quantised(self) -> nn.Sequential:
         """A copy of the float layers with the values that the chip has."""
         values = [

@@ -4,9 +4,8 @@
     v = clip(decay(v, vDecay) + u + (bias << 6))       spike where v > (vThMant << 6), then v = 0
 
 These are the rules of Lava's bit-accurate fixed-point LIF and Dense models. `decay(x, k)` is
-sign(x) ((|x| (4096 - k)) >> 12), which rounds toward zero. `wrap` folds the current into
-(-2^23, 2^23] and `clip` bounds the voltage to +-(2^23 - 1). Where a current would have to be folded more than
-once, by more than 2^24 in one step, Lava folds it once and lets it leave the 24 bits; here it never does.
+sign(x) ((|x| (4096 - k)) >> 12), which rounds toward zero. `wrap` folds the current once into
+(-2^23, 2^23], which it leaves where more than 2^24 arrive in one step, and `clip` bounds the voltage to +-(2^23 - 1).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from lambent.hardware.loihi2.kernels.lists import grown
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
 from lambent.machine.compiling import jit
 
-_TURN = np.int32(2 * LIMIT - 1)
+_TURN = np.int32(2 * LIMIT)
 _EDGE = np.int32(LIMIT - 1)
 
 
@@ -82,11 +81,11 @@ def run(
                 arriving[j] += drive[t, j]
         for j in range(size):
             moved = np.int32(decayed(u[j], keep_current[j]) + np.int32(arriving[j] << np.int32(6)))
-            u[j] = np.int32(np.int32(np.int32(moved + _EDGE) & _TURN) - _EDGE)
+            u[j] = np.int32(moved - _TURN) if moved > LIMIT else np.int32(moved + _TURN) if moved <= -LIMIT else moved
             arriving[j] = 0
         crossings = np.int32(0)
         for j in range(size):
-            raised = np.int32(decayed(v[j], keep_voltage[j]) + np.int32(u[j] + bias[j]))
+            raised = np.int32(decayed(v[j], keep_voltage[j]) + np.int32(u[j] + bias[j]))  # wraps, as Lava's
             v[j] = min(max(raised, np.int32(-_EDGE)), _EDGE)
             crossings += np.int32(v[j] > threshold[j])
         if crossings > 0:

@@ -29,6 +29,7 @@ class Synapses(NamedTuple):
         row, column: (height_in, kernel height) and (width_in, kernel width) int32, the output's row and column
             that each weight of a kernel joins with a row and column of the input, or -1.
         sizes: int64, the output's width and channels, and the channels of a group in the input and the output.
+        wraps: whether sums wrap into 24 bits.
     """
 
     weight: np.ndarray
@@ -43,6 +44,7 @@ class Synapses(NamedTuple):
     row: np.ndarray
     column: np.ndarray
     sizes: np.ndarray
+    wraps: bool
 
 
 @jit
@@ -138,7 +140,7 @@ def gather(ring: np.ndarray, t: int, synapses: Synapses, gathered: np.ndarray) -
                 row += rows
             gathered[j] = ring[row, slot[j]]
             ring[row, slot[j]] = 0
-    if len(synapses.kernel) > 0:
+    if synapses.wraps:
         for j in range(len(gathered)):
             gathered[j] = ((gathered[j] + np.int32(LIMIT)) & np.int32(2 * LIMIT - 1)) - np.int32(LIMIT)
     return gathered

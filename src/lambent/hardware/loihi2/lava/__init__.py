@@ -9,6 +9,7 @@ readout_classes), and for each layer i, i/kind, i/units, i/shape and what `_valu
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -33,6 +34,8 @@ from lambent.machine.files import replacing
 
 _PROGRAM = Path(__file__).with_name("network.py")
 _MANTISSA = 1 << 15  # of a bias in Lava
+FILES = ("network.py", "network.npz", "example.npz", "verified.json")
+"""What such a folder holds, the last written by `network.py --check`."""
 _STATES = {"s": "spikes", "u": "current", "v": "voltage"}
 
 
@@ -47,7 +50,8 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
         sample: a batch of one; what the network does with it goes into example.npz, for `network.py --check`.
 
     Raises:
-        ValueError: Lava's processes cannot hold a value; the message names the layer.
+        ValueError: Lava's processes cannot hold a value, and the message names the layer; or the folder holds other
+            things.
 
     Example:
         >>> import tempfile, numpy as np
@@ -58,6 +62,10 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
     if reasons := not_held_by_lava(network):
         raise ValueError("; ".join(reasons))
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; a program for Lava needs a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "network.npz").exists():
+        raise ValueError(f"{folder}: holds other files and no program; choose an empty or new folder")
     folder.mkdir(parents=True, exist_ok=True)
     for older in ("example.npz", "verified.json"):
         (folder / older).unlink(missing_ok=True)
@@ -75,15 +83,23 @@ def how_to_run(folder: Path, has_example: bool) -> str:
 
 
 def verified(folder: Path) -> str:
-    """What `network.py --check` found in such a folder when it was last run."""
-    path = folder / "verified.json"
-    if not path.exists():
-        return f"not verified yet; in Lava's Python: python {folder / 'network.py'} --check"
+    """What `network.py --check` found in such a folder when it was last run, if that was of this network."""
+    again = f"in Lava's Python: python {folder / 'network.py'} --check"
     try:
-        known = json.loads(path.read_bytes())
-        lava, entries, different = str(known["lava"]), int(known["entries"]), int(known["different"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: damaged ({error}); run network.py --check again") from error
+        text = (folder / "verified.json").read_bytes()
+        network = hashlib.sha256((folder / "network.npz").read_bytes()).hexdigest()
+    except OSError:
+        return f"not verified yet; {again}"
+    try:
+        known = json.loads(text)
+        entries, different = int(known["entries"]), int(known["different"])
+        if not 0 <= different <= entries:
+            raise ValueError(f"{different} of {entries} entries")
+        if known["network"] != network:
+            return f"not verified since it was written; {again}"
+        lava = str(known["lava"])[:20]
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        return f"verified.json is damaged ({type(error).__name__}); {again}"
     found = "all equal" if different == 0 else f"{different:,} DIFFERENT"
     return f"Lava {lava}: {entries:,} entries of spikes, current, voltage and scores of one sample, {found}"
 
@@ -143,6 +159,7 @@ def _values(layer: Layer) -> dict[str, Any]:
         pool = layer.kind == "pool"  # a convolution that keeps channels apart
         groups = layer.in_shape[0] if pool else layer.groups
         found |= {"in_shape": np.array(layer.in_shape), "groups": groups, "delay": layer.per_unit(layer.delay)}
+        found["sparse"] = not layer.wraps  # as Lava is to have them
         found |= {name: np.array(getattr(layer, name)) for name in ("stride", "padding", "dilation")}
     if isinstance(layer, Loihi2Layer):
         found["delay"] = layer.synapse_delays if np.any(layer.delay) else 0

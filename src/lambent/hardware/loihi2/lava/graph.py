@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -452,7 +453,7 @@ def _conv(layer: _Layer) -> dict[str, Any]:
         some = next(found[part] for part in ("weight", "weight_imag") if part in found)
         found = {"weight": np.zeros_like(some), "weight_imag": np.zeros_like(some)} | found
     delay = np.zeros(layer.place.size, np.int32)
-    return found | {"kind": "conv", "shape": np.array(layer.unit.s_out.shape[::-1]), "delay": delay}
+    return found | {"kind": "conv", "shape": np.array(layer.unit.s_out.shape[::-1]), "delay": delay, "sparse": False}
 
 
 def _geometry(process: Any) -> dict[str, Any]:
@@ -688,16 +689,25 @@ def main() -> None:
     args = parser.parse_args()
     module, colon, name = args.processes.rpartition(":")
     if not colon:
-        parser.error(f"{args.processes}: must be MODULE:NAME, for example network.py:build")
-    found = getattr(_module(module), name, None)
+        parser.error(f"{args.processes}: must be MODULE:NAME, for example my_network.py:lif")
+    if args.output.suffix != ".npz" or not args.output.parent.is_dir():
+        sys.exit(f"{args.output}: must end in .npz and lie in a folder that is there")
+    try:
+        found = getattr(_module(module), name, None)
+    except ModuleNotFoundError as error:
+        sys.exit(f"{module}: cannot be imported ({error})")
     if found is None:
         sys.exit(f"{module}: has no {name}")
+    if callable(found) and not _is_process(found):
+        if inspect.signature(found).parameters:
+            sys.exit(f"{args.processes}: needs arguments; give a function without any, or the processes themselves")
+        found = found()
     try:
-        values = values_of(found() if callable(found) and not _is_process(found) else found)
+        values = values_of(found)
     except ValueError as error:
         sys.exit(str(error))
     np.savez_compressed(args.output, **values)
-    print(f"wrote {args.output}: {values['n_layers']} layers; lambent.hardware.loihi2.load_lava reads it")
+    print(f"wrote {args.output}: {values['n_layers']} layer(s); lambent.hardware.loihi2.load_lava reads it")
 
 
 if __name__ == "__main__":

@@ -14,26 +14,36 @@ width, height and channel in Lava.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.proc.conv.process import Conv
-from lava.proc.conv.utils import conv_to_sparse
-from lava.proc.dense.process import DelayDense, Dense
-from lava.proc.io.source import RingBuffer as Source
-from lava.proc.lif.process import LIF
-from lava.proc.monitor.process import Monitor
-from lava.proc.rf.process import RF
-from lava.proc.rf_iz.process import RF_IZ
-from lava.proc.sdn.process import Delta, Sigma, SigmaDelta
-from lava.proc.sparse.process import DelaySparse
-from lava.utils.weightutils import SignMode
-from scipy.sparse import csr_matrix
+
+try:
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.conv.process import Conv
+    from lava.proc.conv.utils import conv_to_sparse
+    from lava.proc.dense.process import DelayDense, Dense
+    from lava.proc.io.source import RingBuffer as Source
+    from lava.proc.lif.process import LIF
+    from lava.proc.monitor.process import Monitor
+    from lava.proc.rf.process import RF
+    from lava.proc.rf_iz.process import RF_IZ
+    from lava.proc.sdn.process import Delta, Sigma, SigmaDelta
+    from lava.proc.sparse.process import DelaySparse
+    from lava.utils.weightutils import SignMode
+    from scipy.sparse import csr_matrix
+except ModuleNotFoundError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(
+        f"needs Lava: Python 3.10 with `pip install lava-nc==0.10.0`; this is {sys.version.split()[0]}, and {error}"
+    )
+
 
 STATES = {
     LIF: ("u", "v"),
@@ -59,7 +69,12 @@ class Layer:
     @property
     def lava_shape(self):
         """(units,) or (width, height, channels)."""
-        return tuple(int(n) for n in self.shape[::-1])
+        return lava_shape(self.shape)
+
+    @property
+    def sent_bits(self):
+        """Bits of the values that the units' spikes carry, 0 for plain spikes."""
+        return getattr(self, "message_bits", 0)
 
     def by_unit(self, name):
         """A parameter of the units (n,), in Lava's order."""
@@ -75,9 +90,8 @@ class Network:
         message_bits: of the spikes of the input, 0 if they carry no value.
     """
 
-    def __init__(self, path):
-        with np.load(path) as file:
-            values = {name: file[name] for name in file.files}
+    def __init__(self, values):
+        values = dict(values)
         layers = [{} for _ in range(int(values["n_layers"]))]
         for name in [name for name in values if "/" in name]:
             i, _, key = name.partition("/")
@@ -112,15 +126,20 @@ class Network:
         return f"; class {names[scores.argmax()]}" if len(names) and scores.ndim == 1 else ""
 
 
+def lava_shape(shape):
+    """(channels, height, width) as Lava has it; whatever is no image is flat."""
+    return tuple(int(n) for n in shape[::-1]) if len(shape) == 3 else (int(np.prod(shape)),)
+
+
 def in_lava_order(x, shape):
-    """(channels * height * width, ...) as (width, height, channels, ...); vectors stay as they are."""
+    """(channels * height * width, ...) as (width, height, channels, ...); what is no image stays as it is."""
     x = np.asarray(x)
-    return x if len(shape) == 1 else x.reshape(*shape, *x.shape[1:]).transpose(2, 1, 0, *range(3, x.ndim + 2))
+    return x if len(shape) != 3 else x.reshape(*shape, *x.shape[1:]).transpose(2, 1, 0, *range(3, x.ndim + 2))
 
 
 def from_lava_order(x, shape):
     """The reverse, with steps in front: (steps, width, height, channels) as (channels * height * width, steps)."""
-    x = x if len(shape) == 1 else x.transpose(0, 3, 2, 1)
+    x = x if len(shape) != 3 else x.transpose(0, 3, 2, 1)
     return x.reshape(len(x), -1).T
 
 
@@ -164,7 +183,7 @@ def connect_conv(layer, weight, bits, source, target):
     in_shape = tuple(int(n) for n in layer.in_shape[::-1])
     stride, padding, dilation = (tuple(int(n) for n in x[::-1]) for x in (layer.stride, layer.padding, layer.dilation))
     groups = int(layer.groups)
-    if not layer.has("delay"):
+    if not layer.sparse:
         synapses = Conv(
             weight=np.ascontiguousarray(kernel), input_shape=in_shape, stride=stride, padding=padding,
             dilation=dilation, groups=groups, num_message_bits=bits,
@@ -172,7 +191,10 @@ def connect_conv(layer, weight, bits, source, target):
         source.connect(synapses.s_in)
         synapses.a_out.connect(target)
         return [synapses]
-    to, from_, values = conv_to_sparse(in_shape, layer.lava_shape, kernel, stride, padding, dilation, groups)
+    try:
+        to, from_, values = conv_to_sparse(in_shape, layer.lava_shape, kernel, stride, padding, dilation, groups)
+    except ValueError:  # a kernel that touches nothing but padding
+        return []
     size = int(np.prod(layer.lava_shape)), int(np.prod(in_shape))
     delay = layer.by_unit("delay").ravel().astype(int)[to]
     made = []
@@ -237,26 +259,24 @@ def build(network, port):
     for layer in network.layers:
         own = make_units(layer)
         made = []
+        resonators = layer.units in ("RF_PHASE", "RF_IZHIKEVICH")
+        ports = {"weight": own.a_real_in, "weight_imag": own.a_imag_in} if resonators else {"weight": own.a_in}
         if layer.kind == "input":
             port.connect(own.a_in)
         elif layer.kind in ("conv", "pool"):
-            ports = [("weight", own.a_real_in), ("weight_imag", own.a_imag_in)] if layer.units[:2] == "RF" else None
-            for name, target in ports or [("weight", own.a_in)]:
+            for name, target in ports.items():
                 made += connect_conv(layer, getattr(layer, name), bits, port, target)
         else:
-            source = port if len(shape) == 1 else port.flatten()
-            ports = [("weight", own.a_real_in), ("weight_imag", own.a_imag_in)] if layer.units[:2] == "RF" else None
-            for name, target in ports or [("weight", own.a_in)]:
-                columns = in_lava_order(np.arange(int(np.prod(shape))), shape).ravel()  # the image as Lava flattens it
-                delay = layer.delay[:, columns] if layer.has("delay") else 0
+            source = port if len(shape) != 3 else port.flatten()
+            columns = in_lava_order(np.arange(int(np.prod(shape))), shape).ravel()  # the image as Lava flattens it
+            delay = layer.delay[:, columns] if layer.has("delay") else 0
+            for name, target in ports.items():
                 made += connect_dense(getattr(layer, name)[:, columns], delay, bits, source, target)
             if layer.kind == "dense_rec":
-                own_bits = layer.message_bits if layer.units in ("SigmaDelta", "Sigma") else 0
-                made += connect_dense(layer.weight_rec, layer.delay_rec, own_bits, own.s_out, own.a_in)
+                made += connect_dense(layer.weight_rec, layer.delay_rec, layer.sent_bits, own.s_out, own.a_in)
         units.append(own)
         synapses.append(made)
-        port, shape = own.s_out, tuple(layer.shape)
-        bits = layer.message_bits if layer.units in ("SigmaDelta", "Sigma") else 0
+        port, shape, bits = own.s_out, tuple(layer.shape), layer.sent_bits
     return units, synapses
 
 
@@ -292,21 +312,29 @@ def run(network, spikes):
 def run_on_hardware(network, spikes):
     """The same on Loihi 2, as Lava documents it; not tried by those who wrote it, who have no chip.
 
-    Only what the last layer did is read: its spikes, and its voltage step by step. If Lava's profilers are there, a
+    Only what the last layer did is read: its spikes, and its states step by step. If Lava's profilers are there, a
     first run of all steps is measured.
     """
-    from lava.magma.core.run_configs import Loihi2HwCfg
-    from lava.proc import embedded_io as eio
-    from lava.proc.io.sink import RingBuffer as Sink
+    try:
+        from lava.magma.core.run_configs import Loihi2HwCfg
+        from lava.proc import embedded_io as eio
+        from lava.proc.io.sink import RingBuffer as Sink
+    except ImportError as error:
+        sys.exit(f"--hardware needs Intel's extension of Lava for Loihi ({error})")
 
     steps = spikes.shape[-1]
+    convolves = network.layers[0].kind in ("conv", "pool")
 
     def ready():
+        """The units of the last layer, and where their spikes end up."""
         source = Source(data=mantissas(network, spikes))
-        into = eio.spike.PyToNxAdapter(shape=source.s_out.shape, num_message_bits=network.message_bits)
+        adapter = eio.spike.PyToN3ConvAdapter if convolves else eio.spike.PyToNxAdapter
+        into = adapter(shape=source.s_out.shape, num_message_bits=network.message_bits)
         source.s_out.connect(into.inp)
         units, _ = build(network, into.out)
-        back = eio.spike.NxToPyAdapter(shape=units[-1].s_out.shape)
+        back = eio.spike.NxToPyAdapter(
+            shape=units[-1].s_out.shape, num_message_bits=32 if network.layers[-1].sent_bits else 0
+        )
         units[-1].s_out.connect(back.inp)
         sink = Sink(shape=back.out.shape, buffer=steps)
         back.out.connect(sink.a_in)
@@ -315,7 +343,7 @@ def run_on_hardware(network, spikes):
     try:
         from lava.utils.loihi2_profiler import Loihi2ExecutionTime, Loihi2Power
     except ImportError:
-        print("no profilers in this Lava: energy and time are not measured")
+        print("no profilers (lava.utils.loihi2_profiler) in this Lava: energy and time are not measured")
     else:
         power, time = Loihi2Power(num_steps=steps), Loihi2ExecutionTime()
         last, _ = ready()
@@ -333,25 +361,38 @@ def run_on_hardware(network, spikes):
     for _ in range(steps):
         last.run(condition=RunSteps(num_steps=1), run_cfg=Loihi2HwCfg())
         states.append((np.array(u.get()), np.array(v.get())))
-    spikes_out = np.moveaxis(sink.data.get(), -1, 0)
+    found = np.moveaxis(sink.data.get(), -1, 0), *(np.stack(x) for x in zip(*states, strict=True))
     last.stop()
     i, shape = len(network.layers) - 1, network.layers[-1].shape
-    found = spikes_out, *(np.stack(x) for x in zip(*states, strict=True))
     return {f"{name}_{i}": from_lava_order(x, shape).astype(np.int32) for name, x in zip("suv", found, strict=True)}
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def arrays(path):
+    """All arrays of an .npz file; ends the program if it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        sys.exit(f"{path}: no such file")
+    except Exception as error:  # whatever numpy and zipfile raise on files of other kinds
+        sys.exit(f"{path}: no .npz file of arrays, or damaged ({error})")
 
 
 def check(network, folder):
     """Run the sample of example.npz and compare; returns how many entries are different."""
     if not (folder / "example.npz").exists():
         sys.exit(f"{folder / 'example.npz'}: not there; lambent export --format lava writes it")
-    with np.load(folder / "example.npz") as file:
-        wanted = {name: file[name] for name in file.files}
+    wanted = arrays(folder / "example.npz")
     out = run(network, checked(network, wanted.pop("spikes"), "example.npz"))
     different = {name: int((out[name] != x).sum()) for name, x in wanted.items() if name != "scores"}
     if "scores" in wanted:  # sums of floating point, in whatever order
         different["scores"] = int((~np.isclose(network.scores(out), wanted["scores"], 1e-9)).sum())
     found = {"lava": version("lava-nc"), "entries": sum(x.size for x in wanted.values())}
     found["different"] = sum(different.values())
+    found["network"] = hashlib.sha256((folder / "network.npz").read_bytes()).hexdigest()
     (folder / "verified.json").write_text(json.dumps(found) + "\n")
     for name, n in different.items():
         print(f"{name}: {n or 'none'} of {wanted[name].size} different")
@@ -360,16 +401,28 @@ def check(network, folder):
 
 def checked(network, spikes, where):
     """`spikes` if the network takes such; ends the program otherwise."""
-    n_in, driven = int(np.prod(network.in_shape)), network.layers[0].kind == "input"
+    first, bits = network.layers[0], network.message_bits
+    n_in, driven = int(np.prod(network.in_shape)), first.kind == "input"
     if spikes.ndim not in (2, 3) or spikes.shape[-2] != n_in or 0 in spikes.shape:
         sys.exit(f"{where}: `spikes` must be ({n_in}, steps) or (samples, {n_in}, steps), not {spikes.shape}")
     if spikes.dtype.kind not in ("biuf" if driven else "biu"):
         sys.exit(f"{where}: `spikes` must be whole numbers, not {spikes.dtype}")
-    if driven or network.message_bits:
+    if driven:
+        with np.errstate(invalid="ignore", over="ignore"):
+            mantissa = np.abs(np.trunc(spikes * float(first.gain) + float(first.offset)))
+        if not (mantissa < 1 << 17).all():
+            sys.exit(f"{where}: {first.gain} x + {first.offset} must be finite and within +-131071 for every entry x")
+        return spikes
+    if bits:
+        limit = min((1 << bits) - 1, (1 << 31) - 1)
+        if spikes.min() < -limit or spikes.max() > limit:
+            sys.exit(f"{where}: `spikes` of {bits} bits must lie within +-{limit}")
         return spikes
     if spikes.min() < 0:
         sys.exit(f"{where}: `spikes` must not be negative")
-    return spikes != 0  # several spikes of a unit in one step are one
+    if spikes.max() > 1:
+        print(f"{where}: several spikes of a unit in one step count as one")
+    return spikes != 0
 
 
 def main():
@@ -381,15 +434,17 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare with example.npz beside this file")
     args = parser.parse_args()
     folder = Path(__file__).parent
-    network = Network(folder / "network.npz")
+    network = Network(arrays(folder / "network.npz"))
     if args.check:
         sys.exit(1 if check(network, folder) else 0)
     if args.output is None:
         parser.error("INPUT.npz and OUT.npz are needed")
-    with np.load(args.input) as file:
-        if "spikes" not in file.files:
-            sys.exit(f"{args.input}: holds {', '.join(file.files) or 'nothing'}, but no `spikes`")
-        spikes = checked(network, file["spikes"], args.input)
+    if args.output.suffix != ".npz" or not args.output.parent.is_dir():
+        sys.exit(f"{args.output}: must end in .npz and lie in a folder that is there")
+    given = arrays(args.input)
+    if "spikes" not in given:
+        sys.exit(f"{args.input}: holds {', '.join(given) or 'nothing'}, but no `spikes`")
+    spikes = checked(network, given["spikes"], args.input)
     found = []
     samples = spikes if spikes.ndim == 3 else spikes[None]
     for k, sample in enumerate(samples):

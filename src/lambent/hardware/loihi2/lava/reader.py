@@ -38,7 +38,7 @@ _DAMAGED = (
 )
 """What zipfile and numpy raise on damaged files."""
 
-_MAX_BYTES = 1 << 31  # of one array; a file that claims more is broken
+_MAX_BYTES = 1 << 31  # of all arrays; a file that claims more is broken
 _MAX_LAYERS = 1 << 12
 _MAX_UNITS = 1 << 28  # before shapes are multiplied up; layers themselves allow fewer
 _NEURONS: dict[str, type[Neuron]] = {
@@ -61,10 +61,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
+        claimed = 0
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
-                if member.file_size > _MAX_BYTES:
-                    raise ValueError(f"{member.filename} claims {member.file_size} bytes")
+                claimed += member.file_size
+                if claimed > _MAX_BYTES:
+                    raise ValueError(f"its arrays claim more than {_MAX_BYTES} bytes")
         with np.load(path, allow_pickle=False) as file:
             return {name: np.asarray(file[name]) for name in file.files}
     except _DAMAGED as error:

@@ -12,6 +12,7 @@ from lambent.hardware.loihi2.checks import check_signs, integers
 from lambent.hardware.loihi2.layers.base import MAX_DELAY, Layer, Shape
 from lambent.hardware.loihi2.neurons import ResonateAndFire
 
+_CONV_LIMIT = 127  # of kernel sizes, strides and so on, and groups, in Lava's Conv
 _MAX_SIDE = 1 << 15  # of images, strides and dilations: keeps every product in 64 bits
 
 
@@ -31,7 +32,8 @@ class ConvLayer(Layer):
         delay: steps, 0 to 62, of all synapses onto a unit: one for all, (channels_out,) or (n_out,).
         neuron: the units; each of its parameters is one for all, (channels_out,) or (n_out,).
 
-    Sums over a layer's synapses wrap into 24 bits with sign, as in Lava's fixed-point Conv.
+    Sums over a layer's synapses wrap into 24 bits with sign (`wraps`), as in Lava's fixed-point Conv. With delays, or
+    sizes that its 8 bits don't hold, they are sparse synapses in Lava, whose sums don't.
 
     Raises:
         TypeError: a value is no integer.
@@ -75,6 +77,13 @@ class ConvLayer(Layer):
             )
         )
         return (int(channels), *map(int, sides))
+
+    @property
+    def wraps(self) -> bool:
+        """Whether Lava's Conv holds the layer, and so its sums wrap into 24 bits."""
+        groups = self.in_shape[0] if self.kind == "pool" else self.groups
+        sizes = [groups, *self.weight.shape[2:], *(n for pair in self.geometry for n in pair)]
+        return not np.any(self.delay) and max(sizes) <= _CONV_LIMIT
 
     def kernels(self, weight: np.ndarray) -> np.ndarray:
         """`weight` or `weight_imag` by input channel, int32 (channels_in, height, width, channels_out / groups)."""

@@ -49,7 +49,10 @@ def save_netx(network: Loihi2Network, path: str | os.PathLike[str], *, lava_comp
         ValueError: `lava_compatible`, and Lava would misread the file; the message says what and why.
     """
     if lava_compatible and (reasons := misread_by_lava(network)):
-        raise ValueError("Lava would misread this network: " + "; ".join(reasons))
+        what = "; ".join(reasons)
+        raise ValueError(
+            f"Lava would misread this network: {what}. As a program (--format lava, save_lava) it runs there"
+        )
     with replacing(Path(path)) as temporary, h5py.File(temporary, "w", libver="v110") as h5:
         write_network(h5, network)
 

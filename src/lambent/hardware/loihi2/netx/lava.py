@@ -4,9 +4,9 @@ Lava (lava-nc 0.10, lava-dl 0.6) scales a layer's weights to 8 bits with one sha
 are zero everywhere and shifts back. In some cases it arrives at other weights; of some layers it drops what it
 does not know, without a word. lambent does what the file says; `misread_by_lava` tells where Lava would not.
 
-Two differences show only in a run, at sums no real network reaches. Lava's Dense scales weights up to 8 bits before
-it adds them in 32 bits, so graded sums wrap by so much earlier than the sums themselves would. Its LIF folds a
-current that leaves the 24 bits once, where it may have to be folded several times.
+One difference shows only in a run, at sums no real network reaches. Lava's reader scales weights up to 8 bits before
+they are added in 32 bits, so graded sums wrap by so much earlier than the sums themselves would; a program
+(`lambent.hardware.loihi2.save_lava`) does without.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ def _dense_reasons(layer: Loihi2Layer) -> list[str]:
     if np.any(layer.delay_rec):
         found.append("delay_rec: Lava drops the delays of recurrent synapses; mlGeNN writes and lambent reads them")
     if layer.weight_rec is not None and np.any(layer.delay):
-        found.append("delay: Lava gives recurrent synapses the same delays, and drops the exponent of the weights")
+        found.append(
+            "delay: Lava gives recurrent synapses the same delays, and drops the exponent of the weights; train with "
+            "--delay 0 or with --no-recurrent"
+        )
     if layer.weight_imag is not None:
         if np.any(layer.delay):
             found.append("delay: Lava drops the delays of complex weights")
