@@ -322,7 +322,7 @@ def test_the_program_writes_what_load_lava_reads(name: str, tmp_path: Path) -> N
     (tmp_path / "mine.py").write_text(SCRIPT)
     done = program(sys.executable, name, "out.npz", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "wrote out.npz: 1 layers; lambent.hardware.loihi2.load_lava reads it\n"
+    assert done.stdout == "wrote out.npz: layers 1; lambent.hardware.loihi2.load_lava reads it\n"
     assert from_lava(tmp_path / "out.npz").layers[0].weight.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 

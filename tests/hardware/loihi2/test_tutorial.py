@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from lava_side import LAVA, WHY_NOT
 
 PAGE = Path(__file__).parents[3] / "docs" / "loihi2.md"
-BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(console|python|py)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def same_but_for_numbers(shown: str, printed: str) -> bool:
@@ -37,8 +38,11 @@ def test_the_tutorial(tmp_path: Path) -> None:
         if language == "python":
             subprocess.run([sys.executable, "-c", block], check=True, cwd=tmp_path)
             continue
+        if language == "py":
+            (tmp_path / block.split()[1]).write_text(block)
+            continue
         for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
-            done = subprocess.run(command.split(), capture_output=True, text=True, cwd=tmp_path, env=environment)
+            done = subprocess.run(shlex.split(command), capture_output=True, text=True, cwd=tmp_path, env=environment)
             assert done.returncode == 0, f"{command}: {done.stderr}"
             assert same_but_for_numbers(shown, done.stdout), f"{command} printed\n{done.stdout}"
 

@@ -33,6 +33,7 @@ from lambent.hardware.loihi2.readout import Average, Readout
 from lambent.machine.files import replacing
 
 _PROGRAM = Path(__file__).with_name("network.py")
+_TITLE = 60  # bytes by which programs of this kind are known, of whatever version
 _MANTISSA = 1 << 15  # of a bias in Lava
 FILES = ("network.py", "network.npz", "example.npz", "verified.json")
 """What such a folder holds, the last written by `network.py --check`."""
@@ -50,8 +51,8 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
         sample: a batch of one; what the network does with it goes into example.npz, for `network.py --check`.
 
     Raises:
-        ValueError: Lava's processes cannot hold a value, and the message names the layer; or the folder holds other
-            things.
+        ValueError: Lava's processes cannot hold a value, and the message names the layer; or the folder holds another
+            network.py.
 
     Example:
         >>> import tempfile, numpy as np
@@ -64,15 +65,16 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file; a program for Lava needs a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "network.npz").exists():
-        raise ValueError(f"{folder}: holds other files and no program; choose an empty or new folder")
+    program = folder / "network.py"
+    if program.exists() and program.read_bytes()[:_TITLE] != _PROGRAM.read_bytes()[:_TITLE]:
+        raise ValueError(f"{program}: is another program; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     for older in ("example.npz", "verified.json"):
         (folder / older).unlink(missing_ok=True)
     _save(folder / "network.npz", values_of(network))
     if sample is not None:
         _save(folder / "example.npz", _example(network, sample))
-    with replacing(folder / "network.py") as temporary:
+    with replacing(program) as temporary:
         shutil.copyfile(_PROGRAM, temporary)
 
 

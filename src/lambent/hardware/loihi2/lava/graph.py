@@ -707,7 +707,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(str(error))
     np.savez_compressed(args.output, **values)
-    print(f"wrote {args.output}: {values['n_layers']} layer(s); lambent.hardware.loihi2.load_lava reads it")
+    print(f"wrote {args.output}: layers {values['n_layers']}; lambent.hardware.loihi2.load_lava reads it")
 
 
 if __name__ == "__main__":
