@@ -161,6 +161,25 @@ def test_files_as_mlgenn_writes_them(tmp_path: Path) -> None:
 
 
 @needs_lava
+@pytest.mark.parametrize("kind", [("dense_rec", "CUBA"), ("conv", "CUBA"), ("dense", "SigmaDelta")])
+def test_hardware_but_for_the_chip(kind: tuple[str, str], tmp_path: Path) -> None:
+    """The last layer's spikes and states, read step by step; energy and time of a run of their own."""
+    case = random_case(np.random.default_rng(4), *kind, "even")
+    save_lava(case.network, tmp_path)
+    np.savez(tmp_path / "input.npz", spikes=case.spikes)
+    done = in_lava(HERE / "lava_hardware.py", tmp_path, tmp_path / "out.npz")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "time   0.500000 ms a sample, 10.000 us a step",
+        "energy 0.750000 mJ a sample, of which 0.500000 mJ dynamic",
+    ]
+    recording, i = case.network.run(case.spikes[None]), len(case.network.layers) - 1
+    with np.load(tmp_path / "out.npz") as out:
+        for name, arrays in (("s", recording.spikes), ("u", recording.current), ("v", recording.voltage)):
+            np.testing.assert_array_equal(out[f"{name}_{i}"], arrays[-1][0])
+
+
+@needs_lava
 def test_samples_start_from_rest(tmp_path: Path) -> None:
     network = small()
     save_lava(network, tmp_path)
