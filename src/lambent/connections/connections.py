@@ -77,9 +77,13 @@ class Connections:
     buffers: ClassVar[tuple[str, ...]] = ()
     """Fields that are other tensors, which a layer keeps as buffers."""
 
+    is_drawn: ClassVar[bool] = False
+    """Of an instance: whether it drew its weights itself, for none were given; a layer then draws what suits its units."""
+
     def __post_init__(self) -> None:
         for name in ("n_in", "n_out"):
             check_size(name, getattr(self, name))
+        self._set("is_drawn", getattr(self, "weight", 0) is None)
         self._settle()
         for name in self.parameters:
             value = getattr(self, name)

@@ -23,8 +23,8 @@ class Spiking(Layer):
 
     Args:
         neuron: what the units are, such as `lambent.neurons.LIF`; parameters are numbers or one per unit.
-        connections: from the inputs to the units, such as `lambent.connections.Dense`; values are copied. Those that
-            they drew themselves suit a threshold of 1; `reset_parameters` draws others.
+        connections: from the inputs to the units, such as `lambent.connections.Dense`; values are copied. Weights that
+            they were not given are drawn as `reset_parameters` says.
         recurrent: from the units to themselves, or None.
         dt: time step [ms], or None for continuous time, which not every neuron has.
         max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
@@ -74,22 +74,29 @@ class Spiking(Layer):
             delay = getattr(self, name) if name.endswith("delay") else None
             if delay is not None and not bool(((delay >= 0) & (delay <= self.max_delay)).all()):
                 raise ValueError(f"{name} must lie in [0, max_delay = {self.max_delay} ms]")
+        self._draw(connections.is_drawn, recurrent is not None and recurrent.is_drawn)
 
     @property
     def recurrent(self) -> Connections | None:
         """The connections among the units, with the parameters as they are now; None without any."""
         return None if self._recurrent is None else self._now("recurrent_", self._recurrent)
 
-    @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the weights anew, for the threshold: those among the units a quarter as large as those of the inputs.
+        """Draw the weights anew: normal, so large that a unit's inputs drive it to its threshold.
 
-        How active a layer then is depends on its input; `lambent.training.calibrate` scales the weights to
-        a wanted activity.
+        With n connections to a unit and V peaking at p after an event of weight 1, their standard deviation is
+        2 threshold / (p sqrt(n)); that of weights among the units a quarter of it. So layers are alive from the start on
+        inputs of many kinds (docs/first_steps.md). How active, depends on the input; `lambent.training.calibrate` scales
+        the weights to a wanted activity.
         """
-        scale = self.threshold.detach()
-        self.weight.copy_(self.connections.drawn(scale))
-        if self.recurrent is not None and self.recurrent_weight is not None:
+        self._draw(True, True)
+
+    @torch.no_grad()
+    def _draw(self, weight: bool, recurrent_weight: bool) -> None:
+        scale = (2 * self.threshold / self.neuron.peak(self.dt)).to(self.weight.dtype)
+        if weight:
+            self.weight.copy_(self.connections.drawn(scale))
+        if recurrent_weight and self.recurrent is not None and self.recurrent_weight is not None:
             self.recurrent_weight.copy_(self.recurrent.drawn(0.25 * scale))
 
     @torch.no_grad()

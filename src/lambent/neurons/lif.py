@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lambent.neurons.arithmetic import maximum, where
 from lambent.neurons.neuron import Neuron, smallest_tau
-from lambent.neurons.response import grid_constants
+from lambent.neurons.response import grid_constants, peak_response
 
 
 class LIFUnits(NamedTuple):
@@ -136,6 +136,11 @@ class LIF(Neuron):
             raise ValueError(f'reset must be "zero" or "subtract", got {self.reset!r}')
         if self.min_slope is not None and not self.min_slope > 0:
             raise ValueError(f"min_slope must be positive, got {self.min_slope}")
+
+    @torch.no_grad()
+    def peak(self, dt: float | None) -> Tensor:
+        """See `Neuron.peak`, in closed form."""
+        return peak_response(torch.as_tensor(self.tau_mem), torch.as_tensor(self.tau_syn))
 
     def least_slope(self, dt: float | None) -> float:
         """`min_slope`, or what it is where left out."""

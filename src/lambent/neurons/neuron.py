@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lambent.machine.waiting import Check
 
+_LONGEST_RISE = 10_000  # steps after which a response is taken to have reached its peak
 Numbers = tuple[Any, ...]
 """A state or its adjoint, one entry for each of a unit's `n_states` numbers."""
 
@@ -139,6 +140,20 @@ class Neuron:
         """Raise ValueError where such units cannot run with a time step of `dt` [ms], None for continuous time."""
         if dt is None:
             raise ValueError(f"{type(self).__name__} has no solution in continuous time (dt=None); give a step [ms]")
+
+    @torch.no_grad()
+    def peak(self, dt: float | None) -> Tensor:
+        """The highest level (units,) after one event of weight 1, by stepping; a tenth of a ms in continuous time."""
+        units = self.on_grid(dt or 0.1, torch.float64)
+        start = units.threshold.new_zeros(units.threshold.shape)
+        state, arriving, highest = (start,) * units.n_states, torch.ones_like(start), start
+        for n in range(_LONGEST_RISE):
+            state, arriving = units.advance(state, arriving, units), start
+            level = units.level(state, units)
+            if n > 0 and bool((level <= highest).all()):
+                break
+            highest = torch.maximum(highest, level)
+        return highest
 
     def bounds(self, dt: float | None) -> dict[str, tuple[float | None, float | None]]:
         """Between what a trained parameter is kept; those left out may be anything."""

@@ -29,6 +29,14 @@ def membrane_response(t: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
     return torch.exp(-t / slower) * (t / tau_mem) * _one_minus_exp_over(t * torch.where(rate < 0, -rate, rate))
 
 
+def peak_response(tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
+    """The highest V after one event of weight 1: (tau_syn / tau_mem)^(tau_mem / (tau_mem - tau_syn)), 1 / e if alike."""
+    ratio = tau_mem / tau_syn
+    alike = (ratio - 1).abs() < 1e-3
+    safe = torch.where(alike, torch.full_like(ratio, 2.0), ratio)
+    return torch.where(alike, torch.exp(-(ratio + 1) / 2), safe ** (-safe / (safe - 1)))
+
+
 def response_integral(t: Tensor, tau_mem: Tensor, tau_syn: Tensor, fading: float = 0.0) -> Tensor:
     """Integral of exp(-fading s) `membrane_response`(s) over s from 0 to t [ms]; `fading` in 1 / ms."""
     # multiply tau_mem dV/ds = -V + exp(-s / tau_syn) by exp(-fading s) and integrate by parts
