@@ -17,6 +17,8 @@ def build() -> tuple[torch.nn.Sequential, lb.Events]:
         40, 30, recurrent=True, tau_mem=8 + 20 * torch.rand(30), tau_syn=3 + 5 * torch.rand(30),
         delay=torch.rand(40, 30) * 5,
     )  # fmt: skip
+    with torch.no_grad():
+        hidden.weight.mul_(0.4)  # a few spikes a unit
     model = torch.nn.Sequential(hidden, lb.LIReadout(30, 5))
     return model, lb.Events.from_dense(torch.rand(8, 200, 40) < 0.03, 1.0)
 

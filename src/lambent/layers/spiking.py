@@ -85,9 +85,9 @@ class Spiking(Layer):
         """Draw the weights anew: normal, so large that a unit's inputs drive it to its threshold.
 
         With n connections to a unit and V peaking at p after an event of weight 1, their standard deviation is
-        2 threshold / (p sqrt(n)); that of weights among the units a quarter of it. So layers are alive from the start on
-        inputs of many kinds (docs/first_steps.md). How active, depends on the input; `lambent.training.calibrate` scales
-        the weights to a wanted activity.
+        2 threshold / (p sqrt(n)); that of weights among the units a quarter of it. So layers are alive from the start
+        on inputs of many kinds (`benchmarks/first_steps.py`). How active, depends on the input;
+        `lambent.training.calibrate` scales the weights to a wanted activity.
         """
         self._draw(True, True)
 

@@ -30,7 +30,7 @@ def membrane_response(t: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
 
 
 def peak_response(tau_mem: Tensor, tau_syn: Tensor) -> Tensor:
-    """The highest V after one event of weight 1: (tau_syn / tau_mem)^(tau_mem / (tau_mem - tau_syn)), 1 / e if alike."""
+    """The highest V after one event of weight 1: (tau_syn / tau_mem)^(tau_mem / (tau_mem - tau_syn)), or 1 / e."""
     ratio = tau_mem / tau_syn
     alike = (ratio - 1).abs() < 1e-3
     safe = torch.where(alike, torch.full_like(ratio, 2.0), ratio)
