@@ -78,7 +78,7 @@ class Connections:
     """Fields that are other tensors, which a layer keeps as buffers."""
 
     is_drawn: ClassVar[bool] = False
-    """Of an instance: whether it drew its weights itself, as none were given; a layer then draws others for its units."""
+    """Of an instance: whether it drew its weights itself, as none were given; layers then draw what suits units."""
 
     def __post_init__(self) -> None:
         for name in ("n_in", "n_out"):
