@@ -309,7 +309,7 @@ def test_layers_are_kept_whole(inputs, recurrent):
 
 
 def test_what_a_layer_is_made_of_is_copied():
-    connections = Dense(SIZE, SIZE)
+    connections = Dense(SIZE, SIZE, torch.rand(SIZE, SIZE))
     one, other = lb.Spiking(LIF(), connections, connections), lb.Spiking(LIF(), connections)
     before = connections.weight.clone()
     with torch.no_grad():
