@@ -85,19 +85,20 @@ class Spiking(Layer):
         """Draw the weights anew: normal, so large that a unit's inputs drive it to its threshold.
 
         With n connections to a unit and V peaking at p after an event of weight 1, their standard deviation is
-        2 threshold / (p sqrt(n)); that of weights among the units a quarter of it. So layers are alive from the start
-        on inputs of many kinds (`benchmarks/first_steps.py`). How active, depends on the input;
-        `lambent.training.calibrate` scales the weights to a wanted activity.
+        2 threshold / (p sqrt(n)), which suits inputs of many kinds (`benchmarks/first_steps.py`); that of weights among
+        the units is threshold / (4 sqrt(n)), so that recurrence begins weak. How active a layer is then depends on its
+        input; `lambent.training.calibrate` scales the weights to a wanted activity.
         """
         self._draw(True, True)
 
     @torch.no_grad()
     def _draw(self, weight: bool, recurrent_weight: bool) -> None:
-        scale = (2 * self.threshold / self.neuron.peak(self.dt)).to(self.weight.dtype)
+        threshold = self.threshold.detach()
         if weight:
-            self.weight.copy_(self.connections.drawn(scale))
+            scale = 2 * threshold / self.neuron.peak(self.dt)
+            self.weight.copy_(self.connections.drawn(scale.to(self.weight.dtype)))
         if recurrent_weight and self.recurrent is not None and self.recurrent_weight is not None:
-            self.recurrent_weight.copy_(self.recurrent.drawn(0.25 * scale))
+            self.recurrent_weight.copy_(self.recurrent.drawn(0.25 * threshold))
 
     @torch.no_grad()
     def constrain_(self) -> None:

@@ -29,10 +29,8 @@ def build(
             threshold=0.5 + torch.rand(30), delay=torch.rand(n_in, 30) * 5,
             recurrent_delay=torch.rand(30, 30) * 5 if n_in == 40 else None, dt=dt,
         )  # fmt: skip
-        with torch.no_grad():  # a few spikes a unit, little recurrence
+        with torch.no_grad():  # a few spikes a unit
             layer.weight.mul_((2 if n_in == 40 else 4) * layer.neuron.peak(dt))
-            if layer.recurrent_weight is not None:
-                layer.recurrent_weight.mul_(0.5 * layer.neuron.peak(dt))
         layers.append(layer)
     readout = lb.LIReadout(
         30, 5, tau_mem=15 + 10 * torch.rand(5), reduce=reduce, dt=dt, count_gradient=count_gradient

@@ -43,10 +43,8 @@ def model(
         threshold=taus(30, 0.5, 1.5), delay=torch.rand(40, 30) * 9 if delay else None, dt=dt,
     )  # fmt: skip
     readout = LIReadout(30, 5, tau_mem=taus(5, 15, 30), tau_syn=taus(5, 3, 8), reduce=reduce, dt=dt)
-    with torch.no_grad():  # a few spikes a unit, little recurrence
+    with torch.no_grad():  # a few spikes a unit
         hidden.weight.mul_(2 * hidden.neuron.peak(dt))
-        if hidden.recurrent_weight is not None:
-            hidden.recurrent_weight.mul_(0.5 * hidden.neuron.peak(dt))
     return torch.nn.Sequential(hidden, readout)
 
 
