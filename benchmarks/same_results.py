@@ -37,8 +37,11 @@ def network(seed: int, dtype: torch.dtype, reset: str, delays: str, recurrent: b
         options["recurrent_delay"] = torch.rand(HIDDEN, HIDDEN) * 20
     threshold = torch.rand(HIDDEN) * 0.5 + 0.7
     layer = lb.LIF(INPUTS, HIDDEN, recurrent=recurrent, threshold=threshold, reset=reset, dt=dt, **options).to(dtype)
+    torch.manual_seed(seed + 1)  # checkouts may draw other weights by default
     with torch.no_grad():
-        layer.weight.mul_(4)
+        layer.weight.normal_().mul_(4 * threshold * INPUTS**-0.5)
+        if layer.recurrent_weight is not None:
+            layer.recurrent_weight.normal_().mul_(0.25 * threshold * HIDDEN**-0.5)
     for parameter in (layer.tau_mem, layer.tau_syn, layer.threshold):
         parameter.requires_grad_(seed % 3 != 0)
     times = events.times.clone().requires_grad_()
