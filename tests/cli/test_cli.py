@@ -13,26 +13,11 @@ import time
 import pytest
 
 import lambent as lb
-from lambent import cli
 
 SMALL = [
     "--hidden", "20", "--epochs", "2", "--batch-size", "50", "--initial-spikes", "1", "--rate-lower", "0.2",
     "--shift", "0", "--delay", "5", "--no-recurrent",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command in this process; returns exit code, standard output and standard error."""
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["lambent", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -19,20 +19,6 @@ Command = Callable[..., tuple[int, str, str]]
 SETTINGS = ("--hidden", "8", "--epochs", "1", "--initial-spikes", "1", "--rate-lower", "0.2", "--shift", "0")
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command in this process; returns exit code, standard output and standard error."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lambent", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recurrent run with delays, exported and evaluated."""
@@ -53,63 +39,63 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Path:
+def folder(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
-def test_the_program_is_the_exported_network(command: Command, run: Path) -> None:
-    before = (run / "run.net").read_bytes(), (run / "evaluation.npz").read_bytes()
-    code, out, _ = command("export", run, "--format", "lava", "--json")
+def test_the_program_is_the_exported_network(run: Command, folder: Path) -> None:
+    before = (folder / "run.net").read_bytes(), (folder / "evaluation.npz").read_bytes()
+    code, out, _ = run("export", folder, "--format", "lava", "--json")
     assert code == 0
-    assert json.loads(out.splitlines()[-1]) == {"path": str(run / "lava"), "weight_bits": [8, 8]}
-    assert out.splitlines()[0] == f"wrote {run / 'lava'}: weights of 8 bits"
-    assert f"python {run / 'lava' / 'network.py'} INPUT.npz OUT.npz" in out
-    assert ((run / "run.net").read_bytes(), (run / "evaluation.npz").read_bytes()) == before
-    program, network = load_lava(run / "lava"), load_netx(run / "run.net")
-    with np.load(run / "lava" / "example.npz") as example:
+    assert json.loads(out.splitlines()[-1]) == {"path": str(folder / "lava"), "weight_bits": [8, 8]}
+    assert out.splitlines()[0] == f"wrote {folder / 'lava'}: weights of 8 bits"
+    assert f"python {folder / 'lava' / 'network.py'} INPUT.npz OUT.npz" in out
+    assert ((folder / "run.net").read_bytes(), (folder / "evaluation.npz").read_bytes()) == before
+    program, network = load_lava(folder / "lava"), load_netx(folder / "run.net")
+    with np.load(folder / "lava" / "example.npz") as example:
         for own in (program, network):
             recording = own.run(example["spikes"][None])
             np.testing.assert_array_equal(recording.voltage[-1][0], example["v_1"])
             np.testing.assert_array_equal(recording.spikes[0][0], example["s_0"])
             np.testing.assert_allclose(own.logits(example["spikes"][None])[0], example["scores"])
-    assert command("report", run)[0] == 0
-    page = (run / "report.html").read_text()
+    assert run("report", folder)[0] == 0
+    page = (folder / "report.html").read_text()
     assert "On the chip" in page
     assert "not verified yet; in Lava" in page
 
 
-def test_other_bits_elsewhere_leave_the_run_alone(command: Command, run: Path, tmp_path: Path) -> None:
-    files = {path.name: path.read_bytes() for path in run.iterdir()}
-    code, out, _ = command("export", run, "--format", "lava", "--weight-bits", "4", "--out", tmp_path / "four")
+def test_other_bits_elsewhere_leave_the_run_alone(run: Command, folder: Path, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    code, out, _ = run("export", folder, "--format", "lava", "--weight-bits", "4", "--out", tmp_path / "four")
     assert (code, out.splitlines()[0]) == (0, f"wrote {tmp_path / 'four'}: weights of 4 bits")
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == files
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert np.abs(load_lava(tmp_path / "four").layers[1].weight).max() <= 7 * 16  # type: ignore[attr-defined]
 
 
-def test_another_network_is_said_to_be_one(command: Command, run: Path) -> None:
+def test_another_network_is_said_to_be_one(run: Command, folder: Path) -> None:
     """What was made of the one before goes, and nothing else."""
-    command("export", run, "--format", "lava")
-    (run / "lava" / "input.npz").write_text("mine")
-    code, out, _ = command("export", run, "--weight-bits", "3")
+    run("export", folder, "--format", "lava")
+    (folder / "lava" / "input.npz").write_text("mine")
+    code, out, _ = run("export", folder, "--weight-bits", "3")
     assert code == 0
-    assert f"{run / 'run.net'} is another network than before: evaluation and report were of that one" in out
-    assert [path.name for path in (run / "lava").iterdir()] == ["input.npz"]
-    assert not (run / "evaluation.npz").exists()
-    code, out, _ = command("export", run, "--format", "lava", "--weight-bits", "3")
-    assert (code, out.splitlines()[0]) == (0, f"wrote {run / 'lava'}: weights of 3 bits")
+    assert f"{folder / 'run.net'} is another network than before: evaluation and report were of that one" in out
+    assert [path.name for path in (folder / "lava").iterdir()] == ["input.npz"]
+    assert not (folder / "evaluation.npz").exists()
+    code, out, _ = run("export", folder, "--format", "lava", "--weight-bits", "3")
+    assert (code, out.splitlines()[0]) == (0, f"wrote {folder / 'lava'}: weights of 3 bits")
 
 
-def test_who_can_run_it_is_said(command: Command, run: Path, tmp_path: Path) -> None:
-    code, out, _ = command("export", run)
+def test_who_can_run_it_is_said(run: Command, folder: Path, tmp_path: Path) -> None:
+    code, out, _ = run("export", folder)
     assert code == 0
     assert "Lava (--format lava): runs it" in out
     assert "Lava's NetX reader: would not run it as meant: layer/1/delay: " in out
     assert "for that train with --delay 0 or with --no-recurrent" in out
-    code, _, err = command("export", run, "--lava-compatible")
+    code, _, err = run("export", folder, "--lava-compatible")
     assert code == 1
     assert "train with --delay 0 or with --no-recurrent" in err
     assert "--format lava" in err
-    train = run.parent / "train.h5"
+    train = folder.parent / "train.h5"
     lb.data.write_shd(train, lb.data.yin_yang(60, seed=0))
     for settings, said in (
         ((), "Loihi 2: will run in Lava (lambent export RUN --format lava); Lava's NetX reader takes no delays"),
@@ -119,7 +105,7 @@ def test_who_can_run_it_is_said(command: Command, run: Path, tmp_path: Path) -> 
             "Loihi 2 resets to 0: no export with reset subtract; for that train with --reset zero",
         ),
     ):
-        code, out, _ = command("train", train, "--out", tmp_path / "other", "--overwrite", *SETTINGS, *settings)
+        code, out, _ = run("train", train, "--out", tmp_path / "other", "--overwrite", *SETTINGS, *settings)
         assert code == 0
         assert said in out
 
@@ -134,18 +120,18 @@ def test_who_can_run_it_is_said(command: Command, run: Path, tmp_path: Path) -> 
         ({"also": {"lava": ["../config.toml"]}}, "also must be lists of file names"),
     ],
 )
-def test_a_damaged_export_is_named(command: Command, run: Path, about: dict[str, object], message: str) -> None:
-    known = json.loads((run / "export.json").read_text())
-    (run / "export.json").write_text(json.dumps(known | about))
-    code, _, err = command("export", run, "--format", "lava", "--weight-bits", "4")
+def test_a_damaged_export_is_named(run: Command, folder: Path, about: dict[str, object], message: str) -> None:
+    known = json.loads((folder / "export.json").read_text())
+    (folder / "export.json").write_text(json.dumps(known | about))
+    code, _, err = run("export", folder, "--format", "lava", "--weight-bits", "4")
     assert code == 1
-    assert f"{run / 'export.json'}: damaged: {message}" in err
-    assert (run / "config.toml").exists()
+    assert f"{folder / 'export.json'}: damaged: {message}" in err
+    assert (folder / "config.toml").exists()
 
 
-def test_a_damaged_run_can_be_replaced(command: Command, run: Path, tmp_path: Path) -> None:
+def test_a_damaged_run_can_be_replaced(run: Command, folder: Path, tmp_path: Path) -> None:
     lb.data.write_shd(tmp_path / "train.h5", lb.data.yin_yang(60, seed=0))
-    command("export", run, "--format", "lava")
-    (run / "config.toml").write_text("damaged [")
-    assert command("train", tmp_path / "train.h5", "--out", run, "--overwrite", *SETTINGS)[0] == 0
-    assert not (run / "lava").exists()
+    run("export", folder, "--format", "lava")
+    (folder / "config.toml").write_text("damaged [")
+    assert run("train", tmp_path / "train.h5", "--out", folder, "--overwrite", *SETTINGS)[0] == 0
+    assert not (folder / "lava").exists()

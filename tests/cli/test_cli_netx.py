@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,25 +10,10 @@ import numpy as np
 import pytest
 
 import lambent as lb
-from lambent import cli
 from lambent.hardware.loihi2 import Average, Loihi2Layer, Loihi2Network, load_netx, save_netx
 
 RECORDINGS = Path(__file__).parents[1] / "hardware" / "loihi2" / "recordings"
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process; returns exit code, standard output and standard error."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lambent", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return call
 
 
 def words(path: Path, n_units: int, n: int = 6) -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from lambent.events import Events, n_steps
+from lambent.events import Events
 from lambent.hardware.loihi2.lava import graph
 from lambent.hardware.loihi2.lava.reader import network_of, read_arrays
 from lambent.hardware.loihi2.lava.slayer import from_slayer, is_slayer
@@ -115,9 +115,10 @@ def not_held_by_lava(network: Loihi2Network) -> list[str]:
 def _example(network: Loihi2Network, sample: Events) -> dict[str, np.ndarray]:
     """Input and outcome of a batch of one, as `network.py` takes and writes them."""
     recording = network.run(sample)
-    dense = np.zeros((network.n_in, n_steps(sample.duration, network.dt)), np.int32)
-    np.add.at(dense, (sample.units.cpu().numpy(), sample.steps(network.dt).cpu().numpy()), 1)
-    found = {"spikes": dense if isinstance(network.layers[0], InputLayer) or network.message_bits else dense.clip(0, 1)}
+    dense = sample.to_dense(network.dt)[0].T.int().cpu().numpy()
+    found = {
+        "spikes": dense if isinstance(network.layers[0], InputLayer) or network.message_bits else dense.clip(max=1)
+    }
     for name, attribute in _STATES.items():
         found |= {f"{name}_{i}": x[0] for i, x in enumerate(getattr(recording, attribute))}
     return found | ({"scores": network.readout.scores(recording)[0]} if network.readout else {})
