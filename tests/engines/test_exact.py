@@ -289,18 +289,23 @@ def test_the_grid_converges_to_it():
         assert (out.times[by_unit] - expected.times[order]).abs().max() < 20 * dt
 
 
-def test_a_silent_unit_has_the_gradient_of_its_highest_voltage():
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("reduce", ["max", "mean"])
+def test_a_silent_unit_has_the_gradient_of_its_highest_voltage(reduce: str, recurrent: bool) -> None:
+    """Or of the mean where that is rest, because all that arrives inhibits."""
     p = random_layer(8)
     p["threshold"] = torch.full((4,), 100.0, dtype=torch.float64)
     p["weight"], p["bias"] = p["weight"].abs(), p["bias"] * 0
+    if reduce == "mean":
+        p["weight"] = -p["weight"]
     events = random_events(torch.Generator().manual_seed(8))
-    readout = lb.LIReadout(5, 4, reduce="max", dt=None).double()
+    readout = lb.LIReadout(5, 4, reduce=reduce, dt=None).double()
     parameters = {n: p[n].clone().requires_grad_() for n in ("weight", "tau_mem", "tau_syn")}
     times = events.times.clone().requires_grad_()
     x = lb.Events(times, events.units, events.offsets, 5, DURATION)
     highest = torch.func.functional_call(readout, parameters, (x,))
     expected = torch.autograd.grad(highest.sum() / 100.0, [*parameters.values(), times])
-    out = layer(p | parameters, times, events, delays=False, recurrent=False)
+    out = layer(p | parameters, times, events, delays=False, recurrent=recurrent)
     found = torch.autograd.grad(out.counts().sum(), [*parameters.values(), times])
     assert out.counts().sum() == 0
     for a, b in zip(found, expected, strict=True):

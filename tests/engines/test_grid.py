@@ -92,17 +92,20 @@ def test_thread_count_does_not_matter():
         assert all(torch.equal(grads[k], results[0][1][k]) for k in NAMES)
 
 
-def test_silent_units_get_a_gradient_at_their_highest_voltage():
+@pytest.mark.parametrize("value", [0.01, -0.01, 0.0])
+def test_silent_units_get_a_gradient_at_their_highest_voltage(value: float) -> None:
+    """Or that of the mean voltage where they never rise above rest."""
     # far below threshold, dV_max / dw is exact: V is linear in the weight
     events = lb.Events.from_lists([[0.0, 3.0]], [[0, 0]], 1, 50.0, dtype=torch.float64)
-    weight = torch.full((1, 1), 0.01, dtype=torch.float64, requires_grad=True)
+    weight = torch.full((1, 1), value, dtype=torch.float64, requires_grad=True)
     tau_mem, tau_syn, threshold = (torch.full((1,), x, dtype=torch.float64) for x in (20.0, 5.0, 2.0))
     neuron = LIF(tau_mem, tau_syn, threshold, min_slope=0.1)
     out = grid_cpu.spikes(events, neuron, dense(weight), None, 1.0)
     assert out.counts().tolist() == [[0.0]]
     out.counts().sum().backward()
-    highest = grid_cpu.levels(events, Integrator(tau_mem, tau_syn), dense(weight.detach()), 1.0).max()
-    assert weight.grad.item() == pytest.approx(highest.item() / 0.01 / 2.0, rel=1e-12)
+    response = grid_cpu.levels(events, Integrator(tau_mem, tau_syn), dense(torch.ones_like(weight)), 1.0)
+    expected = response.max() if value > 0 else response.mean()
+    assert weight.grad.item() == pytest.approx(expected.item() / 2.0, rel=1e-12)
 
 
 def test_first_spike_converges_to_the_continuous_solution():

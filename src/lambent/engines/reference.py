@@ -156,9 +156,12 @@ def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Conne
 def _collect(
     raised: Tensor, spikes: Tensor, shifts: Tensor, threshold: Tensor, duration: float, dt: float, dtype: torch.dtype
 ) -> Events:
-    """Events of dense (steps, batch, size) spikes; silent units get their count's gradient at the highest level."""
-    counts = spikes.sum(0)
-    margin = (raised.amax(0) - threshold) / threshold.detach()
+    """Events of dense (steps, batch, size) spikes.
+
+    Silent units get their count's gradient at the highest level, those that never rose above rest at all levels alike.
+    """
+    counts, highest = spikes.sum(0), raised.amax(0)
+    margin = (torch.where(highest > 0, highest, raised.mean(0)) - threshold) / threshold.detach()
     counts = counts + torch.where(counts == 0, margin - margin.detach(), 0.0)
     b, n, u = spikes.detach().transpose(0, 1).nonzero(as_tuple=True)
     times = n.to(torch.float64) * dt + shifts[n, b, u]

@@ -161,7 +161,7 @@ def spikes_backward(
     grad_times: Tensor, grad_counts: Tensor, times: Tensor, units: Tensor, offsets: Tensor, neuron: list[Tensor],
     connections: list[Tensor], own_times: Tensor, counts: Tensor, own_units: Tensor, own_offsets: Tensor,
     slopes: Tensor, change: Tensor, peak_times: Tensor, peak_change: Tensor,
-    inputs: int, min_slope: float, wants_times: bool, wants_delay: bool,
+    inputs: int, duration: float, min_slope: float, wants_times: bool, wants_delay: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of times, weight, delay and, (4, size), of tau_mem, tau_syn, bias and threshold.
 
@@ -173,7 +173,7 @@ def spikes_backward(
     totals = [np.zeros((len(sample_groups(batch)), *shape)) for shape in ((n,), (n if wants_delay else 0,), (4, size))]
     every = _connections(inputs, size, *connections)
     args = (
-        *_arrays(times, units, offsets), every, _units(*neuron), min_slope,
+        *_arrays(times, units, offsets), every, _units(*neuron), duration, min_slope,
         *_arrays(counts, peak_times, peak_change), Spikes(*_arrays(own_times, own_units, slopes, change)),
         *_arrays(own_offsets, grad_times, grad_counts), d_times,
     )  # fmt: skip
@@ -185,7 +185,7 @@ def spikes_backward(
 @spikes_backward.register_fake
 def _(
     grad_times, grad_counts, times, units, offsets, neuron, connections, own_times, counts, own_units, own_offsets,
-    slopes, change, peak_times, peak_change, inputs, min_slope, wants_times, wants_delay,
+    slopes, change, peak_times, peak_change, inputs, duration, min_slope, wants_times, wants_delay,
 ):  # fmt: skip
     weight = connections[2]
     return (
@@ -195,7 +195,7 @@ def _(
 
 
 def _save(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
-    times, units, offsets, neuron, connections, ctx.inputs, _duration, ctx.min_slope, _wants_tau = inputs
+    times, units, offsets, neuron, connections, ctx.inputs, ctx.duration, ctx.min_slope, _wants_tau = inputs
     ctx.save_for_backward(times, units, offsets, *neuron, *connections, *output)
 
 
@@ -204,7 +204,7 @@ def _gradients(ctx: Any, grad_times: Tensor, grad_counts: Tensor, *_: Any) -> tu
     saved = ctx.saved_tensors
     d_times, d_weight, d_delay, d_units = spikes_backward(
         grad_times, grad_counts, *saved[:3], list(saved[3:7]), list(saved[7:11]), *saved[11:],
-        ctx.inputs, ctx.min_slope, wants_times, wants_delay,
+        ctx.inputs, ctx.duration, ctx.min_slope, wants_times, wants_delay,
     )  # fmt: skip
     d_tau_mem, d_tau_syn, d_bias, d_threshold = d_units
     d_neuron = [

@@ -18,11 +18,12 @@ from lambent.engines.exact.unit import (
     Peak,
     State,
     after,
-    at_peak,
     before,
     decays,
     highest,
+    mean_change,
     new_spikes,
+    of_silent,
     through_spike,
     turns,
     unit_at,
@@ -198,6 +199,12 @@ def lif_forward(
                 x = _receive(y, n, inbox, weight)
                 n += 1
             peak_time[b, k], peak_change[b, k, 0], peak_change[b, k, 1] = peak.time, peak.v_m, peak.v_s
+            if peak.v == -unit.bias:
+                arrived = 0.0
+                for n in range(end):
+                    arrived += weight[inbox.connection[n] + inbox.shift]
+                peak_time[b, k] = math.inf
+                peak_change[b, k, 0], peak_change[b, k, 1] = mean_change(y, arrived, unit, duration)
         _sort(spikes, begin, total)
     return spikes, total, -1, -1, 0.0
 
@@ -213,7 +220,7 @@ def _sort(spikes, begin, end):
 
 @jit
 def lif_backward(
-    first, last_sample, times, sources, offsets, connections, units, min_slope, counts,
+    first, last_sample, times, sources, offsets, connections, units, duration, min_slope, counts,
     peak_time, peak_change, spikes, own_offsets, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,
 ):  # fmt: skip
     """As `exact_recurrent.lif_backward`."""
@@ -228,10 +235,11 @@ def lif_backward(
             inbox, unit, begin = _inbox(arrivals, units, k, table, False), unit_at(units, k), end
             end += int(counts[b, k])
             # nothing that happens to a unit after its last spike (or its highest voltage, if it is silent) matters
-            a_v, a_i = 0.0, 0.0
+            a_v, a_i, drive = 0.0, 0.0, 0.0
             if begin == end:
-                a_v = at_peak(k, peak_time[b, k], peak_change[b, k], unit, grad_counts[b, k], d_units)
-                now = np.nextafter(peak_time[b, k], -math.inf)  # what arrives at the peak comes after it
+                now, a_v, drive = of_silent(
+                    k, peak_time[b, k], peak_change[b, k], unit, grad_counts[b, k], duration, d_units
+                )
             else:
                 now = spikes.time[own[end - 1]]
             n = np.searchsorted(inbox.time, now, side="right") - 1
@@ -239,10 +247,10 @@ def lif_backward(
             for j in range(end - 1, begin - 2, -1):
                 t = spikes.time[own[j]] if j >= begin else -math.inf
                 while n >= 0 and inbox.time[n] >= t:
-                    if a_v != 0.0 or a_i != 0.0:
+                    if a_v != 0.0 or a_i != 0.0 or drive != 0.0:
                         arrival = inbox.time[n]
                         d = _decays_to(inbox, n + 1) if from_arrival else decays(now - arrival, unit, False)
-                        a_v, a_i = before(a_v, a_i, d)
+                        a_v, a_i = before(a_v, a_i, d, drive, unit)
                         c = inbox.connection[n] + inbox.shift
                         d_weight[c] += a_i
                         if len(d_times) or len(d_delay):
@@ -255,7 +263,7 @@ def lif_backward(
                     n -= 1
                 if j >= begin:
                     if a_v != 0.0 or a_i != 0.0:
-                        a_v, a_i = before(a_v, a_i, decays(now - t, unit, False))
+                        a_v, a_i = before(a_v, a_i, decays(now - t, unit, False), 0.0, unit)
                     a_v = through_spike(
                         a_v, grad_times[own[j]], spikes, own[j], unit, min_slope, grad_counts[b, k], d_units
                     )

@@ -21,11 +21,12 @@ from lambent.engines.exact.unit import (
     Peak,
     State,
     after,
-    at_peak,
     before,
     decays,
     highest,
+    mean_change,
     new_spikes,
+    of_silent,
     through_spike,
     unit_at,
     with_room,
@@ -41,11 +42,13 @@ class Past(NamedTuple):
         state: (size, 5) rows of `State`.
         last: (size,) when.
         peak: (size, 4) rows of `Peak`, of units that have not spiked yet.
+        arrived: (size,) the sum of the weights that arrived.
     """
 
     state: np.ndarray
     last: np.ndarray
     peak: np.ndarray
+    arrived: np.ndarray
 
 
 @inline
@@ -115,20 +118,20 @@ def lif_forward(
 ):  # fmt: skip
     """Spikes of samples `first:last_sample`.
 
-    Fills `counts` (batch, size) and of the silent units `peak_time` (batch, size), when V was highest, and
-    `peak_change` (batch, size, 2), the derivatives of V then with respect to tau_mem and tau_syn.
+    Fills `counts` (batch, size) and of the silent units `peak_time` (batch, size) and `peak_change` (batch, size, 2),
+    time and derivatives of their `Peak`.
 
     Returns room for `Spikes`, in order, and how many there are; then the sample and unit that reached more than
     `limit` spikes in a sample and its time, or (-1, -1, 0).
     """
     size = len(units)
     n_inputs, start, target, weight, delay, _ = connections
-    past, reset = Past(np.zeros((size, 5)), np.zeros(size), np.zeros((size, 4))), np.zeros(size)
+    past, reset = Past(np.zeros((size, 5)), np.zeros(size), np.zeros((size, 4)), np.zeros(size)), np.zeros(size)
     known = Decays(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0), unit_at(units, 0)
     queue, solved = new_queue(size), np.empty(size, np.bool_)
     spikes, total = new_spikes(), 0
     for b in range(first, last_sample):
-        past.state[:], past.last[:], past.peak[:], reset[:] = 0.0, 0.0, 0.0, 0.0
+        past.state[:], past.last[:], past.peak[:], past.arrived[:], reset[:] = 0.0, 0.0, 0.0, 0.0, 0.0
         clear(queue)
         for k in range(size):
             unit = unit_at(units, k)
@@ -170,6 +173,7 @@ def lif_forward(
                 k = target[c]
                 known = _advance(k, arrival, units, past, known, counts[b, k] == 0, derivatives)
                 past.state[k, 1] += weight[c]
+                past.arrived[k] += weight[c]
                 _await(k, units, past, queue, solved)
                 c += 1
             if c < end:
@@ -181,23 +185,29 @@ def lif_forward(
                 known = _advance(k, duration, units, past, known, True, derivatives)
                 peak_time[b, k] = past.peak[k, 0]
                 peak_change[b, k, 0], peak_change[b, k, 1] = past.peak[k, 2], past.peak[k, 3]
+                unit = unit_at(units, k)
+                if past.peak[k, 1] == -unit.bias:
+                    peak_time[b, k] = math.inf
+                    change = mean_change(_state_at(past, k), past.arrived[k], unit, duration)
+                    peak_change[b, k, 0], peak_change[b, k, 1] = change
     return spikes, total, -1, -1, 0.0
 
 
 @inline
-def _retreat(k, t, units, a_v, a_i, last, known):
+def _retreat(k, t, units, a_v, a_i, drive, last, known):
     """Bring the adjoint of unit k back to time t: (dL/dV, dL/dI)."""
     s = last[k] - t
     if s > 0.0:
-        known = _again(known, s, unit_at(units, k), False)
-        a_v[k], a_i[k] = before(a_v[k], a_i[k], known[0])
+        unit = unit_at(units, k)
+        known = _again(known, s, unit, False)
+        a_v[k], a_i[k] = before(a_v[k], a_i[k], known[0], drive[k], unit)
         last[k] = t
     return known
 
 
 @jit
 def lif_backward(
-    first, last_sample, times, sources, offsets, connections, units, min_slope, counts,
+    first, last_sample, times, sources, offsets, connections, units, duration, min_slope, counts,
     peak_time, peak_change, spikes, own_offsets, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,
 ):  # fmt: skip
     """Gradients of samples `first:last_sample`, added to what begins with d_.
@@ -207,15 +217,16 @@ def lif_backward(
     """
     size = len(units)
     n_inputs, start, target, weight, delay, _ = connections
-    a_v, a_i, last = np.empty(size), np.empty(size), np.empty(size)
+    a_v, a_i, drive, last = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
     known = Decays(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0), unit_at(units, 0)
     for b in range(first, last_sample):
         # nothing that happens to a unit after its last spike (or its highest voltage, if it is silent) matters
-        a_v[:], a_i[:], last[:] = 0.0, 0.0, -math.inf
+        a_v[:], a_i[:], drive[:], last[:] = 0.0, 0.0, 0.0, -math.inf
         for k in range(size):
             if not counts[b, k]:
-                last[k] = np.nextafter(peak_time[b, k], -math.inf)  # what arrives at the peak comes after it
-                a_v[k] = at_peak(k, peak_time[b, k], peak_change[b, k], unit_at(units, k), grad_counts[b, k], d_units)
+                last[k], a_v[k], drive[k] = of_silent(
+                    k, peak_time[b, k], peak_change[b, k], unit_at(units, k), grad_counts[b, k], duration, d_units
+                )
         own = own_offsets[b + 1] - own_offsets[b]
         moved = grad_times[own_offsets[b] : own_offsets[b + 1]].copy()  # dL/dt of each spike of the layer
         under_way = [(math.inf, 0, 0)]  # minus the arrival, spike (inputs, then own), connection
@@ -239,7 +250,7 @@ def lif_backward(
             s = own_offsets[b] + n
             if n >= 0 and spikes.time[s] > arrival:
                 k = spikes.unit[s]
-                known = _retreat(k, spikes.time[s], units, a_v, a_i, last, known)
+                known = _retreat(k, spikes.time[s], units, a_v, a_i, drive, last, known)
                 a_v[k] = through_spike(
                     a_v[k], moved[n], spikes, s, unit_at(units, k), min_slope, grad_counts[b, k], d_units
                 )
@@ -255,7 +266,7 @@ def lif_backward(
             while c >= start[source] and delay[c] == lag:
                 k = target[c]
                 if arrival <= last[k]:
-                    known = _retreat(k, arrival, units, a_v, a_i, last, known)
+                    known = _retreat(k, arrival, units, a_v, a_i, drive, last, known)
                     d_weight[c] += a_i[k]
                     moves = weight[c] * (a_i[k] / units[k, 1] - a_v[k] / units[k, 0])
                     pull += moves

@@ -48,7 +48,10 @@ class Decays(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """When V was highest, and V from the bias, dV/dtau_mem and dV/dtau_syn then."""
+    """When V was highest, and V from the bias, dV/dtau_mem and dV/dtau_syn then.
+
+    Where V never rose above rest, the time is infinite in the end and the derivatives are those of the mean V.
+    """
 
     time: float
     v: float
@@ -159,9 +162,21 @@ def write_spike(spikes, n, t, k, x, reset, unit):
 
 
 @inline
-def before(a_v, a_i, d):
-    """The adjoint, dL/dV and dL/dI, a time `d.s` earlier."""
-    return a_v * d.mem, a_i * d.syn + a_v * d.r
+def mean_change(x, arrived, unit, duration):
+    """Derivatives of the mean V of a silent unit for its time constants, its last state being x.
+
+    Integrals of the differential equations; `arrived` is the sum of the weights that arrived.
+    """
+    v_m = -(x.v + unit.bias) - unit.tau_mem * x.v_m
+    v_s = arrived - x.i - unit.tau_syn * x.i_s - unit.tau_mem * x.v_s
+    return v_m / duration, v_s / duration
+
+
+@inline
+def before(a_v, a_i, d, drive, unit):
+    """The adjoint, dL/dV and dL/dI, a time `d.s` earlier, if meanwhile V adds `drive` V to L in a ms."""
+    a_i = a_i * d.syn + a_v * d.r + drive * (unit.tau_syn * (1.0 - d.syn) - unit.tau_mem * d.r)
+    return a_v * d.mem + drive * unit.tau_mem * (1.0 - d.mem), a_i
 
 
 @inline
@@ -177,11 +192,18 @@ def through_spike(a_v, pull, spikes, n, unit, min_slope, grad_count, d_units):
 
 
 @inline
-def at_peak(k, time, change, unit, grad_count, d_units):
-    """dL/dV of a silent unit when V is highest."""
-    a_v = grad_count / unit.threshold
-    d_units[0, k] += a_v * change[0]
-    d_units[1, k] += a_v * change[1]
-    d_units[2, k] -= a_v * math.expm1(-time / unit.tau_mem)
-    d_units[3, k] -= a_v
-    return a_v
+def of_silent(k, time, change, unit, grad_count, duration, d_units):
+    """Of a silent unit: until when V matters, dL/dV then, and dL/dV in a ms before.
+
+    Only its highest V counts, or where it never rose above rest (`time` is infinite) the mean.
+    """
+    push = grad_count / unit.threshold
+    low = time == math.inf
+    late = math.expm1(-(duration if low else time) / unit.tau_mem)
+    d_units[0, k] += push * change[0]
+    d_units[1, k] += push * change[1]
+    d_units[2, k] += push * (1.0 + late * unit.tau_mem / duration) if low else -push * late
+    d_units[3, k] -= push
+    if low:
+        return duration, 0.0, push / duration
+    return np.nextafter(time, -math.inf), push, 0.0  # what arrives at the peak comes after it

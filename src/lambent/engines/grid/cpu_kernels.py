@@ -55,8 +55,7 @@ def spikes_forward(
 ):  # fmt: skip
     """Run samples first:last; returns the spikes of all (steps, units, marks) and fills `counts`, `peak_step`.
 
-    `marks` is what the neuron keeps of each spike; `peak_step` the step of the highest level of a unit that stayed
-    silent, -1 for others.
+    `marks` is what the neuron keeps of each spike; `peak_step` is as in `operation.Emitted`.
     """
     size = counts.shape[1]
     dtype = counts.dtype
@@ -106,6 +105,8 @@ def spikes_forward(
         for j in range(size):
             if counts[b, j] > 0:
                 peak_step[b, j] = -1
+            elif peak[j] <= 0:
+                peak_step[b, j] = -2
     return out_steps[:total], out_units[:total], marks[:total]
 
 
@@ -156,6 +157,7 @@ def spikes_backward(
     no_marks = np.zeros((1, n_marks(units)), dtype)
     # silent units in lists, one for each step in which their levels are highest
     last_silent, silent_before = np.empty(n_steps, np.int64), np.empty(size, np.int64)
+    low = np.empty(size, np.int64)  # units that never rose above rest
     traced = n_steps if d_step is not None else 0
     states = np.empty((traced + 1, n_states(units), size), dtype)
     arrived = np.empty((traced, size), dtype)
@@ -170,10 +172,15 @@ def spikes_backward(
         for j in range(size):
             push[j] = grad_counts[b, j] / units.threshold[j]
         last_silent[:] = -1
+        n_low = 0
         for j in range(size):
             if peak_step[b, j] >= 0:  # it did not spike
                 silent_before[j] = last_silent[peak_step[b, j]]
                 last_silent[peak_step[b, j]] = j
+            elif peak_step[b, j] == -2:
+                push[j] /= n_steps
+                low[n_low] = j
+                n_low += 1
         e = offsets[b + 1] - 1
         s = own_offsets[b + 1] - 1
         for n in range(n_steps - 1, -1, -1):
@@ -181,6 +188,8 @@ def spikes_backward(
             while j >= 0:
                 lift_peak(units, a, j, push[j], no_marks, d_spike)
                 j = silent_before[j]
+            for i in range(n_low):
+                lift_peak(units, a, low[i], push[low[i]], no_marks, d_spike)
             later = n + 1 if late else 0
             if d_times.shape[0] > 0:
                 while e >= offsets[b] and steps[e] == n:

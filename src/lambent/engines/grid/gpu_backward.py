@@ -132,7 +132,8 @@ def spikes_backward(
         peak_step = tl.load(peak_steps + b * size + columns, mask=inside, other=-1)
         push = tl.load(grad_counts + b * size + columns, mask=inside, other=0.0) / p.threshold
         lifted = NEURON.spike_gradient(NEURON.lift(push, p), same(zero, MARKS), p)
-        spike_sums = plus(spike_sums, where_each(peak_step >= 0, lifted, same(zero, SPIKE), SPIKE), SPIKE)
+        spike_sums = plus(spike_sums, where_each(peak_step != -1, lifted, same(zero, SPIKE), SPIKE), SPIKE)
+        always = tl.where(peak_step == -2, push / n_steps, 0.0)
         a = same(zero, STATES)
         arriving = zero
         drift = zero
@@ -175,7 +176,7 @@ def spikes_backward(
                 spiked = NEURON.spike_gradient(jumped, mark, p)
                 spike_sums = plus(spike_sums, where_each(fired, spiked, same(zero, SPIKE), SPIKE), SPIKE)
                 a = where_each(fired, jumped, a, STATES)
-            a = plus(a, NEURON.lift(tl.where(peak_step == n, push, 0.0), p), STATES)
+            a = plus(a, NEURON.lift(tl.where(peak_step == n, push, always), p), STATES)
             after = a
             if traces is not None:
                 before = load_each(states + n * STATES * size, size, columns, inside, STATES)

@@ -135,4 +135,4 @@ def spikes_forward(
         total += found
     tl.store(lengths + b + 1, total)
     tl.store(counts + b * size + columns, count.to(arriving.dtype), mask=inside)
-    tl.store(peak_steps + b * size + columns, tl.where(count > 0, -1, peak_step), mask=inside)
+    tl.store(peak_steps + b * size + columns, tl.where(count > 0, -1, tl.where(peak > 0, peak_step, -2)), mask=inside)

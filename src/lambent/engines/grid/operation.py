@@ -31,7 +31,7 @@ _LAYER = (
 )
 _WANTED = "bool wants_times, bool[] wants_neuron, bool[] wants_inputs"
 
-# times, counts, units, offsets, and for the adjoint steps, marks, peak steps (of units that stayed silent, else -1);
+# times, counts, units, offsets, and for the adjoint steps, marks, peak steps (see `Emitted`);
 # `room` is the GPU's: rows of its rings, and running ahead spikes of a sample, whose spare places then come as padding;
 # `sound` says whether all values are as they must be, where the engine looks only when it waits anyway
 SPIKES_FORWARD = (
@@ -66,7 +66,8 @@ class Emitted(NamedTuple):
         counts: (batch, size) float.
         offsets: (batch + 1,).
         marks: (n_spikes, n_marks), see `Units.marks`.
-        peak_step: (batch, size) step of the highest level of a unit that stayed silent, -1 for others.
+        peak_step: (batch, size) step of the highest level of a unit that stayed silent; -2 of one that never rose above
+            rest, for which all steps count alike, -1 of those that spiked.
     """
 
     times: Tensor

@@ -79,7 +79,7 @@ def _before_spikes(
     steps: np.ndarray, units: np.ndarray, current: np.ndarray, voltage: np.ndarray,
     keep: np.ndarray, gain: np.ndarray, tau_mem: np.ndarray, min_slope: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """dV/dt = (I - V) / tau_mem before each spike, and the step of the highest voltage of silent units, else -1.
+    """dV/dt = (I - V) / tau_mem before each spike, and peak steps as in `operation.Emitted`.
 
     `current` and `voltage` (steps, size) are the chip's u and v after each step, so V before the reset of a spike
     is worked out once more; I is u / gain.
@@ -93,6 +93,9 @@ def _before_spikes(
             higher = voltage[n, j] > peak[j]
             peak[j] = voltage[n, j] if higher else peak[j]
             peak_step[j] = now if higher else peak_step[j]
+    for j in range(len(peak)):
+        if peak[j] <= 0:
+            peak_step[j] = -2
     for s in range(len(steps)):
         n, j = steps[s], units[s]
         kept = decayed(voltage[n - 1, j], keep[j]) if n > 0 else np.int32(0)
