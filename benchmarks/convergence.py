@@ -25,10 +25,10 @@ from torch import Tensor
 
 import lambent as lb
 from _common import arguments, show
+from lambent import calibrate
 from lambent.engines import engine_for
 from lambent.neurons.arithmetic import maximum
 from lambent.neurons.lif import LIF, LIFUnits
-from lambent.training import calibrate
 
 STEPS = (2.0, 1.0, 0.5, 0.25, 0.1, 0.02, 0.005)
 GENN_STEPS = (2.0, 1.0, 0.5, 0.25)

@@ -41,9 +41,9 @@ import lambent as lb
 from _common import arguments, show
 from bptt import BPTT
 from gpu_limits import atomic_bandwidth, copy_bandwidth, row_bandwidth
+from lambent import calibrate
 from lambent.data import augment
 from lambent.engines.grid import gpu as grid_gpu
-from lambent.training import calibrate
 
 INPUTS, OUT = 700, 20
 COLUMNS = (

@@ -29,8 +29,8 @@ import torch
 import lambent as lb
 from _common import arguments, show
 from bptt import BPTT
+from lambent import calibrate
 from lambent.machine.threads import engine_only_threads
-from lambent.training import calibrate
 
 BATCH, STEPS, SPIKES, INPUTS, HIDDEN, OUT = 32, 1000, 8000, 700, 256, 20
 HERE = Path(__file__).resolve().parents[1]

@@ -2,7 +2,7 @@
 
 from lambent import connections, data, encode, hardware, losses, neurons, quantize, training
 from lambent.events import Events
-from lambent.layers import LIF, LIReadout, Spiking
+from lambent.layers import LIF, LIReadout, Spiking, calibrate
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
 
@@ -11,6 +11,7 @@ __all__ = [
     "Events",
     "LIReadout",
     "Spiking",
+    "calibrate",
     "connections",
     "data",
     "encode",

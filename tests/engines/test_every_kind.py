@@ -384,7 +384,7 @@ def test_a_neuron_of_ones_own_trains():
     events, labels = data.batch(range(300))
     hidden = lb.Spiking(Refractory(period=2.0), lb.connections.Dense(data.n_units, 40))
     model = torch.nn.Sequential(hidden, lb.LIReadout(40, 3, reduce="max"))
-    lb.training.calibrate(model, events, 3.0)
+    lb.calibrate(model, events, 3.0)
     hidden.tau_mem.requires_grad_()
     hidden.threshold.requires_grad_()
     optimizer, losses = torch.optim.Adam(model.parameters(), 1e-2), []

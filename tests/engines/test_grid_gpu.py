@@ -273,7 +273,7 @@ def driven_layer(size, recurrent, dtype, steps=300, batch=8):
     layer = lb.LIF(700, size, recurrent=recurrent, tau_mem=torch.linspace(10, 40, size), **delays).to(dtype)
     layer.tau_mem.requires_grad_()
     events = random_events(torch.Generator().manual_seed(1), batch, steps, 700, 0.01, dtype=dtype)
-    lb.training.calibrate(torch.nn.Sequential(layer), events[:8], steps / 60)
+    lb.calibrate(torch.nn.Sequential(layer), events[:8], steps / 60)
     return layer, events
 
 

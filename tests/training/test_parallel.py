@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import lambent as lb
-from lambent.training import Config, Trainer, calibrate
+from lambent.training import Config, Trainer
 
 SETTINGS = Config(lr=1e-2, lr_tau=0.5, lr_delay=0.5, rate_lower=5.0, rate_upper=6.0, rate_strength=1.0, shift=0)
 
@@ -20,7 +20,7 @@ def network(data):
     layers[0].tau_mem.requires_grad_()
     layers[1].threshold.requires_grad_()
     model = nn.Sequential(*layers)
-    calibrate(model, data.batch(range(40))[0], 3.0)
+    lb.calibrate(model, data.batch(range(40))[0], 3.0)
     return model
 
 

@@ -113,9 +113,19 @@ class Connections:
             changed._set(name, value)
         return changed
 
+    @property
+    def fan_in(self) -> float:
+        """Connections to a unit, on average; at least 1."""
+        raise NotImplementedError
+
+    def per_weight(self, values: Tensor) -> Tensor:
+        """Values (n_out,) of the targets, shaped so that weights may be multiplied by them."""
+        raise NotImplementedError
+
     def drawn(self, scale: Tensor) -> Tensor:
         """New random weights, of a size that suits units which a weight of `scale` (n_out,) drives to threshold."""
-        raise NotImplementedError
+        weight = torch.randn(self.parameter_shape, dtype=scale.dtype, device=scale.device)
+        return weight * self.per_weight(scale * self.fan_in**-0.5)
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
         """What must hold of the parameters; `prefix` is put before their names where they are complained of."""

@@ -47,9 +47,12 @@ class Dense(Connections):
     def parameter_shape(self) -> tuple[int, ...]:
         return self.n_in, self.n_out
 
-    def drawn(self, scale: Tensor) -> Tensor:
-        weight = torch.empty(self.n_in, self.n_out, dtype=scale.dtype, device=scale.device)
-        return weight.normal_().mul_(scale * self.n_in**-0.5)
+    @property
+    def fan_in(self) -> float:
+        return self.n_in
+
+    def per_weight(self, values: Tensor) -> Tensor:
+        return values
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
         for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):

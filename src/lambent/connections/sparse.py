@@ -71,11 +71,12 @@ class Sparse(Connections):
     def parameter_shape(self) -> tuple[int, ...]:
         return (len(self._pairs()[0]),)
 
-    def drawn(self, scale: Tensor) -> Tensor:
-        _, target = self._pairs()
-        fan_in = max(1.0, len(target) / self.n_out)
-        weight = torch.empty(len(target), dtype=scale.dtype, device=scale.device)
-        return weight.normal_().mul_(scale[target] * fan_in**-0.5)
+    @property
+    def fan_in(self) -> float:
+        return max(1.0, len(self._pairs()[0]) / self.n_out)
+
+    def per_weight(self, values: Tensor) -> Tensor:
+        return values[self._pairs()[1]]
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
         source, target = self._pairs()

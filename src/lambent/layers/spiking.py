@@ -9,6 +9,7 @@ from lambent.connections.connections import Connections
 from lambent.engines import engine_for
 from lambent.engines.checks import check_input
 from lambent.events import Events
+from lambent.layers.activity import watch_activity
 from lambent.layers.layer import Layer
 from lambent.neurons.neuron import Neuron
 
@@ -49,6 +50,7 @@ class Spiking(Layer):
     threshold: nn.Parameter
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
+    warned = False  # of being silent or saturated
 
     def __init__(
         self,
@@ -87,7 +89,7 @@ class Spiking(Layer):
         With n connections to a unit and V peaking at p after an event of weight 1, their standard deviation is
         2 threshold / (p sqrt(n)), which suits inputs of many kinds (`benchmarks/first_steps.py`); that of weights among
         the units is threshold / (4 sqrt(n)), so that recurrence begins weak. How active a layer is then depends on its
-        input; `lambent.training.calibrate` scales the weights to a wanted activity.
+        input; `lambent.calibrate` scales the weights to a wanted activity.
         """
         self._draw(True, True)
 
@@ -115,6 +117,9 @@ class Spiking(Layer):
     def forward(self, events: Events) -> Events:
         """Spikes of the layer.
 
+        A layer that is wholly silent in training, or spikes in more than half of all steps, says so in a `UserWarning`,
+        once, when the gradients are worked out.
+
         Raises:
             TypeError: `events` is no `Events`.
             ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
@@ -125,7 +130,9 @@ class Spiking(Layer):
         """
         neuron, connections = self.neuron, self.connections
         check_input(events, neuron, connections)
-        return engine_for(events.device, self.dt).spikes(events, neuron, connections, self.recurrent, self.dt)
+        out = engine_for(events.device, self.dt).spikes(events, neuron, connections, self.recurrent, self.dt)
+        watch_activity(self, events, out)
+        return out
 
     def extra_repr(self) -> str:
         """What it is made of, for printing."""

@@ -1,8 +1,9 @@
 """Training runs: settings, model, loop and the folder they write."""
 
+from lambent.layers.calibration import calibrate
 from lambent.training.config import Config
 from lambent.training.loop import train
-from lambent.training.model import build_model, calibrate
+from lambent.training.model import build_model
 from lambent.training.run import Run
 from lambent.training.scoring import forward, predict
 from lambent.training.trainer import Trainer

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lambent.data import DeviceDataset, SpikeDataset, augment
 from lambent.events import Events
+from lambent.layers.calibration import calibrate
 from lambent.losses import rate_penalty, readout_cross_entropy, smoothed_and_plain_cross_entropy
 from lambent.machine.threads import engine_only_threads
 from lambent.machine.waiting import Reading, run_ahead
@@ -21,7 +22,6 @@ from lambent.quantize import quantization_aware
 from lambent.quantize.aware import aware_of
 from lambent.training.config import Config
 from lambent.training.interrupt import Stop
-from lambent.training.model import calibrate
 from lambent.training.parameters import parameter_groups
 from lambent.training.scoring import EVALUATION_BATCH, forward, predict
 from lambent.training.state import State, generator, means
@@ -105,7 +105,7 @@ class Trainer:
             return
         chosen = torch.randperm(len(self.data), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
         with self._own_randomness():
-            calibrate(self.model, self.data.batch(chosen)[0], self.config.initial_spikes)
+            calibrate(self.model, self.data.batch(chosen)[0], self.config.initial_spikes, per_unit=False)
 
     def start_aware(self, calibration: Events) -> None:
         """Go on with quantised weights, on scales chosen for the events `calibration`."""
