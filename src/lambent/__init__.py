@@ -5,6 +5,7 @@ from lambent.events import Events
 from lambent.layers import LIF, LIReadout, Spiking, calibrate
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
+from lambent.training import fit
 
 __all__ = [
     "LIF",
@@ -16,6 +17,7 @@ __all__ = [
     "data",
     "encode",
     "export_nir",
+    "fit",
     "hardware",
     "import_nir",
     "losses",

@@ -18,7 +18,7 @@ def events(batch=3, steps=40, units=6, rate=0.3, seed=0):
 def active(*args, **kwargs):
     torch.manual_seed(1)
     layer = lb.LIF(*args, **kwargs)
-    layer.weight.data.abs_().mul_(4)
+    layer.weight.data.abs_().mul_(0.4)
     return layer
 
 

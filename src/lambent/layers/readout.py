@@ -32,6 +32,9 @@ class LIReadout(Layer):
     ``dt=None`` the sums are integrals over the duration T: 1/T int V(t) dt, 1/T int exp(-t/T) V(t) dt, V(T) and
     the largest V(t), all exact; there are no steps then, and so no "none".
 
+    Reduced voltages are small numbers, tenths of a threshold, while a softmax decides with numbers of several; so
+    classifiers have ``scale=30`` or thereabouts, and `torch.nn.functional.cross_entropy` takes what they give.
+
     EventProp's gradient says what moving a spike would do, and is blind to spikes that would come or go. With
     `count_gradient` c > 0 the counts of the input get one, too: c times what one more spike of a unit would add to the
     outputs, as the mean over its spikes in the sample (of a unit without any, over all spikes of the batch). The layer
@@ -43,7 +46,9 @@ class LIReadout(Layer):
         tau_mem, tau_syn: time constants [ms], a number or (out_features,).
         reduce: as above.
         dt: time step [ms], or None for continuous time.
-        count_gradient: as above; for the three linear reductions.
+        scale: factor on the outputs.
+        count_gradient: as above; for the three linear reductions. The default is 1 for them on a grid; in continuous
+            time, where gradients are exact, 0.
 
     Raises:
         TypeError: an argument is of another type.
@@ -69,20 +74,26 @@ class LIReadout(Layer):
         tau_syn: float | Tensor = 5.0,
         reduce: str = "exp_mean",
         dt: float | None = 1.0,
-        count_gradient: float = 0.0,
+        scale: float = 1.0,
+        count_gradient: float | None = None,
     ) -> None:
         check_sizes(in_features=in_features, out_features=out_features)
         if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be one of {', '.join(REDUCTIONS)}; got {reduce!r}")
         if dt is None and reduce == "none":
             raise ValueError('reduce="none" gives one voltage per step; continuous time (dt=None) has no steps')
+        linear = reduce not in ("max", "none")
+        if count_gradient is None:
+            count_gradient = 1.0 if linear and dt is not None else 0.0
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"scale must be positive and finite, got {scale}")
         if not 0 <= count_gradient < float("inf"):
             raise ValueError(f"count_gradient must be a number from 0 on, got {count_gradient}")
-        if count_gradient and reduce in ("max", "none"):
+        if count_gradient and not linear:
             raise ValueError(f'count_gradient needs a linear reduction (mean, exp_mean or last), got "{reduce}"')
         weight = torch.empty(in_features, out_features)
         super().__init__(Integrator(tau_mem, tau_syn), Dense(in_features, out_features, weight), None, dt)
-        self.reduce, self.count_gradient = reduce, count_gradient
+        self.reduce, self.scale, self.count_gradient = reduce, scale, count_gradient
         self._alike = Guess(True)
         self.reset_parameters()
 
@@ -106,7 +117,7 @@ class LIReadout(Layer):
             per_spike = in_continuous_time(self.reduce, events, neuron, connections)
         elif self.reduce in ("max", "none"):
             v = engine_for(events.device, self.dt).levels(events, neuron, connections, self.dt)
-            return v.amax(1) if self.reduce == "max" else v
+            return self.scale * (v.amax(1) if self.reduce == "max" else v)
         else:
             events = events.padded()
             per_spike = on_grid(self.reduce, events, self.tau_mem, self.tau_syn, self.dt, self._are_alike())
@@ -119,7 +130,7 @@ class LIReadout(Layer):
             typical = per_input.sum((0, 1)) / n.sum().clamp(min=1)
             one_more = torch.where(n > 0, per_input / n.clamp(min=1), typical).detach()
             per_input = per_input + self.count_gradient * (counts - n) * one_more
-        return (per_input * self.weight).sum(1).to(self.weight.dtype)
+        return self.scale * (per_input * self.weight).sum(1).to(self.weight.dtype)
 
     def _are_alike(self) -> bool:
         """Whether all outputs have the same, untrained time constants."""
@@ -130,4 +141,5 @@ class LIReadout(Layer):
 
     def extra_repr(self) -> str:
         """Sizes and options, for printing."""
-        return f"{self.in_features}, {self.out_features}, reduce={self.reduce!r}, dt={self.dt}"
+        scale = "" if self.scale == 1 else f", scale={self.scale:g}"
+        return f"{self.in_features}, {self.out_features}, reduce={self.reduce!r}{scale}, dt={self.dt}"

@@ -123,7 +123,9 @@ def _readout(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None,
     if values("v_leak").any():
         raise ValueError("v_leak must be 0 for units that do not spike")
     n_in, n_out = inputs.n_in, inputs.n_out
-    return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", **taus)
+    scale = _metadata(node, "scale")
+    kept = {} if scale is None else {"scale": _number("scale", scale)}
+    return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", **kept, **taus)
 
 
 def _delay(node: Any, key: str, connections: Dense, dt: float) -> torch.Tensor | None:

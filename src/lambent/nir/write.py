@@ -74,7 +74,7 @@ def _unit(layer: Spiking | LIReadout, dt: float) -> Any:
     one, zero = np.ones_like(tau_mem), np.zeros_like(tau_mem)
     common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": zero, "w_in": tau_syn / (dt / 1000)}
     if isinstance(layer, LIReadout):
-        return nir.CubaLI(**common, metadata={f"{PREFIX}reduce": layer.reduce})
+        return nir.CubaLI(**common, metadata={f"{PREFIX}reduce": layer.reduce, f"{PREFIX}scale": layer.scale})
     kept: dict[str, Any] = {"reset": neuron.reset, "min_slope": neuron.least_slope(dt), "max_delay": layer.max_delay}
     for key in ("delay", "recurrent_delay"):
         delay: Tensor | None = getattr(layer, key)

@@ -82,7 +82,6 @@ class Listener:
         self.duration: float = facts["duration"]
         self.cochlea = Cochlea(facts["n_units"], seed=seed)
         self.loudest = 0.0
-        self._scale = run.config().logit_scale
 
     @torch.no_grad()
     def hear(self, audio: NDArray[Any], sampling_rate: int, name: str = "recording") -> Heard:
@@ -91,7 +90,7 @@ class Listener:
         scores = {"float": self.model(events)[0].double().numpy()}
         if self.network is not None and (readout := self.network.readout):
             scores["chip"] = readout.scores(self.chip.run(self.network, events, (readout.reads,)))[0]
-        confidence = {kind: _softmax(self._scale * s) for kind, s in scores.items()}
+        confidence = {kind: _softmax(s) for kind, s in scores.items()}
         cut = 1e3 * len(audio) / sampling_rate > self.duration
         return Heard(name, events, confidence, self.class_names, cut)
 

@@ -77,7 +77,7 @@ class Config:
     warmup: float = _key(0.0, "epochs over which the learning rates rise from 0")
     weight_decay: float = _key(0.0, "decoupled weight decay (AdamW)")
     clip: float = _key(1.0, "largest norm of the gradient; longer ones, from spikes that graze threshold, are cut")
-    logit_scale: float = _key(30.0, "factor on the readout before the softmax")
+    logit_scale: float = _key(30.0, "factor on the readout's voltages before the softmax")
     label_smoothing: float = _key(0.1, "label smoothing of the cross-entropy")
     rate_strength: float = _key(0.1, "weight of the rate penalty")
     rate_lower: float = _key(2.0, "mean spikes per unit and sample below which units are pulled up")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lambent.data import SpikeDataset
 from lambent.training.config import Config
-from lambent.training.interrupt import stop_on_interrupt
+from lambent.training.interrupt import Stop, stop_on_interrupt
 from lambent.training.model import build_model
 from lambent.training.run import Run
-from lambent.training.trainer import Trainer, Watcher
+from lambent.training.trainer import Trainer, Watcher, score_of
 
 _CALIBRATION_SAMPLES = 64
 
@@ -73,40 +72,64 @@ def train(
         run.create(config, facts)
         run.save("calibration.pt", {k: getattr(typical, k) for k in ("times", "units", "offsets")})
         run.save("checkpoint.pt", trainer.checkpoint())
-    state = trainer.state
-
+    state, keeper = trainer.state, _Keeper(run)
     with stop_on_interrupt() as stop:
-        while True:
-            if trainer.finished():
-                if trainer.done():
-                    return True
-                if state.epoch:
-                    trainer.model.load_state_dict(run.trained_model().state_dict())
-                trainer.start_aware(typical)
-                run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
-            if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
-                state.best_accuracy = trainer.validate().get("val_accuracy", -1.0)
-                run.save("best.pt", trainer.model.state_dict())
-                run.outdate()
-            metrics = trainer.run_epoch(watcher, stop)
-            if metrics is None:
-                run.save("checkpoint.pt", trainer.checkpoint())
+        if state.aware_from is None:
+            if not run_epochs(trainer, keeper, watcher, stop):
                 return False
-            metrics |= trainer.validate()
-            accuracy = metrics.get("val_accuracy", state.best_accuracy)
-            if accuracy >= state.best_accuracy:  # of equals the later: more training
-                state.best_accuracy, state.best_epoch = accuracy, state.epoch
-                run.save("best.pt", trainer.model.state_dict())
-                run.outdate()
-            metrics["best_epoch"] = state.best_epoch
-            _record(run, metrics)
-            run.save("checkpoint.pt", trainer.checkpoint())
-            watcher.epoch(metrics)
-            if stop.asked and not trainer.done():
-                return False
+            if trainer.done():
+                return True
+            if state.epoch:
+                trainer.model.load_state_dict(run.trained_model().state_dict())
+            trainer.start_aware(typical)
+            run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
+        if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
+            state.best_score = score_of(trainer.validate(), state.best_score)
+            keeper.best(trainer.model.state_dict())
+        return run_epochs(trainer, keeper, watcher, stop)
 
 
-def _record(run: Run, metrics: dict[str, float]) -> None:
-    """Append an epoch to metrics.jsonl, dropping lines of epochs that are done again after a crash."""
-    earlier = [m for m in run.metrics() if m["epoch"] < metrics["epoch"]]
-    run.write_text("metrics.jsonl", "".join(json.dumps(m) + "\n" for m in [*earlier, metrics]))
+class Keeper(Protocol):
+    """Where `run_epochs` puts what it finds."""
+
+    def checkpoint(self, values: dict[str, Any]) -> None:
+        """Keep what it takes to go on."""
+
+    def best(self, model: dict[str, Any]) -> None:
+        """Keep the `state_dict` of the best model so far."""
+
+    def record(self, metrics: dict[str, float]) -> None:
+        """Keep the metrics of an epoch."""
+
+
+def run_epochs(trainer: Trainer, keeper: Keeper, watcher: Watcher, stop: Stop) -> bool:
+    """Train until the trainer has finished, True, or was asked to stop, False."""
+    while not trainer.finished():
+        metrics = trainer.run_epoch(watcher, stop)
+        if metrics is None:
+            keeper.checkpoint(trainer.checkpoint())
+            return False
+        metrics |= trainer.validate()
+        trainer.end_epoch(metrics)
+        if trainer.state.best_epoch == trainer.state.epoch:
+            keeper.best(trainer.model.state_dict())
+        keeper.record(metrics)
+        keeper.checkpoint(trainer.checkpoint())
+        watcher.epoch(metrics)
+        if stop.asked and not trainer.done():
+            return False
+    return True
+
+
+class _Keeper:
+    """A run folder as `Keeper`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.record = run, run.record
+
+    def checkpoint(self, values: dict[str, Any]) -> None:
+        self.run.save("checkpoint.pt", values)
+
+    def best(self, model: dict[str, Any]) -> None:
+        self.run.save("best.pt", model)
+        self.run.outdate()

@@ -50,6 +50,7 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
                 tau_syn=config.readout_tau_syn,
                 reduce=config.reduce,
                 dt=config.dt,
+                scale=config.logit_scale,
                 count_gradient=0.0 if config.reduce == "max" else config.count_gradient,
             )
         )

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from lambent.hardware.chip import Chip, find_chip
-from lambent.machine.files import replacing
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
 from lambent.training.config import Config
+from lambent.training.folder import Folder, from_json, holding
 from lambent.training.model import build_model
 
 _OWN = ("config.toml", "run.json")  # what makes a folder a run
@@ -34,7 +32,7 @@ _HOLDS = {  # what must be in a file
 _KEPT = {*_OWN, *_HOLDS, "metrics.jsonl", "best.pt", "evaluation.npz", "report.html", "listen.html"}
 
 
-class Run:
+class Run(Folder):
     """A run folder.
 
     config.toml      the settings
@@ -51,13 +49,17 @@ class Run:
     tensorboard/     logs, if asked for
     """
 
+    holds = _HOLDS
+
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        super().__init__(folder)
         self.name = self.folder.resolve().name
 
-    def path(self, name: str) -> Path:
-        """A file of the run."""
-        return self.folder / name
+    def need(self, name: str) -> Path:
+        """See `Folder.need`; first there must be a run."""
+        if missing := [own for own in _OWN if not self.path(own).exists()]:
+            raise FileNotFoundError(f"{self.folder}: no training run here ({missing[0]} is missing)")
+        return super().need(name)
 
     @property
     def network(self) -> Path:
@@ -103,7 +105,7 @@ class Run:
         """Whether the folder is empty, or holds no more than what an interrupted `create` wrote first."""
         names = [path.name for path in self.folder.iterdir()]
         path = self.path("run.json")
-        return not names or (names == [path.name] and "versions" in _from_json(path.read_bytes(), str(path)))
+        return not names or (names == [path.name] and "versions" in from_json(path.read_bytes(), str(path)))
 
     def outdate(self, *, export: bool = True) -> None:
         """Remove what was made from an older model or network: evaluation, report, the network in other formats.
@@ -156,7 +158,7 @@ class Run:
         Raises:
             FileNotFoundError: this is no run folder.
         """
-        return Config.from_toml(self._need("config.toml"))
+        return Config.from_toml(self.need("config.toml"))
 
     def chip(self) -> Chip:
         """The chip that the run is for.
@@ -175,7 +177,7 @@ class Run:
         Raises:
             FileNotFoundError, ValueError: it is missing or damaged.
         """
-        facts = _holding(self.read_json("run.json"), str(self.path("run.json")), also)
+        facts = holding(self.read_json("run.json"), str(self.path("run.json")), also)
         names, n_units, duration = (facts[key] for key in ("class_names", "n_units", "duration"))
         good = {
             "n_units": type(n_units) is int and n_units > 0,
@@ -185,28 +187,6 @@ class Run:
         if bad := [key for key, fine in good.items() if not fine]:
             raise ValueError(f"{self.path('run.json')}: damaged: {bad[0]} is {facts[bad[0]]!r}")
         return facts
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON file of the run, which holds an object.
-
-        Raises:
-            FileNotFoundError, ValueError: it is missing or damaged.
-        """
-        path = self._need(name)
-        value = _from_json(path.read_bytes(), str(path))
-        if name == "cost.json" and "error" in value:  # why there is no cost
-            return value
-        return _holding(value, str(path), _HOLDS.get(name, ()))
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """One dictionary per epoch so far.
-
-        Raises:
-            ValueError: the file is damaged; names the line.
-        """
-        path = self.path("metrics.jsonl")
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        return [_from_json(line, f"{path}, line {n}", ("epoch", "seconds")) for n, line in enumerate(lines, 1)]
 
     def model(self) -> nn.Sequential:
         """The model of the best epoch, in evaluation mode; after quantisation-aware training with rounded values.
@@ -246,60 +226,6 @@ class Run:
                 "they do not fit each other"
             ) from error
         return model.eval()
-
-    def load(self, name: str) -> dict[str, Any]:
-        """Read a file written by `save`, which holds a dictionary.
-
-        Raises:
-            FileNotFoundError, ValueError: it is missing or damaged.
-        """
-        path = self._need(name)
-        try:
-            value = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{path}: damaged checkpoint: {error}") from error
-        return _holding(value, str(path), _HOLDS.get(name, ()))
-
-    def save(self, name: str, value: dict[str, Any]) -> None:
-        """Write a dictionary of tensors and plain values."""
-        self._write(name, lambda path: torch.save(value, path))
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write a text file."""
-        self._write(name, lambda path: path.write_text(text, encoding="utf-8"))
-
-    def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file."""
-        self.write_text(name, json.dumps(value, indent=1) + "\n")
-
-    def _write(self, name: str, write: Callable[[Path], Any]) -> None:
-        with replacing(self.path(name)) as path:
-            write(path)
-
-    def _need(self, name: str) -> Path:
-        path = self.path(name)
-        if missing := [own for own in _OWN if not self.path(own).exists()]:
-            raise FileNotFoundError(f"{self.folder}: no training run here ({missing[0]} is missing)")
-        if not path.exists():
-            hint = "; was the run trained to the end of an epoch?" if name == "best.pt" else ""
-            raise FileNotFoundError(f"{path} is missing{hint}")
-        return path
-
-
-def _from_json(text: bytes, where: str, keys: Sequence[str] = ()) -> dict[str, Any]:
-    try:
-        return _holding(json.loads(text), where, keys)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{where}: damaged: {error}") from error
-
-
-def _holding(value: Any, where: str, keys: Sequence[str]) -> dict[str, Any]:
-    """`value`, if it is a dictionary that holds `keys`."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: damaged: must hold names and values, got {type(value).__name__}")
-    if missing := [key for key in keys if key not in value]:
-        raise ValueError(f"{where}: damaged: lacks {', '.join(missing)}")
-    return value
 
 
 @contextmanager

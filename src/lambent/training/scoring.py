@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from lambent.data import DeviceDataset, SpikeDataset
 from lambent.events import Events
+from lambent.training.objective import together
 
 EVALUATION_BATCH = 100
 
@@ -37,9 +39,13 @@ def forward(model: nn.Module, events: Events) -> tuple[Any, list[Events]]:
             hook.remove()
 
 
-@torch.no_grad()
 def predict(model: nn.Module, data: SpikeDataset | DeviceDataset) -> tuple[Tensor, Tensor]:
     """Class scores (n, classes) and labels (n,) of a whole data set."""
-    parts = [(model(events), labels) for events, labels in data.batches(EVALUATION_BATCH)]
-    scores, labels = zip(*parts, strict=True)
-    return torch.cat(scores), torch.cat(labels)
+    return answers(model, data.batches(EVALUATION_BATCH))
+
+
+@torch.no_grad()
+def answers(model: nn.Module, batches: Iterable[tuple[Events, Any]]) -> tuple[Any, Any]:
+    """What a model gives for all batches, as if they were one, and their targets."""
+    outputs, targets = zip(*((model(events), targets) for events, targets in batches), strict=True)
+    return together(outputs), together(targets)

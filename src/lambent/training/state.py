@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,15 +13,18 @@ import torch
 class State:
     """Where a run is. Randomness is a function of (seed, epoch, batch), so this is all it takes to go on.
 
-    `best_epoch` is the one whose model is kept. `aware_from` is the number of epochs before quantisation-aware training
-    began, None if it did not begin; a `best_epoch` of that number is the model as quantised, not trained on.
+    `best_epoch` is the one whose model is kept, `best_score` its validation accuracy, or minus its validation loss.
+    Of equals the later is kept; `better_epoch` is the last that was truly better, for patience.
+    `aware_from` is the number of epochs before quantisation-aware training began, None if it did not begin; a
+    `best_epoch` of that number is the model as quantised, not trained on.
     """
 
     epoch: int = 0
     batch: int = 0
     sums: dict[str, float] = field(default_factory=dict)
-    best_accuracy: float = -1.0
+    best_score: float = -math.inf
     best_epoch: int = 0
+    better_epoch: int = 0
     seconds: float = 0.0
     aware_from: int | None = None
 
@@ -33,12 +37,6 @@ def generator(seed: int, *where: int, device: torch.device | str = "cpu") -> tor
 
 def means(sums: dict[str, float]) -> dict[str, float]:
     """An epoch's metrics from its sums."""
-    n = sums["samples"]
-    return {
-        "loss": sums["loss"] / n,
-        "accuracy": sums["correct"] / n,
-        "spikes_per_unit": sums["spikes"] / n,
-        "silent": sums["silent"] / n,
-        "samples_per_s": n / sums["seconds"],
-        "seconds": sums["seconds"],
-    }
+    n, seconds = sums["samples"], sums["seconds"]
+    figures = {name: value / n for name, value in sums.items() if name not in ("samples", "seconds")}
+    return figures | {"samples_per_s": n / seconds, "seconds": seconds}

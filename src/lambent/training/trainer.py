@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
@@ -15,16 +15,21 @@ from torch.nn.parallel import DistributedDataParallel
 from lambent.data import DeviceDataset, SpikeDataset, augment
 from lambent.events import Events
 from lambent.layers.calibration import calibrate
-from lambent.losses import rate_penalty, readout_cross_entropy, smoothed_and_plain_cross_entropy
+from lambent.losses import rate_penalty
 from lambent.machine.threads import engine_only_threads
 from lambent.machine.waiting import Reading, run_ahead
 from lambent.quantize import quantization_aware
 from lambent.quantize.aware import aware_of
+from lambent.training.batches import Batches, OfDataset, OfLoader
 from lambent.training.config import Config
 from lambent.training.interrupt import Stop
+from lambent.training.objective import Objective
 from lambent.training.parameters import parameter_groups
-from lambent.training.scoring import EVALUATION_BATCH, forward, predict
+from lambent.training.scoring import EVALUATION_BATCH, answers, forward
 from lambent.training.state import State, generator, means
+
+Source = SpikeDataset | Iterable[tuple[Events, Any]]
+Augment = Callable[[Events, Any, torch.Generator], Events]
 
 
 class Watcher(Protocol):
@@ -37,10 +42,10 @@ class Watcher(Protocol):
         """An epoch is done."""
 
 
-def augmentation(config: Config, data: SpikeDataset | DeviceDataset) -> augment.Compose:
-    """The augmentations that `config` asks for."""
+def augmentation(config: Config, data: SpikeDataset | DeviceDataset | None) -> augment.Compose:
+    """The augmentations that `config` asks for; blending takes samples from `data`."""
     steps: list[Any] = []
-    if config.blend:
+    if config.blend and data is not None:
         steps.append(augment.Blend(data, config.blend))
     if config.dilate:
         steps.append(augment.Dilate(1 / (1 + config.dilate), 1 + config.dilate))
@@ -59,33 +64,58 @@ class Trainer:
     """Model, optimiser and state of a run.
 
     Args:
-        model: any module whose `forward(events)` gives scores, a tensor (batch, classes). What of its parameters
-            `requires_grad` is trained, each by its role (see `lambent.training.parameters.role`). It may be wrapped
-            (`DistributedDataParallel`, `torch.compile`), with `config.device` as its device.
+        model: any module whose `forward(events)` gives what the loss takes, by default scores, a tensor
+            (batch, classes). What of its parameters `requires_grad` is trained, each by its role (see
+            `lambent.training.parameters.role`). It may be wrapped (`DistributedDataParallel`, `torch.compile`), with
+            `config.device` as its device.
         config: the settings. Those of the network are not looked at.
-        data: training samples.
-        valid: samples that choose the best epoch, or None: the last epoch is the best.
+        data: training samples, or batches of them: any iterable of (events, targets) with a length, such as a
+            `torch.utils.data.DataLoader`.
+        valid: samples or batches that choose the best epoch, or None: the last epoch is the best.
+        objective: loss and metrics; left out, cross-entropy with the label smoothing of the settings.
+        augment: (events, targets, generator) -> events, in place of what the settings say.
+        optimizer: of the model's parameters, in place of AdamW with the rates and the schedule of the settings.
+        scheduler: of that optimiser, stepped after each epoch.
     """
 
-    def __init__(self, model: nn.Module, config: Config, data: SpikeDataset, valid: SpikeDataset | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: Config,
+        data: Source,
+        valid: Source | None = None,
+        *,
+        objective: Objective | None = None,
+        augment: Augment | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+        scheduler: Any = None,
+    ) -> None:
         self.config = config
-        self.batches = math.ceil(len(data) / config.batch_size)
+        self.objective = Objective(label_smoothing=config.label_smoothing) if objective is None else objective
         self.state = State()
-        self._samples = data, valid
+        self._samples, self._augment = (data, valid), augment
+        self._own_optimizer, self.scheduler = optimizer, scheduler
         self._settle(model, config.device)
 
     def _settle(self, model: nn.Module, device: str) -> None:
         """Train `model` on `device` from now on."""
         self.device, self.model = torch.device(device), model.to(device)
         data, valid = self._samples
-        self.data, self.valid = self._on_device(data), None if valid is None else self._on_device(valid)
-        self.augment = augmentation(self.config, self.data)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, self.config), lr=self.config.lr, fused=True)
+        self.data, self.valid = self._batches(data), None if valid is None else self._batches(valid)
+        self.batches = len(self.data)
+        self.augment = self._augment or augmentation(self.config, getattr(self.data, "data", None))
+        self.optimizer = self._own_optimizer or torch.optim.AdamW(
+            parameter_groups(self.model, self.config), lr=self.config.lr, fused=True
+        )
         parallel = (m.process_group for m in self.model.modules() if isinstance(m, DistributedDataParallel))
         self._processes = next(parallel, None)  # whose batches are one
 
-    def _on_device(self, data: SpikeDataset) -> SpikeDataset | DeviceDataset:
-        return data if self.device.type == "cpu" else DeviceDataset(data, self.device)
+    def _batches(self, data: Source) -> Batches:
+        if not isinstance(data, SpikeDataset):
+            return OfLoader(data, self.device)
+        return OfDataset(
+            data if self.device.type == "cpu" else DeviceDataset(data, self.device), self.config.batch_size
+        )
 
     @contextmanager
     def _own_randomness(self, *where: int) -> Iterator[None]:
@@ -103,9 +133,10 @@ class Trainer:
         if model is not None:
             self.model.load_state_dict(model)
             return
-        chosen = torch.randperm(len(self.data), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
+        samples = cast(OfDataset, self.data).data
+        chosen = torch.randperm(len(samples), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
         with self._own_randomness():
-            calibrate(self.model, self.data.batch(chosen)[0], self.config.initial_spikes, per_unit=False)
+            calibrate(self.model, samples.batch(chosen)[0], self.config.initial_spikes, per_unit=False)
 
     def start_aware(self, calibration: Events) -> None:
         """Go on with quantised weights, on scales chosen for the events `calibration`."""
@@ -113,14 +144,14 @@ class Trainer:
         bits, chip = self.config.weight_bits() or 8, self.config.chip
         aware = quantization_aware(model, bits, calibration=calibration, chip=chip)
         self._settle(aware, "cpu")  # where the chip model runs
-        self.state.aware_from = self.state.best_epoch = self.state.epoch
-        self.state.best_accuracy = -1.0
+        self.state.aware_from = self.state.best_epoch = self.state.better_epoch = self.state.epoch
+        self.state.best_score = -math.inf
 
     def finished(self) -> bool:
         """Whether float training, or where it goes on the quantisation-aware one, is done."""
         state, config = self.state, self.config
         last = config.epochs if state.aware_from is None else state.aware_from + config.qat_epochs
-        return state.epoch >= last or 0 < config.patience <= state.epoch - state.best_epoch
+        return state.epoch >= last or 0 < config.patience <= state.epoch - state.better_epoch
 
     def done(self) -> bool:
         """Whether nothing is left to do."""
@@ -138,34 +169,32 @@ class Trainer:
         return factor * 0.5 * (1 + math.cos(math.pi * done / epochs))
 
     @engine_only_threads()
-    def step(self, events: Events, labels: Tensor) -> dict[str, float]:
-        """One optimiser step; returns sums over the batch: "samples", "loss", "correct", "spikes" (mean over units)
-        and "silent" (share of units), the last two 0 for a model without spiking layers.
+    def step(self, events: Events, targets: Any) -> dict[str, float]:
+        """One optimiser step; returns sums over the batch: "samples", "loss", the metrics, "spikes_per_unit" (mean) and
+        "silent" (share of units), the last two 0 for a model without spiking layers.
 
         Raises:
-            ValueError: training diverged, or the model gives no scores (batch, classes).
+            ValueError: training diverged, or the model's outputs do not fit the targets.
         """
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * self.rate()
+        if self._own_optimizer is None and self.scheduler is None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["base"] * self.rate()
 
-        def gradients() -> Reading:
+        def gradients() -> tuple[list[str], Reading]:
             self.optimizer.zero_grad()
-            scores, hidden = forward(self.model, events)
-            if not (isinstance(scores, Tensor) and scores.ndim == 2):
-                got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-                raise ValueError(f"the model must give scores (batch, classes) to train on, got {got}")
-            loss, shown = smoothed_and_plain_cross_entropy(  # shown as validation's is, not smoothed
-                scores, labels, config.logit_scale, config.label_smoothing
-            )
-            penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper, self._processes) for h in hidden)
-            correct = (scores.argmax(1) == labels).sum()
-            figures = Reading(torch.stack([x.double() for x in (shown, correct, *_activity(hidden, shown))]))
-            (loss + config.rate_strength * penalty).backward()
-            return figures
+            outputs, hidden = forward(self.model, events)
+            loss, shown = self.objective.losses(outputs, targets)  # shown as validation's is, not smoothed
+            figures = {"loss": shown} | self.objective.figures(outputs, targets) | _activity(hidden, shown)
+            reading = Reading(torch.stack([x.double() for x in figures.values()]))
+            if config.rate_strength:
+                penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper, self._processes) for h in hidden)
+                loss = loss + config.rate_strength * penalty
+            loss.backward()
+            return list(figures), reading
 
         try:
-            figures = run_ahead(gradients)
+            names, reading = run_ahead(gradients)
         except ValueError:
             self._check_values()  # what the layers complain about may be the last step's doing
             raise
@@ -174,11 +203,10 @@ class Trainer:
         for module in self.model.modules():
             if constrain := getattr(module, "constrain_", None):
                 constrain()
-        n = len(labels)
-        loss, correct, spikes, silent = figures.tolist()
-        if not math.isfinite(loss):
-            raise self._diverged(f"the loss is {loss}")
-        return {"samples": n, "loss": loss * n, "correct": correct, "spikes": spikes * n, "silent": silent * n}
+        figures, n = dict(zip(names, reading.tolist(), strict=True)), len(events)
+        if not math.isfinite(figures["loss"]):
+            raise self._diverged(f"the loss is {figures['loss']}")
+        return {"samples": n} | {name: value * n for name, value in figures.items()}
 
     def _check_values(self) -> None:
         for name, parameter in self.model.named_parameters():
@@ -200,48 +228,66 @@ class Trainer:
             ValueError: training diverged.
         """
         state, config = self.state, self.config
-        order = torch.randperm(len(self.data), generator=generator(config.seed, 1, state.epoch))
         self.model.train()
-        while state.batch < self.batches:
-            start = time.perf_counter()
-            chosen = order[state.batch * config.batch_size : (state.batch + 1) * config.batch_size]
-            events, labels = self.data.batch(chosen)
+        start = time.perf_counter()
+        for events, targets in self.data.epoch(config.seed, state.epoch, state.batch):
             dice = generator(config.seed, 2, state.epoch, state.batch, device=self.device)
-            events = self.augment(events, labels, dice)
+            events = self.augment(events, targets, dice)
             with self._own_randomness(state.epoch, state.batch):
-                sums = self.step(events, labels)
-            sums["seconds"] = time.perf_counter() - start
+                sums = self.step(events, targets)
+            sums["seconds"], start = time.perf_counter() - start, time.perf_counter()
             state.sums = {k: state.sums.get(k, 0.0) + v for k, v in sums.items()}
             state.batch += 1
             watcher.batch(state.epoch, state.batch, self.batches, means(state.sums))
             if stopping.asked:
                 return None
         self._check_values()  # before this epoch's model can be kept
-        metrics = {"epoch": state.epoch + 1} | means(state.sums) | {"lr": config.lr * self.rate()}
+        metrics = {"epoch": state.epoch + 1} | means(state.sums) | {"lr": self._shown_rate()}
         if state.aware_from is not None:
             metrics["aware"] = 1.0
         state.seconds += state.sums["seconds"]
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
         return metrics
 
+    def _shown_rate(self) -> float:
+        rates = self.optimizer.param_groups[0]
+        return rates["lr"] if self._own_optimizer or self.scheduler else self.config.lr * self.rate()
+
     @engine_only_threads()
+    @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Loss and accuracy on the validation samples; nothing without any."""
+        """Loss and metrics on the validation samples; nothing without any."""
         if self.valid is None:
             return {}
         self.model.eval()
         with self._own_randomness(self.state.epoch):
-            scores, labels = predict(self.model, self.valid)
-        return {
-            "val_loss": readout_cross_entropy(scores, labels, self.config.logit_scale).item(),
-            "val_accuracy": (scores.argmax(1) == labels).double().mean().item(),
-        }
+            outputs, targets = answers(self.model, self.valid.in_order(EVALUATION_BATCH))
+        figures = {"loss": self.objective.losses(outputs, targets)[1]} | self.objective.figures(outputs, targets)
+        return {f"val_{name}": value.item() for name, value in figures.items()}
+
+    def end_epoch(self, metrics: dict[str, float]) -> None:
+        """Take note of a finished epoch: the scheduler's step, and whether its model is the best so far.
+
+        Of equals the later is the better, and of epochs that nothing was validated after: more training.
+        """
+        state = self.state
+        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step(metrics.get("val_loss", metrics["loss"]))
+        elif self.scheduler is not None:
+            self.scheduler.step()
+        score = score_of(metrics, state.best_score)
+        if score > state.best_score:
+            state.better_epoch = state.epoch
+        if score >= state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+        metrics["best_epoch"] = state.best_epoch
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "state": vars(self.state),
         }
 
@@ -252,13 +298,20 @@ class Trainer:
             self._settle(aware, "cpu")
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(checkpoint["scheduler"])
         self.state = State(**checkpoint["state"])
 
 
-def _activity(hidden: list[Events], like: Tensor) -> tuple[Tensor, Tensor]:
+def score_of(metrics: Mapping[str, float], otherwise: float) -> float:
+    """How good an epoch is: its validation accuracy, or minus the validation loss where there is none."""
+    return metrics.get("val_accuracy", -metrics["val_loss"] if "val_loss" in metrics else otherwise)
+
+
+def _activity(hidden: list[Events], like: Tensor) -> dict[str, Tensor]:
     """Mean spikes per unit and sample, and share of units without a spike; 0 without spiking layers."""
     if not hidden:
-        return like.new_zeros(()), like.new_zeros(())
+        return {"spikes_per_unit": like.new_zeros(()), "silent": like.new_zeros(())}
     counts = [h.counts().detach() for h in hidden]
     spikes = torch.cat([c.flatten() for c in counts]).mean()
-    return spikes, torch.cat([(c == 0).all(0) for c in counts]).float().mean()
+    return {"spikes_per_unit": spikes, "silent": torch.cat([(c == 0).all(0) for c in counts]).float().mean()}

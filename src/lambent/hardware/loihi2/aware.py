@@ -82,7 +82,7 @@ class AwareLIReadout(_Aware[LIReadout]):
         layer, dt = self.layer, float(self.layer.dt or 0.0)
         chip, worth = self._on_chip(events)
         events = once_per_step(events, dt)
-        scores = Readout(layer.reduce, chip.scale).logits(voltages(events, chip.layer, dt))
+        scores = Readout(layer.reduce, chip.scale / layer.scale).logits(voltages(events, chip.layer, dt))
         return _straight_through(scores, functional_call(layer, worth, (events,)))
 
 

@@ -265,7 +265,9 @@ def _assemble(
     modules: Sequence[Spiking | LIReadout], layers: Sequence[ConvertedLayer], labels: Sequence[str]
 ) -> Conversion:
     last = modules[-1]
-    readout = Readout(last.reduce, layers[-1].scale, tuple(labels)) if isinstance(last, LIReadout) else None
+    readout = (
+        Readout(last.reduce, layers[-1].scale / last.scale, tuple(labels)) if isinstance(last, LIReadout) else None
+    )
     if readout is None and labels:
         raise ValueError("labels need a model that ends in LIReadout")
     dt = float(last.dt or 0.0)

@@ -80,7 +80,7 @@ def _values(module: Spiking | LIReadout, layer: Loihi2Layer, network: Loihi2Netw
         threshold = module.threshold.detach().cpu().double().numpy()
         scale = scale_of_threshold(layer.per_unit(layer.v_th_mant), threshold)
     elif isinstance(network.readout, Readout):
-        scale = network.readout.scale / 64
+        scale = network.readout.scale * module.scale / 64
     else:
         raise ValueError(f"{network} has no readout of voltages, which the model has")
     tau_mem, tau_syn = (time_constant(layer.per_unit(x), network.dt) for x in (layer.v_decay, layer.i_decay))

@@ -18,7 +18,7 @@ class Readout:
     Attributes:
         reduce: with V[n] the voltage after step n of T, "mean" is (1/T) sum V[n], "exp_mean" is
             (1/T) sum exp(-n/T) V[n], "max" the largest V[n], "last" V[T-1], "none" all of them.
-        scale: (n_out,) float64, how many units of the chip's voltage make one unit of the float model's.
+        scale: (n_out,) float64, how many units of the chip's voltage make one unit of the float model's output.
         labels: names of the classes, or empty.
         reads: what it takes from a run.
 

@@ -1,0 +1,238 @@
+"""`fit`: train any module with the trainer of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sized
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lambent.data import SpikeDataset
+from lambent.training.config import RUNNING, Config
+from lambent.training.folder import Folder
+from lambent.training.history import History
+from lambent.training.interrupt import Stop, stop_on_interrupt
+from lambent.training.loop import run_epochs
+from lambent.training.objective import Loss, Metrics, Objective
+from lambent.training.trainer import Augment, Source, Trainer, Watcher
+
+Callback = Callable[[dict[str, float]], bool | None]
+
+SETTINGS = (
+    "batch_size", "lr_tau", "lr_delay", "schedule", "warmup", "weight_decay", "clip", "label_smoothing",
+    "rate_strength", "rate_lower", "rate_upper",
+)  # fmt: skip
+"""Settings of `lambent train` that `fit` takes beside its own arguments."""
+
+# no augmentation unless asked for, and what wants to be trained is
+_DEFAULTS: dict[str, Any] = {"shift": 0, "blend": 0.0, "valid": 0.0, "lr_tau": 0.1}
+
+
+def fit(
+    model: nn.Module,
+    train: Source,
+    valid: Source | float | None = None,
+    *,
+    epochs: int = 30,
+    lr: float = Config.lr,
+    loss: Loss | None = None,
+    metrics: Metrics | None = None,
+    augment: Augment | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: Any = None,
+    callbacks: Iterable[Callback] = (),
+    patience: int = 0,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+    **settings: Any,
+) -> History:
+    """Train a model in place, on the device where it is; Ctrl-C stops after the batch.
+
+    The loop is that of ``lambent train``: AdamW with a rate for each kind of parameter and a cosine schedule, gradients
+    clipped, constraints kept (`constrain_`), units pulled into a band of activity (`lambent.losses.rate_penalty`).
+    Everything that `requires_grad` is trained: also time constants, thresholds, biases and delays. With validation the
+    weights of the best epoch, by accuracy or else by loss, are in the model in the end.
+
+    Args:
+        model: any module that takes `Events`, with ordinary layers before or behind if you like.
+        train: a `SpikeDataset`, or batches (`Events`, targets): a `torch.utils.data.DataLoader` or a list of them.
+        valid: the same to validate on after each epoch, or the share of the training samples to hold out for it.
+        epochs: passes over the training data.
+        lr: learning rate of weights, thresholds and biases, at its highest.
+        loss: a function (outputs, targets) -> number to minimise. Left out, what suits the targets: cross-entropy of
+            whole numbers, one a sample or one a step, with label smoothing 0.1; mean squared error of floats.
+        metrics: functions (outputs, targets) -> number to show, by name; left out, the accuracy of classes.
+        augment: (events, targets, generator) -> events, of training batches, such as
+            ``lb.data.augment.Compose([lb.data.augment.JitterTimes(2.0)])``.
+        optimizer: of the model's parameters; `lr` and the settings of rates are then not looked at.
+        scheduler: a scheduler of `torch.optim.lr_scheduler`, or a function that makes one for the optimiser; stepped
+            after each epoch.
+        callbacks: called with the metrics after each epoch; one that returns True stops the training.
+        patience: stop after this many epochs without a better validation; 0: never.
+        folder: where to keep checkpoint.pt, best.pt (the best `state_dict`) and metrics.jsonl. Never written over.
+        resume: go on from the folder's checkpoint: bit for bit as if it had not stopped, with the same model, data and
+            arguments, of which `epochs` and `patience` may change.
+        seed: of the order of samples and what the model draws (dropout, encoders). Initial weights are the model's own.
+        progress: show a line for each epoch.
+        settings: others of ``lambent train``: batch_size (32), lr_tau (0.1 ms), lr_delay (0.5 ms), schedule ("cosine",
+            "constant"), warmup, weight_decay, clip, label_smoothing, rate_strength (0.1; with another loss than
+            cross-entropy 0), rate_lower, rate_upper.
+
+    Raises:
+        TypeError: an unknown setting, or data of another kind.
+        ValueError: a value is out of range, outputs do not fit the targets, training diverged, or the folder holds a
+            training already.
+        FileNotFoundError: nothing to resume.
+
+    Example:
+        >>> data = lb.data.yin_yang(300, seed=0)
+        >>> model = torch.nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3, scale=30))
+        >>> history = lb.fit(model, data, valid=0.1, epochs=3, progress=False)
+        >>> history["val_accuracy"][-1] > 0.4
+        True
+    """
+    if unknown := [name for name in settings if name not in SETTINGS]:
+        raise TypeError(f"fit has no setting {unknown[0]!r}; there are {', '.join(SETTINGS)}")
+    if isinstance(valid, float):
+        if not isinstance(train, SpikeDataset):
+            raise TypeError("valid is a share of samples, for which train must be a SpikeDataset")
+        train, valid = _split(train, valid, seed)
+    for name, data in (("train", train), ("valid", valid)):
+        if isinstance(data, Sized) and len(data) == 0:
+            raise ValueError(f"{name} holds no samples")
+    if loss is not None or not _has_classes(train):
+        settings = {"rate_strength": 0.0} | settings
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    chosen = {"epochs": epochs, "lr": lr, "patience": patience, "seed": seed, "device": device.type}
+    config = Config(**(_DEFAULTS | settings | chosen))
+    if optimizer is None and isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
+        optimizer = scheduler.optimizer
+    trainer = Trainer(
+        model, config, train, valid,
+        objective=Objective(loss, metrics, config.label_smoothing), augment=augment, optimizer=optimizer,
+    )  # fmt: skip
+    trainer.scheduler = scheduler(trainer.optimizer) if callable(scheduler) else scheduler
+    if folder is None:
+        if resume:
+            raise ValueError("resume needs the folder of the training")
+        keeper: _Memory | _InFolder = _Memory(valid is not None)
+    else:
+        keeper = _InFolder(folder, vars(config) | {"batches": trainer.batches})
+        keeper.begin(trainer, resume)
+    training = model.training
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_interrupt())
+        shown = stack.enter_context(_shown(epochs, trainer.state.epoch)) if progress else None
+        finished = run_epochs(trainer, keeper, _Watcher(shown, list(callbacks), stop), stop)
+    if valid is not None and (best := keeper.best_model()) is not None:
+        model.load_state_dict(best)
+    model.train(training)
+    return History(keeper.metrics(), trainer.state.best_epoch, finished)
+
+
+def _split(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset, SpikeDataset]:
+    if not 0 < round(share * len(data)) < len(data):
+        raise ValueError(f"valid = {share} of {len(data)} samples leaves a part empty")
+    return data.split(share, seed=seed)
+
+
+def _has_classes(data: Source) -> bool:
+    """Whether targets are whole numbers, as far as that can be told without reading data: batches are taken to be."""
+    targets = getattr(data, "labels", None)
+    return targets is None or not torch.as_tensor(targets).is_floating_point()
+
+
+def _shown(epochs: int, done: int) -> Any:
+    from rich.console import Console
+
+    from lambent.training.progress import RichWatcher
+
+    return RichWatcher(Console(), epochs, done)
+
+
+class _Watcher:
+    """Shows progress and calls the callbacks."""
+
+    def __init__(self, shown: Watcher | None, callbacks: list[Callback], stop: Stop) -> None:
+        self.shown, self.callbacks, self.stop = shown, callbacks, stop
+
+    def batch(self, epoch: int, done: int, of: int, metrics: dict[str, float]) -> None:
+        if self.shown is not None:
+            self.shown.batch(epoch, done, of, metrics)
+
+    def epoch(self, metrics: dict[str, float]) -> None:
+        if self.shown is not None:
+            self.shown.epoch(metrics)
+        for callback in self.callbacks:
+            self.stop.asked |= bool(callback(dict(metrics)))
+
+
+class _Memory:
+    """Keeps the best model, where that is wanted, and the metrics."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._best: dict[str, Tensor] | None = None
+        self._metrics: list[dict[str, Any]] = []
+
+    def checkpoint(self, values: dict[str, Any]) -> None:
+        pass
+
+    def best(self, model: dict[str, Tensor]) -> None:
+        if self._wanted:
+            self._best = {name: value.detach().clone() for name, value in model.items()}
+
+    def best_model(self) -> dict[str, Tensor] | None:
+        return self._best
+
+    def record(self, metrics: dict[str, float]) -> None:
+        self._metrics.append(metrics)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return self._metrics
+
+
+class _InFolder:
+    """Keeps checkpoint, best model and metrics in a folder."""
+
+    def __init__(self, folder: str | Path, settings: dict[str, Any]) -> None:
+        self.folder, self.settings = Folder(folder), settings
+        self.record, self.metrics = self.folder.record, self.folder.metrics
+
+    def begin(self, trainer: Trainer, resume: bool) -> None:
+        """Make the folder, or with `resume` bring the trainer where its checkpoint is."""
+        place = self.folder.folder
+        if resume:
+            checkpoint = self.folder.load("checkpoint.pt")
+            began = checkpoint.get("settings", {})
+            for name, value in self.settings.items():
+                if name not in RUNNING and began.get(name) != value:
+                    raise ValueError(
+                        f"{place}: {name} was {began.get(name)!r} when the training began, is {value!r}; put it back, "
+                        "or train into another folder"
+                    )
+            try:
+                trainer.restore(checkpoint)
+            except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(f"{place}: its checkpoint is of another model or optimiser: {error}") from error
+            return
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise ValueError(
+                f"{place}: holds files already; resume=True goes on with a training, else take a new folder"
+            )
+        place.mkdir(parents=True, exist_ok=True)
+        self.checkpoint(trainer.checkpoint())
+
+    def checkpoint(self, values: dict[str, Any]) -> None:
+        self.folder.save("checkpoint.pt", values | {"settings": self.settings})
+
+    def best(self, model: dict[str, Tensor]) -> None:
+        self.folder.save("best.pt", model)
+
+    def best_model(self) -> dict[str, Tensor] | None:
+        return self.folder.load("best.pt") if self.folder.path("best.pt").exists() else None

@@ -1,0 +1,197 @@
+"""`lambent.fit`: any module, loss and target; stops, resumes and keeps what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.optim import lr_scheduler
+
+import lambent as lb
+
+DATA = lb.data.yin_yang(300, seed=0)
+
+
+def classifier(dropout: float = 0.0) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 8, scale=30.0), nn.Dropout(dropout), nn.Linear(8, 3))
+
+
+def fit(model: nn.Module, data: Any = DATA, valid: Any = None, **options: Any) -> lb.training.History:
+    return lb.fit(model, data, valid, **({"epochs": 3, "progress": False, "lr": 2e-2} | options))
+
+
+def batches(target: Callable[[torch.Tensor], Any], size: int = 50) -> list[tuple[lb.Events, Any]]:
+    return [(events, target(labels)) for events, labels in DATA.batches(size)]
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    states = a.state_dict(), b.state_dict()
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_classes() -> None:
+    model = classifier()
+    history = fit(model, valid=0.2, epochs=6)
+    assert len(history) == 6
+    assert history.finished
+    assert history["loss"][-1] < history["loss"][0]
+    assert history.best["val_accuracy"] == max(history["val_accuracy"]) > 0.5
+    assert repr(history).startswith(f"History(6 epochs, best {history.best_epoch}: loss ")
+    assert model.training
+    with pytest.raises(KeyError, match="no metric 'f1'; there are epoch, loss"):
+        history["f1"]
+
+
+def test_the_best_epoch_is_in_the_model() -> None:
+    train, valid = DATA.split(0.2, seed=0)
+    model, seen = classifier(), []
+    history = fit(model, train, valid, epochs=5, callbacks=[lambda _: seen.append(model[3].bias.detach().clone())])
+    assert torch.equal(model[3].bias, seen[history.best_epoch - 1])
+
+
+def test_floats() -> None:
+    goal = batches(lambda y: F.one_hot(y, 3).float())
+    model = nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3, scale=10.0))
+    history = fit(model, goal, goal)
+    assert history["loss"][-1] < history["loss"][0]
+    assert "accuracy" not in history.metrics[0]
+    assert history.best["val_loss"] == min(history["val_loss"])
+
+
+def test_a_number_a_sample() -> None:
+    model = nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 1, scale=10.0))
+    history = fit(model, batches(lambda y: y.float()))
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_a_label_a_step() -> None:
+    model = nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3, reduce="none"))
+    steps = model(DATA.batch(range(2))[0]).shape[1]
+    history = fit(model, batches(lambda y: y.unsqueeze(1).repeat(1, steps)))
+    assert history["loss"][-1] < history["loss"][0]
+    assert 0 < history["accuracy"][0] < 1
+    again = fit(model, batches(lambda y: y))  # one for all steps
+    assert again["loss"][0] == pytest.approx(history["loss"][-1], rel=0.2)
+
+
+def test_losses_and_metrics_of_ones_own() -> None:
+    model = nn.Sequential(lb.LIF(5, 30), lb.LIF(30, 3))
+    lb.calibrate(model, DATA.batch(range(100))[0], spikes=1.0)
+    history = fit(
+        model,
+        valid=0.2,
+        loss=lambda spikes, labels: lb.losses.first_spike_cross_entropy(spikes, labels, tau=2.0),
+        metrics={"right": lambda spikes, y: (lb.losses.first_spike_times(spikes).argmin(1) == y).double().mean()},
+        epochs=12,
+    )
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert history.best["val_loss"] == min(history["val_loss"])
+    assert 0 < history["val_right"][-1] < 1
+
+
+def test_all_that_wants_a_gradient_is_trained() -> None:
+    model = nn.Sequential(lb.LIF(5, 20, bias=0.1, delay=1.0, dt=None), lb.LIReadout(20, 3, dt=None))
+    for name in ("tau_mem", "threshold"):
+        getattr(model[0], name).requires_grad_()
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    fit(model, epochs=1)
+    for name, value in model.named_parameters():
+        assert torch.equal(value, before[name]) != value.requires_grad, name
+
+
+def test_a_loader_of_torch() -> None:
+    loader = torch.utils.data.DataLoader(DATA, batch_size=60, shuffle=True, collate_fn=lb.data.collate)
+    models = classifier(0.2), classifier(0.2)
+    for n, model in enumerate(models):
+        torch.manual_seed(n)  # what others draw does not matter
+        fit(model, loader, DATA)
+    assert same(*models)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: lr_scheduler.StepLR(o, 1, gamma=0.5),
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=0, threshold=1e9, threshold_mode="abs"),
+    ],
+)
+def test_schedulers_of_torch(make: Callable[[Any], Any]) -> None:
+    history = fit(classifier(), valid=0.2, scheduler=make)
+    assert history["lr"][0] == 2e-2
+    assert history["lr"][-1] < 2e-2
+    model = classifier()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    assert fit(model, optimizer=optimizer, scheduler=make(optimizer))["lr"][0] == 0.1
+
+
+def test_callbacks_and_patience_stop() -> None:
+    history = fit(classifier(), epochs=9, callbacks=[lambda m: m["epoch"] == 2])
+    assert (len(history), history.finished) == (2, False)
+    history = fit(classifier(), valid=0.2, epochs=50, patience=2, lr=1e-9)
+    assert len(history) < 50
+    assert history.finished
+
+
+@pytest.mark.parametrize("loader", [False, True])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, loader: bool) -> None:
+    def step_lr(optimizer: Any) -> Any:
+        return lr_scheduler.StepLR(optimizer, 1, gamma=0.7)
+
+    data = torch.utils.data.DataLoader(DATA, 50, shuffle=True, collate_fn=lb.data.collate) if loader else DATA
+    models = [classifier(0.2) for _ in range(2)]
+    jitter = lb.data.augment.Compose([lb.data.augment.JitterTimes(0.5)])
+    options: dict[str, Any] = {"valid": DATA, "scheduler": step_lr, "epochs": 4, "augment": jitter}
+    whole = fit(models[0], data, **options)
+    first = fit(models[1], data, folder=tmp_path / "run", callbacks=[lambda m: m["epoch"] == 2], **options)
+    assert not first.finished
+    again = classifier(0.2)
+    history = fit(again, data, folder=tmp_path / "run", resume=True, **options)
+    assert same(models[0], again)
+    timed = ("seconds", "samples_per_s")
+    for a, b in zip(whole.metrics, history.metrics, strict=True):
+        assert {k: v for k, v in a.items() if k not in timed} == {k: v for k, v in b.items() if k not in timed}
+
+
+def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "run"
+    fit(classifier(), folder=folder, epochs=1)
+    assert {path.name for path in folder.iterdir()} == {"checkpoint.pt", "best.pt", "metrics.jsonl"}
+    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match="holds files already; resume=True"):
+        fit(classifier(), folder=folder)
+    with pytest.raises(ValueError, match="batch_size was 32 when the training began, is 16"):
+        fit(classifier(), folder=folder, resume=True, batch_size=16)
+    with pytest.raises(ValueError, match="of another model"):
+        fit(nn.Sequential(lb.LIF(5, 7), lb.LIReadout(7, 3)), folder=folder, resume=True)
+    assert kept == {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(FileNotFoundError, match=r"checkpoint\.pt is missing"):
+        fit(classifier(), folder=tmp_path / "new", resume=True)
+    with pytest.raises(ValueError, match="resume needs the folder"):
+        fit(classifier(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"hidden": 3}, TypeError, "fit has no setting 'hidden'; there are batch_size"),
+        ({"epochs": 0}, ValueError, "epochs must be at least 1"),
+        ({"lr": -1.0}, ValueError, "lr must be positive"),
+        ({"valid": 0.0001}, ValueError, "leaves a part empty"),
+        ({"valid": []}, ValueError, "valid holds no samples"),
+        ({"loss": lambda out, _: out}, ValueError, r"the loss must be a tensor of one number, got \(32, 3\)"),
+        ({"data": []}, ValueError, "train holds no samples"),
+        ({"data": [1, 2]}, TypeError, "batches must be pairs of lambent.Events and targets, got int"),
+        ({"data": iter([1])}, TypeError, "with a length"),
+        ({"data": [(DATA[0][0], torch.zeros(1, 7))]}, ValueError, r"outputs of shape \(1, 3\) for targets of \(1, 7\)"),
+        ({"data": [(DATA[0][0], torch.zeros(2, dtype=int))]}, ValueError, "the model must give scores"),
+    ],
+)
+def test_bad_arguments(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        fit(classifier(), **options)
