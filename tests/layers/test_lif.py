@@ -52,7 +52,7 @@ def test_gradients_flow_through_a_stack_to_the_input_times():
     )
     for p in model.parameters():
         p.requires_grad_()
-    x = events()
+    x = events(rate=0.05)
     times = x.times.clone().requires_grad_()
     out = model(lb.Events(times, x.units, x.offsets, x.n_units, x.duration))
     torch.nn.functional.cross_entropy(30 * out, torch.tensor([0, 1, 2])).backward()
