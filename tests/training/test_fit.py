@@ -179,7 +179,7 @@ def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"hidden": 3}, TypeError, "fit has no setting 'hidden'; there are batch_size"),
+        ({"hidden": 3}, TypeError, "no setting 'hidden'; there are batch_size"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1"),
         ({"lr": -1.0}, ValueError, "lr must be positive"),
         ({"valid": 0.0001}, ValueError, "leaves a part empty"),

@@ -96,8 +96,6 @@ def fit(
         >>> history["val_accuracy"][-1] > 0.4
         True
     """
-    if unknown := [name for name in settings if name not in SETTINGS]:
-        raise TypeError(f"fit has no setting {unknown[0]!r}; there are {', '.join(SETTINGS)}")
     if isinstance(valid, float):
         if not isinstance(train, SpikeDataset):
             raise TypeError("valid is a share of samples, for which train must be a SpikeDataset")
@@ -105,11 +103,9 @@ def fit(
     for name, data in (("train", train), ("valid", valid)):
         if isinstance(data, Sized) and len(data) == 0:
             raise ValueError(f"{name} holds no samples")
-    if loss is not None or not _has_classes(train):
-        settings = {"rate_strength": 0.0} | settings
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    chosen = {"epochs": epochs, "lr": lr, "patience": patience, "seed": seed, "device": device.type}
-    config = Config(**(_DEFAULTS | settings | chosen))
+    own = {"epochs": epochs, "lr": lr, "patience": patience, "seed": seed, "device": device.type}
+    config = config_of(loss is None and _has_classes(train), settings, **own)
     if optimizer is None and isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
         optimizer = scheduler.optimizer
     trainer = Trainer(
@@ -133,6 +129,24 @@ def fit(
         model.load_state_dict(best)
     model.train(training)
     return History(keeper.metrics(), trainer.state.best_epoch, finished)
+
+
+def config_of(classes: bool, settings: dict[str, Any], **own: Any) -> Config:
+    """Settings with the defaults of `fit`, where they are another's than those of the command line.
+
+    Args:
+        classes: whether the loss is the cross-entropy, beside which the rate penalty has its usual weight.
+        settings: those that a caller gave, of `SETTINGS`.
+        own: others.
+
+    Raises:
+        TypeError: an unknown setting.
+        ValueError: a value is out of range.
+    """
+    if unknown := [name for name in settings if name not in SETTINGS]:
+        raise TypeError(f"no setting {unknown[0]!r}; there are {', '.join(SETTINGS)}")
+    defaults = _DEFAULTS if classes else _DEFAULTS | {"rate_strength": 0.0}
+    return Config(**(defaults | settings | own))
 
 
 def _split(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset, SpikeDataset]:

@@ -39,6 +39,15 @@ def forward(model: nn.Module, events: Events) -> tuple[Any, list[Events]]:
             hook.remove()
 
 
+def activity(hidden: list[Events], like: Tensor) -> dict[str, Tensor]:
+    """Mean spikes per unit and sample, and share of units without a spike; 0 without spiking layers."""
+    if not hidden:
+        return {"spikes_per_unit": like.new_zeros(()), "silent": like.new_zeros(())}
+    counts = [h.counts().detach() for h in hidden]
+    spikes = torch.cat([c.flatten() for c in counts]).mean()
+    return {"spikes_per_unit": spikes, "silent": torch.cat([(c == 0).all(0) for c in counts]).float().mean()}
+
+
 def predict(model: nn.Module, data: SpikeDataset | DeviceDataset) -> tuple[Tensor, Tensor]:
     """Class scores (n, classes) and labels (n,) of a whole data set."""
     return answers(model, data.batches(EVALUATION_BATCH))

@@ -25,7 +25,7 @@ from lambent.training.config import Config
 from lambent.training.interrupt import Stop
 from lambent.training.objective import Objective
 from lambent.training.parameters import parameter_groups
-from lambent.training.scoring import EVALUATION_BATCH, answers, forward
+from lambent.training.scoring import EVALUATION_BATCH, activity, answers, forward
 from lambent.training.state import State, generator, means
 
 Source = SpikeDataset | Iterable[tuple[Events, Any]]
@@ -185,7 +185,7 @@ class Trainer:
             self.optimizer.zero_grad()
             outputs, hidden = forward(self.model, events)
             loss, shown = self.objective.losses(outputs, targets)  # shown as validation's is, not smoothed
-            figures = {"loss": shown} | self.objective.figures(outputs, targets) | _activity(hidden, shown)
+            figures = {"loss": shown} | self.objective.figures(outputs, targets) | activity(hidden, shown)
             reading = Reading(torch.stack([x.double() for x in figures.values()]))
             if config.rate_strength:
                 penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper, self._processes) for h in hidden)
@@ -306,12 +306,3 @@ class Trainer:
 def score_of(metrics: Mapping[str, float], otherwise: float) -> float:
     """How good an epoch is: its validation accuracy, or minus the validation loss where there is none."""
     return metrics.get("val_accuracy", -metrics["val_loss"] if "val_loss" in metrics else otherwise)
-
-
-def _activity(hidden: list[Events], like: Tensor) -> dict[str, Tensor]:
-    """Mean spikes per unit and sample, and share of units without a spike; 0 without spiking layers."""
-    if not hidden:
-        return {"spikes_per_unit": like.new_zeros(()), "silent": like.new_zeros(())}
-    counts = [h.counts().detach() for h in hidden]
-    spikes = torch.cat([c.flatten() for c in counts]).mean()
-    return {"spikes_per_unit": spikes, "silent": torch.cat([(c == 0).all(0) for c in counts]).float().mean()}
