@@ -114,7 +114,7 @@ def test_bad_arguments_are_named(change, error, message):
 
 
 def test_spikes_out_of_order_are_found_across_the_blocks_of_the_check(monkeypatch):
-    monkeypatch.setattr("lambent.events._BLOCK", 4)
+    monkeypatch.setattr("lambent.events.checks._BLOCK", 4)
     offsets = [0, 3, 3, 4, 10]  # sample 2 is one spike, sample 3 starts with the second block
     times = np.array([7, 8, 9, 5, 1, 2, 3, 4, 5, 6], dtype=np.float32)
     SpikeDataset(times, np.zeros(10, int), offsets, np.zeros(4, int), 1, 10.0)

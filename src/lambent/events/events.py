@@ -2,113 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lambent.events.checks import check_n_units, check_spikes, n_steps, warn_of_seconds
+from lambent.machine.warn import warn_caller
+
 _FLOATS = (torch.float32, torch.float64)
-_EXCESS = 0.01  # steps
-_BLOCK = 1 << 20  # spikes checked at a time, so that a check needs little memory beside the spikes
-
-
-def n_steps(duration: float, dt: float) -> int:
-    """Number of grid steps of `dt` [ms] that cover `duration` [ms].
-
-    What is left of less than a hundredth of a step, and may come from rounding, is no step of its own.
-
-    Raises:
-        ValueError: these are more than fit in int32.
-    """
-    exact = duration / dt
-    steps = max(1.0, np.ceil(exact - min(exact * 2.0**-22, _EXCESS)))
-    if steps >= 2**31:
-        raise ValueError(
-            f"{duration:g} ms are more than 2**31 - 1 steps of {dt:g} ms; take longer steps or shorter samples"
-        )
-    return int(steps)
-
-
-def check_n_units(n_units: Any) -> int:
-    """`n_units`, if it is a number of units.
-
-    Raises:
-        TypeError: it is no whole number.
-        ValueError: it is out of range.
-    """
-    try:
-        n = operator.index(n_units)
-    except TypeError:
-        raise TypeError(f"n_units must be a whole number, got {n_units!r}") from None
-    if not 1 <= n < 2**31:
-        raise ValueError(f"n_units must be at least 1 and fit in int32, got {n}")
-    return n
-
-
-def check_layout(times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.integer[Any]], duration: float) -> None:
-    """Raise ValueError if packed arrays do not fit each other, or `duration` [ms] is none. See `check_spikes`."""
-    for name, x in (("times", times), ("units", units), ("offsets", offsets)):
-        if x.ndim != 1:
-            raise ValueError(f"{name} must have one dimension, got shape {x.shape}")
-    if not (np.isfinite(duration) and duration > 0):
-        raise ValueError(f"duration must be positive and finite [ms], got {duration}")
-    if len(times) != len(units):
-        raise ValueError(f"{len(times)} times but {len(units)} units")
-    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(times):
-        raise ValueError(f"offsets must run from 0 to the number of spikes ({len(times)})")
-    decreases = offsets[1:] < offsets[:-1]
-    if decreases.any():
-        raise ValueError(f"offsets decrease at sample {int(decreases.argmax())}")
-
-
-def check_spikes(
-    times: NDArray[np.floating[Any]],
-    units: NDArray[np.integer[Any]],
-    offsets: NDArray[np.integer[Any]],
-    n_units: int,
-    duration: float,
-) -> None:
-    """Validate packed spikes: sample b owns the entries ``offsets[b]:offsets[b + 1]``.
-
-    Args:
-        times: (n_spikes,) [ms].
-        units: (n_spikes,).
-        offsets: (batch + 1,).
-        n_units: number of units.
-        duration: length of every sample [ms].
-
-    Raises:
-        ValueError: arrays that do not fit each other, a time that is NaN, negative, at or past `duration`
-            or earlier than the one before it, a unit out of range. Names the sample and the entry.
-    """
-    check_layout(times, units, offsets, duration)
-    firsts = offsets[:-1][offsets[1:] > offsets[:-1]]  # the first spike of a sample follows nothing
-    for start in range(0, len(times), _BLOCK):
-        stop, second = min(start + _BLOCK, len(times)), max(start, 1)
-        t, u = times[start:stop], units[start:stop]
-        earlier = np.zeros(len(t), dtype=bool)
-        earlier[second - start :] = times[second:stop] < times[second - 1 : stop - 1]
-        earlier[firsts[slice(*np.searchsorted(firsts, (start, stop)))] - start] = False
-        for bad, what in (
-            (np.isnan(t), "time is NaN"),
-            (t < 0, "negative time"),
-            (t >= float(duration), f"time at or past the duration of {duration:g} ms"),
-            ((u < 0) | (u >= n_units), f"unit outside [0, {n_units})"),
-            (earlier, "earlier than the spike before it"),
-        ):
-            if bad.any():
-                entry = start + int(bad.argmax())
-                raise ValueError(f"{locate(entry, offsets)}: {what} (time {times[entry]}, unit {units[entry]})")
-
-
-def locate(entry: int, offsets: NDArray[np.integer[Any]], first_sample: int = 0) -> str:
-    """Say in words which sample, and which of its entries, a position in packed arrays is."""
-    sample = int(np.searchsorted(offsets, entry, side="right")) - 1
-    return f"sample {first_sample + sample}, entry {entry - int(offsets[sample])}"
 
 
 class Events:
@@ -157,13 +62,37 @@ class Events:
     ) -> None:
         if check:
             _check(times, units, offsets, n_units, duration, counts)
-        self._times = times
-        self._units = units.to(torch.int32)
-        self.offsets = offsets.to(torch.int64)
-        self.n_units = int(n_units)
-        self.duration = float(duration)
-        self._counts = counts
-        self._padded = padded
+            warn_of_seconds(len(times), n_units, len(offsets) - 1, duration)
+        units, offsets = units.to(torch.int32), offsets.to(torch.int64)
+        self._fill(times, units, offsets, counts, int(n_units), float(duration), padded)
+
+    def _fill(
+        self,
+        times: Tensor,
+        units: Tensor,
+        offsets: Tensor,
+        counts: Tensor | None,
+        n_units: int,
+        duration: float,
+        padded: bool = False,
+    ) -> None:
+        self._times, self._units, self.offsets, self._counts = times, units, offsets, counts
+        self.n_units, self.duration, self._padded = n_units, duration, padded
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What a copy or a file keeps, without padding."""
+        return self.times, self.units, self.offsets, self._counts, self.n_units, self.duration
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take what a file holds.
+
+        Raises:
+            TypeError, ValueError: as for a new `Events`.
+        """
+        times, units, offsets, counts, n_units, duration = state
+        if not (isinstance(times, Tensor) and times.is_meta):  # of which there is nothing to check
+            _check(times, units, offsets, n_units, duration, counts)
+        self._fill(*state)
 
     # -- construction ---------------------------------------------------------------------------------
 
@@ -203,37 +132,59 @@ class Events:
         )
 
     @classmethod
-    def from_dense(cls, spikes: Tensor, dt: float, dtype: torch.dtype = torch.float32) -> Events:
-        """Build a batch from a (batch, steps, units) tensor of non-negative integer spike counts per step.
+    def from_dense(
+        cls,
+        spikes: Tensor | NDArray[Any],
+        dt: float,
+        dtype: torch.dtype = torch.float32,
+        batch_first: bool | None = None,
+    ) -> Events:
+        """Build a batch from a (batch, steps, units) tensor or array of non-negative integer spike counts per step.
 
         A count of c gives c spikes at the start of the step, time ``n * dt`` [ms].
 
+        Args:
+            spikes: (batch, steps, units), or (steps, batch, units) with ``batch_first=False``.
+            dt: length of a step [ms].
+            dtype: of the times.
+            batch_first: whether the batch is the first axis. Left out it is, and there is a UserWarning if that
+                means more samples than steps, for snnTorch and Norse have time first.
+
         Raises:
-            TypeError: `spikes` is no tensor.
+            TypeError: `spikes` is neither a tensor nor an array.
             ValueError: wrong number of dimensions, negative or fractional counts.
 
         Example:
             >>> lb.Events.from_dense(torch.tensor([[[1, 0], [0, 2]]]), dt=0.5).times
             tensor([0.0000, 0.5000, 0.5000])
         """
-        if not isinstance(spikes, Tensor):
-            raise TypeError(f"spikes must be a tensor, got {type(spikes).__name__}")
+        if not isinstance(spikes, (Tensor, np.ndarray)):
+            raise TypeError(f"spikes must be a tensor or a NumPy array, got {type(spikes).__name__}")
+        spikes = torch.as_tensor(spikes)
         if spikes.ndim != 3:
             raise ValueError(f"spikes must be (batch, steps, units), got shape {tuple(spikes.shape)}")
         if not dt > 0:
             raise ValueError(f"dt must be positive, got {dt}")
-        counts = spikes.to(torch.int64)
-        bad = (counts != spikes) | (counts < 0)
-        if bad.any():
-            at = bad.nonzero()[0].tolist()
-            raise ValueError(
-                f"sample {at[0]}, step {at[1]}, unit {at[2]}: {spikes[tuple(at)].item()} is no non-negative spike count"
+        if batch_first is None and spikes.shape[0] > spikes.shape[1]:
+            warn_caller(
+                f"spikes of shape {tuple(spikes.shape)} are taken as {spikes.shape[0]} samples of {spikes.shape[1]} "
+                "steps. Is time the first axis, as in snnTorch and Norse? Then pass batch_first=False, else "
+                "batch_first=True"
             )
-        steps, n_units = spikes.shape[1:]
-        b, n, u = counts.nonzero(as_tuple=True)
-        repeats = counts[b, n, u]
-        per_sample = counts.sum((1, 2))
-        offsets = torch.cat([per_sample.new_zeros(1), per_sample.cumsum(0)])
+        if batch_first is False:
+            spikes = spikes.transpose(0, 1)
+        b, n, u = spikes.nonzero(as_tuple=True)
+        found = spikes[b, n, u]
+        repeats = found.to(torch.int64)
+        bad = (repeats != found) | (repeats < 0)
+        if bad.any():
+            i = int(bad.nonzero()[0])
+            raise ValueError(
+                f"sample {b[i]}, step {n[i]}, unit {u[i]}: {found[i].item()} is no non-negative spike count"
+            )
+        batch, steps, n_units = spikes.shape
+        edges = torch.searchsorted(b, torch.arange(batch + 1, device=b.device))
+        offsets = torch.cat([repeats.new_zeros(1), repeats.cumsum(0)])[edges]
         times = (n.repeat_interleave(repeats).to(torch.float64) * dt).to(dtype)
         return cls(times, u.repeat_interleave(repeats).to(torch.int32), offsets, n_units, steps * dt)
 
@@ -370,8 +321,10 @@ class Events:
     def __len__(self) -> int:
         return self.batch_size
 
-    def __iter__(self) -> Iterator[Events]:
-        return (self[b] for b in range(len(self)))
+    if TYPE_CHECKING:  # Python iterates by `__getitem__`; with `__iter__` tools that walk through containers, such as
+        # torchinfo, would take a sample, which is a batch of one, for a container of itself
+
+        def __iter__(self) -> Iterator[Events]: ...
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Events:
         """The chosen samples as a batch; an integer gives a batch of one."""

@@ -1,0 +1,18 @@
+"""`Events`, and the checks of packed spikes."""
+
+from lambent.events import pytree
+from lambent.events.checks import check_layout, check_n_units, check_spikes, locate, n_steps, warn_of_seconds
+from lambent.events.events import Events, within
+
+__all__ = [
+    "Events",
+    "check_layout",
+    "check_n_units",
+    "check_spikes",
+    "locate",
+    "n_steps",
+    "warn_of_seconds",
+    "within",
+]
+
+pytree.register()
