@@ -2,12 +2,13 @@
 
 from lambent import connections, data, encode, hardware, losses, neurons, quantize, training
 from lambent.events import Events
-from lambent.layers import LIF, LIReadout, Spiking
+from lambent.layers import LIF, EventDropout, LIReadout, Spiking
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
 
 __all__ = [
     "LIF",
+    "EventDropout",
     "Events",
     "LIReadout",
     "Spiking",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lambent.events.checks import check_n_units, check_spikes, n_steps, warn_of_seconds
+from lambent.events.structured import Start, fit_duration, pack_records, sensor_shape
 from lambent.machine.warn import warn_caller
 
 _FLOATS = (torch.float32, torch.float64)
@@ -188,6 +190,60 @@ class Events:
         times = (n.repeat_interleave(repeats).to(torch.float64) * dt).to(dtype)
         return cls(times, u.repeat_interleave(repeats).to(torch.int32), offsets, n_units, steps * dt)
 
+    @classmethod
+    def from_structured(
+        cls,
+        records: Any,
+        sensor_size: int | Sequence[int],
+        duration: float | None = None,
+        *,
+        time_unit: str = "us",
+        start: Start = None,
+        crop: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> Events:
+        """Build a batch from events as cameras and `tonic` give them: structured arrays with fields x, y, t and p.
+
+        An event is a spike of unit ``(p * height + y) * width + x``: units lie as (polarities, height, width), the last
+        axis fastest, as the channels, rows and columns of torch's images. `t` may also be called timestamp or
+        ts, and `p` polarity; fields that a sensor of one row or one polarity does not need may be absent. Events that
+        are not in the order of time are sorted; those at equal times keep their order.
+
+        Args:
+            records: one array, or a sequence with one for each sample; mappings from fields to arrays, such as a loaded
+                ``.npz``, will do too.
+            sensor_size: (width, height, polarities), as tonic's; one number for units in a row. Of a single polarity
+                the values of p don't matter.
+            duration: length of every sample [ms]; left out, the first whole millisecond past the last event.
+            time_unit: of t: "us" (cameras, tonic), "ns", "ms" or "s".
+            start: the t that is time 0, or "first": each sample begins with its first event. Left out it is 0, and
+                times that look like those of a camera's clock are refused.
+            crop: drop events at or past `duration` instead of raising.
+            dtype: of the times.
+
+        Raises:
+            TypeError: no structured arrays, or fields of the wrong type.
+            ValueError: fields that are missing or don't fit each other, x, y, p or t out of range; names the sample
+                and the entry. Or `start` is left out where all samples begin later than 1 s and than any of them lasts.
+
+        Example:
+            >>> camera = np.array([(3, 1, 1500, True), (0, 0, 2000, False)], "i2, i2, i8, ?")
+            >>> camera.dtype.names = "x", "y", "t", "p"
+            >>> events = lb.Events.from_structured(camera, sensor_size=(4, 2, 2))
+            >>> events.times, events.units, events.n_units, events.duration
+            (tensor([1.5000, 2.0000]), tensor([15,  0], dtype=torch.int32), 16, 3.0)
+        """
+        single = isinstance(records, (np.ndarray, Mapping)) and not (
+            isinstance(records, np.ndarray) and records.dtype == object
+        )
+        shape = sensor_shape(sensor_size)
+        packed = pack_records([records] if single else records, shape, time_unit, start)
+        packed, duration = fit_duration(packed, duration, crop)
+        check_spikes(*packed, n_units=math.prod(shape), duration=duration)
+        times, units, offsets = (torch.from_numpy(x) for x in packed)
+        times = within(times.to(dtype), duration)
+        return cls(times, units, offsets, math.prod(shape), duration)
+
     @staticmethod
     def cat(batches: Sequence[Events]) -> Events:
         """Join batches sample after sample.
@@ -219,6 +275,57 @@ class Events:
             first.n_units,
             first.duration,
             counts=torch.cat([e.counts() for e in batches]) if tracked else None,
+            check=False,
+        )
+
+    @staticmethod
+    def merge(batches: Sequence[Events]) -> Events:
+        """Units side by side: sample b of the result has the spikes of sample b of every batch.
+
+        The units of each batch come after those of the batches before it. Gradients of times and counts pass. This
+        is how layers are skipped, or how two populations feed one, see the example.
+
+        Raises:
+            ValueError: no batches, or they differ in samples, `duration`, device or dtype.
+
+        Example:
+            A layer beside a way around it:
+
+            >>> class Skip(torch.nn.Module):
+            ...     def __init__(self, layer):
+            ...         super().__init__()
+            ...         self.layer = layer
+            ...
+            ...     def forward(self, events):
+            ...         return lb.Events.merge([events, self.layer(events)])
+            >>> model = torch.nn.Sequential(Skip(lb.LIF(5, 20)), lb.LIReadout(25, 3))
+            >>> events, _ = lb.data.yin_yang(4, seed=0).batch(range(4))
+            >>> model(events).shape
+            torch.Size([4, 3])
+        """
+        if not batches:
+            raise ValueError("Events.merge needs at least one batch")
+        first = batches[0]
+        for i, e in enumerate(batches):
+            for name in ("batch_size", "duration", "device", "dtype"):
+                own, other = getattr(first, name), getattr(e, name)
+                if own != other:
+                    raise ValueError(f"batch {i} has {name} {other}, batch 0 has {own}")
+        n_units = np.cumsum([0] + [e.n_units for e in batches])
+        check_n_units(n_units[-1])
+        times = torch.cat([e.times for e in batches])
+        units = torch.cat([e.units + int(n) for e, n in zip(batches, n_units[:-1], strict=True)])
+        sample = torch.cat([e.samples() for e in batches])
+        order = times.detach().argsort(stable=True)
+        order = order[sample[order].argsort(stable=True)]
+        tracked = any(e._counts is not None for e in batches)
+        return Events(
+            times[order],
+            units[order],
+            torch.stack([e.offsets for e in batches]).sum(0),
+            int(n_units[-1]),
+            first.duration,
+            counts=torch.cat([e.counts() for e in batches], 1) if tracked else None,
             check=False,
         )
 
@@ -264,6 +371,21 @@ class Events:
         index = self.samples() * self.n_units + self.units
         flat = torch.bincount(index, minlength=self.batch_size * self.n_units)
         return flat.reshape(self.batch_size, self.n_units).to(self.times.dtype)
+
+    def windowed_counts(self, window: float) -> Tensor:
+        """Spikes per sample, window and unit, float (batch, windows, n_units): `to_dense` with long steps.
+
+        Plain counts: a gradient of `counts` enters at all spikes of a unit alike, whatever their window.
+
+        Args:
+            window: length of a window [ms]; the last one may reach past `duration`.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 12.0, 13.0]], [[0, 1, 1]], n_units=2, duration=30.0)
+            >>> events.windowed_counts(10.0).tolist()
+            [[[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]]]
+        """
+        return self.to_dense(window)
 
     def samples(self) -> Tensor:
         """The sample each spike belongs to, int64 (n_spikes,)."""
@@ -314,6 +436,11 @@ class Events:
         return len(self.offsets) - 1
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the times."""
+        return self._times.dtype
+
+    @property
     def device(self) -> torch.device:
         """Where the tensors live."""
         return self._times.device
@@ -354,6 +481,73 @@ class Events:
             counts=None if self._counts is None else self._counts[chosen],
             check=False,
         )
+
+    def select(self, units: Sequence[int] | NDArray[Any] | Tensor) -> Events:
+        """The spikes of some units only, numbered anew: ``units[k]`` becomes unit k.
+
+        Gradients of times and counts pass.
+
+        Args:
+            units: integers, each at most once; or a mask (n_units,).
+
+        Raises:
+            TypeError: these are no integers.
+            ValueError: none is chosen, one twice, one outside the units, or a mask of another length.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 2.0, 3.0]], [[0, 2, 1]], n_units=3, duration=5.0)
+            >>> events.select([2, 1]).times, events.select([2, 1]).units
+            (tensor([2., 3.]), tensor([0, 1], dtype=torch.int32))
+        """
+        chosen = torch.as_tensor(units, device=self.device)
+        if chosen.dtype is torch.bool:
+            if chosen.shape != (self.n_units,):
+                raise ValueError(f"a mask must have shape ({self.n_units},), got {tuple(chosen.shape)}")
+            chosen = chosen.nonzero()[:, 0]
+        if chosen.ndim != 1 or not len(chosen):
+            raise ValueError(f"units must be at least one, in one dimension, got shape {tuple(chosen.shape)}")
+        if chosen.is_floating_point() or chosen.is_complex():
+            raise TypeError(f"units must be integers, got {chosen.dtype}")
+        chosen = chosen.to(torch.int64)
+        if len(outside := chosen[(chosen < 0) | (chosen >= self.n_units)]):
+            raise ValueError(f"unit {int(outside[0])} outside [0, {self.n_units})")
+        if len(twice := (chosen.bincount() > 1).nonzero()):
+            raise ValueError(f"unit {int(twice[0])} is chosen more than once")
+        number = torch.full((self.n_units,), -1, dtype=torch.int32, device=self.device)
+        number[chosen] = torch.arange(len(chosen), dtype=torch.int32, device=self.device)
+        new = number[self.units]
+        kept = self.keep(new >= 0)
+        counts = None if self._counts is None else self._counts[:, chosen]
+        return Events(kept.times, new[new >= 0], kept.offsets, len(chosen), self.duration, counts=counts, check=False)
+
+    def keep(self, mask: Tensor) -> Events:
+        """The spikes where `mask` (n_spikes,) is True.
+
+        Gradients of times pass. Of a layer's counts the share that is left of each unit's spikes is kept, and so is
+        that share of the gradient.
+
+        Raises:
+            TypeError: `mask` is no tensor of booleans.
+            ValueError: it has another shape than `times`.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 2.0, 8.0]], [[0, 2, 1]], n_units=3, duration=10.0)
+            >>> events.keep(events.times < 5.0).times
+            tensor([1., 2.])
+        """
+        if not isinstance(mask, Tensor) or mask.dtype is not torch.bool:
+            raise TypeError(f"mask must be a tensor of booleans, got {getattr(mask, 'dtype', type(mask).__name__)}")
+        if mask.shape != self.times.shape:
+            raise ValueError(f"mask must have shape {tuple(self.times.shape)}, got {tuple(mask.shape)}")
+        before = torch.cat([self.offsets.new_zeros(1), mask.cumsum(0)])
+        kept = Events(
+            self.times[mask], self.units[mask], before[self.offsets], self.n_units, self.duration, check=False
+        )
+        if self._counts is not None:
+            index = self.samples() * self.n_units + self.units
+            total = torch.bincount(index, minlength=self._counts.numel()).reshape(self._counts.shape)
+            kept._counts = self._counts * (kept.counts() / total.clamp(min=1)).to(self._counts.dtype)
+        return kept
 
     def to(self, *args: Any, **kwargs: Any) -> Events:
         """Move to a device (all tensors) or change the float dtype (times, counts), as `torch.Tensor.to`.

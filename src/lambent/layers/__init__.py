@@ -1,7 +1,8 @@
-"""Layers: torch modules that map events to events (`Spiking`, `LIF`) or to tensors (`LIReadout`)."""
+"""Layers: torch modules that map events to events (`Spiking`, `LIF`, `EventDropout`) or to tensors (`LIReadout`)."""
 
+from lambent.layers.dropout import EventDropout
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
 from lambent.layers.spiking import Spiking
 
-__all__ = ["LIF", "LIReadout", "Spiking"]
+__all__ = ["LIF", "EventDropout", "LIReadout", "Spiking"]
