@@ -83,7 +83,7 @@ def test_the_time_of_a_clock():
 
 def test_crop_and_rounding():
     long = [record((0, 0, 10, 0), (1, 0, 5000, 0), (2, 0, 5001, 0)), record((3, 0, 4999, 0))]
-    with pytest.raises(ValueError, match="sample 0, entry 1: time at or past the duration of 5 ms"):
+    with pytest.raises(ValueError, match="sample 0: time 5 ms at or past the duration of 5 ms; crop=True"):
         Events.from_structured(long, SENSOR, 5.0)
     events = Events.from_structured(long, SENSOR, 5.0, crop=True)
     assert events.units.tolist() == [0, 3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lambent.events.checks import check_n_units, check_spikes, n_steps, warn_of_seconds
-from lambent.events.structured import Start, fit_duration, pack_records, sensor_shape
+from lambent.events.structured import Start, pack_records
 from lambent.machine.warn import warn_caller
 
 _FLOATS = (torch.float32, torch.float64)
@@ -233,16 +232,13 @@ class Events:
             >>> events.times, events.units, events.n_units, events.duration
             (tensor([1.5000, 2.0000]), tensor([15,  0], dtype=torch.int32), 16, 3.0)
         """
-        single = isinstance(records, (np.ndarray, Mapping)) and not (
-            isinstance(records, np.ndarray) and records.dtype == object
-        )
-        shape = sensor_shape(sensor_size)
-        packed = pack_records([records] if single else records, shape, time_unit, start)
-        packed, duration = fit_duration(packed, duration, crop)
-        check_spikes(*packed, n_units=math.prod(shape), duration=duration)
-        times, units, offsets = (torch.from_numpy(x) for x in packed)
-        times = within(times.to(dtype), duration)
-        return cls(times, units, offsets, math.prod(shape), duration)
+        if isinstance(records, Mapping) or (isinstance(records, np.ndarray) and records.dtype != object):
+            records = [records]
+        named = ((f"sample {b}", record) for b, record in enumerate(records))
+        kind = torch.empty(0, dtype=dtype).numpy().dtype.type
+        packed = pack_records(named, sensor_size, duration, time_unit, start, crop, kind)
+        times, units, offsets = (torch.from_numpy(x) for x in packed[:3])
+        return cls(times, units, offsets, packed.n_units, packed.duration)
 
     @staticmethod
     def cat(batches: Sequence[Events]) -> Events:
