@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lambent.data.dataset import SpikeDataset
 from lambent.data.readers.nmnist import EVENT
-from lambent.data.readers.structured import Sample, from_samples
+from lambent.data.readers.structured import from_samples
 
 GESTURES = (
     "hand clapping",
@@ -156,7 +156,7 @@ def from_dvs_gesture(
     if not names:
         raise ValueError(f"{trials} lists no recordings")
     samples = (
-        Sample((f"{trials.parent / name}, gesture {i}", events, label))
+        (f"{trials.parent / name}, gesture {i}", events, label)
         for name in names
         for i, (events, label) in enumerate(read_dvs_gesture(trials.parent / name))
     )

@@ -42,7 +42,8 @@ def from_tonic(
 
     Example:
         >>> fields = [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "?")]
-        >>> samples = [(np.array([(3, 1, 1500, True)], fields), "left"), (np.array([(0, 0, 900, False)], fields), "right")]
+        >>> waves = [np.array([(3, 1, 1500, True)], fields), np.array([(0, 0, 900, False)], fields)]
+        >>> samples = [(waves[0], "left"), (waves[1], "right")]
         >>> data = lb.data.from_tonic(samples, sensor_size=(4, 2, 2))
         >>> data, data.class_names
         (SpikeDataset(2 samples, 2 classes, 2 spikes (1 a sample), 16 units, 2 ms), ['left', 'right'])
