@@ -12,6 +12,7 @@ from lambent.machine.warn import warn_caller
 
 _EXCESS = 0.01  # steps
 _SECONDS = 10.0  # a longer sample is not taken for one in seconds
+_RATE = 3.0  # spikes per unit and ms; the Heidelberg digits in seconds have 8, N-MNIST 6
 _MANY = 100  # spikes, of which fewer say nothing about a rate
 _BLOCK = 1 << 20  # spikes checked at a time, so that a check needs little memory beside the spikes
 
@@ -112,12 +113,14 @@ def locate(entry: int, offsets: NDArray[np.integer[Any]], first_sample: int = 0)
 
 
 def warn_of_seconds(n_spikes: int, n_units: int, batch: int, duration: float) -> None:
-    """Warn if times are probably in seconds: samples of at most 10 ms with over one spike per unit and millisecond.
+    """Warn if times are probably in seconds: samples of at most 10 ms with over three spikes per unit and millisecond.
 
-    That is a mean rate above 1 kHz. No warning for less than 100 spikes.
+    That is a mean rate above 3 kHz. No warning for less than 100 spikes.
     """
-    if n_spikes >= _MANY and duration <= _SECONDS and n_spikes > n_units * batch * duration:
-        rate = n_spikes / (n_units * batch * duration)
+    if n_spikes < _MANY or duration > _SECONDS:
+        return
+    rate = n_spikes / (n_units * batch * duration)
+    if rate > _RATE:
         warn_caller(
             f"{n_spikes} spikes in {batch} sample(s) of {duration:g} ms are {rate:.3g} per unit and millisecond: "
             "are the times in seconds? lambent takes milliseconds; multiply times, duration and dt by 1000"

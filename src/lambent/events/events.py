@@ -37,6 +37,10 @@ class Events:
         ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets, `counts` of another
             shape. The message names the sample and the entry.
 
+    Warns:
+        UserWarning: the times look like seconds: samples of at most 10 ms, 100 spikes or more, and more than three per
+            unit and millisecond on average.
+
     Example:
         >>> events = lb.Events.from_lists([[1.0, 2.5], [0.5]], [[0, 3], [1]], n_units=4, duration=10.0)
         >>> events
