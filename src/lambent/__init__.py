@@ -2,13 +2,14 @@
 
 from lambent import connections, data, encode, hardware, losses, neurons, quantize, training
 from lambent.events import Events
-from lambent.layers import LIF, LIReadout, Spiking, calibrate
+from lambent.layers import LIF, EventDropout, LIReadout, Spiking, calibrate
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
 from lambent.training import fit
 
 __all__ = [
     "LIF",
+    "EventDropout",
     "Events",
     "LIReadout",
     "Spiking",

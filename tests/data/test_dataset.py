@@ -88,7 +88,9 @@ def test_class_names_default_to_numbers():
         ({"offsets": [0, 1, 2]}, ValueError, "offsets must run from 0 to the number of spikes"),
         ({"offsets": [0, 4, 3]}, ValueError, "offsets decrease at sample 1"),
         ({"labels": [0]}, ValueError, r"labels must be one per sample, \(2,\)"),
-        ({"labels": [0.0, 1.0]}, TypeError, "labels must be integers"),
+        ({"labels": ["a", "b"]}, TypeError, "labels must be integers"),
+        ({"labels": [0.0, 1.0]}, ValueError, "class_names are for labels"),
+        ({"labels": None}, ValueError, "class_names are for labels"),
         ({"labels": [0, 2]}, ValueError, r"sample 1: label 2 outside \[0, 2\)"),
         ({"labels": [-1, 0]}, ValueError, r"sample 0: label -1 outside \[0, 2\)"),
         ({"class_names": ["a", " "]}, ValueError, "the name of class 1 is empty"),
@@ -114,7 +116,7 @@ def test_bad_arguments_are_named(change, error, message):
 
 
 def test_spikes_out_of_order_are_found_across_the_blocks_of_the_check(monkeypatch):
-    monkeypatch.setattr("lambent.events._BLOCK", 4)
+    monkeypatch.setattr("lambent.events.checks._BLOCK", 4)
     offsets = [0, 3, 3, 4, 10]  # sample 2 is one spike, sample 3 starts with the second block
     times = np.array([7, 8, 9, 5, 1, 2, 3, 4, 5, 6], dtype=np.float32)
     SpikeDataset(times, np.zeros(10, int), offsets, np.zeros(4, int), 1, 10.0)

@@ -40,7 +40,7 @@ def random_events(g, batch, steps, units, rate, dt=1.0, dtype=torch.float64):
     counts[0, 0, 0] = 2  # two at once
     if batch > 1:
         counts[1] = 0  # an empty sample
-    return lb.Events.from_dense(counts, dt, dtype)
+    return lb.Events.from_dense(counts, dt, dtype, batch_first=True)
 
 
 def random_layer(g, n_in, size, dtype=torch.float64, drive=1.5):

@@ -74,7 +74,7 @@ def test_kernel_and_time_loop_agree_on_times(how):
 @pytest.mark.parametrize("how", ["mean", "exp_mean"])
 @pytest.mark.parametrize("steps", [1, 2, 37])
 def test_deterministic_mode_changes_nothing(how, steps):
-    x = lb.Events.from_dense((torch.rand(3, steps, 4) < 0.5).int(), 1.0, torch.float64)
+    x = lb.Events.from_dense((torch.rand(3, steps, 4) < 0.5).int(), 1.0, torch.float64, batch_first=True)
     layer = lb.LIReadout(4, 2, reduce=how).double()
     expected = layer(x)
     torch.use_deterministic_algorithms(True)

@@ -1,4 +1,4 @@
-"""`SpikeDataset`: labelled spike trains, packed in memory."""
+"""`SpikeDataset`: spike trains with their targets, packed in memory."""
 
 from __future__ import annotations
 
@@ -13,38 +13,51 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from lambent.data.packing import as_events, check_units, gather, pack_units
 from lambent.data.readers.shd import read_shd
-from lambent.events import Events, check_layout, check_n_units, check_spikes
+from lambent.events import Events, check_layout, check_n_units, check_spikes, warn_of_seconds
 
-Batch = tuple[Events, Tensor]
+Batch = tuple[Events, Any]
+"""Events, and their targets as a tensor; None where a set has none."""
+
 Indices = Sequence[int] | NDArray[Any] | Tensor
+
+_IGNORED = -100  # `ignore_index` of torch's `cross_entropy`
 
 
 class SpikeDataset(Dataset):
-    """Labelled spike trains, 6 bytes a spike.
+    """Spike trains with what is to be learned about them, 6 bytes a spike.
 
     Sample ``i`` owns the entries ``offsets[i]:offsets[i + 1]`` of `times` and `units`. All arrays are NumPy
-    arrays and are to be read only. For torch's `DataLoader` pass ``collate_fn=lambent.data.collate``: a
-    whole batch is then fetched at once. Without worker processes `batches` does the same with less ado.
+    arrays and are to be read only. torch's `DataLoader` takes a set as it is, and fetches a whole batch at once;
+    without worker processes `batches` does the same with less ado.
+
+    Targets are class labels, one for each sample, or labels of every step, or numbers, or absent. `lambent train`,
+    `write_shd` and `augment.Blend` need class labels.
 
     Args:
         times: (n_spikes,) spike times [ms], kept as float32, sorted inside a sample, in ``[0, duration)``.
         units: (n_spikes,) integers in ``[0, n_units)``, kept as uint16, or int32 above 65,535 units.
         offsets: (samples + 1,) integers from 0 to n_spikes, kept as int64.
-        labels: (samples,) integers in ``[0, len(class_names))``, kept as int64.
+        labels: the targets. Class labels: (samples,) integers in ``[0, len(class_names))``, kept as int64. Labels of
+            steps or the like: integers (samples, ...), where -100 marks what does not count, as torch's
+            `cross_entropy` has it. Numbers: floats (samples, ...), kept as float32. None: there are no targets.
         n_units: number of units.
         duration: length of every sample [ms].
-        class_names: the name of each class; left out, the numbers from 0 to the largest label.
+        class_names: the name of each class; left out, the numbers from 0 to the largest label. Only for labels.
         speakers: (samples,) integers, who spoke; optional.
         check: validate; switched off for arrays that come from a checked set.
 
     Raises:
-        TypeError: units, offsets, labels, speakers or `n_units` are no integers, or class names no strings.
-        ValueError: arrays that do not fit each other, or bad spikes; names the sample and the entry. Or a class whose
-            name is empty or holds control characters.
+        TypeError: units, offsets, speakers or `n_units` are no integers, labels no numbers, or class names no strings.
+        ValueError: arrays that do not fit each other, bad spikes or targets; names the sample and the entry. Or a class
+            whose name is empty or holds control characters.
+
+    Warns:
+        UserWarning: the times look like seconds.
 
     Example:
         >>> data = lb.data.SpikeDataset([1.0, 4.0, 2.0], [0, 2, 1], [0, 2, 3], [1, 0], n_units=3, duration=5.0)
@@ -60,7 +73,7 @@ class SpikeDataset(Dataset):
         times: ArrayLike,
         units: ArrayLike,
         offsets: ArrayLike,
-        labels: ArrayLike,
+        labels: ArrayLike | None,
         n_units: int,
         duration: float,
         class_names: Sequence[str] | None = None,
@@ -73,10 +86,14 @@ class SpikeDataset(Dataset):
         self.duration = float(duration)
         self.times = np.asarray(times, dtype=np.float32)
         self.offsets = _integers("offsets", offsets).astype(np.int64, copy=False)
-        self.labels = _integers("labels", labels).astype(np.int64, copy=False)
+        self.targets = None if labels is None else _targets(labels)
         self.speakers = None if speakers is None else _integers("speakers", speakers)
-        if class_names is None:
-            class_names = [str(c) for c in range(int(self.labels.max(initial=-1)) + 1)]
+        if self.targets is None or self.targets.dtype != np.int64:
+            if class_names is not None:
+                raise ValueError("class_names are for labels, which are integers; this set has none")
+            class_names = []
+        elif class_names is None:
+            class_names = [str(c) for c in range(int(self.targets.max(initial=-1)) + 1)]
         self.class_names = list(class_names)
         if unnamed := [name for name in self.class_names if not isinstance(name, str)]:
             raise TypeError(f"class_names must be strings, got {unnamed[0]!r}")
@@ -86,18 +103,57 @@ class SpikeDataset(Dataset):
             check_layout(self.times, units, self.offsets, self.duration)
             check_units(units, self.offsets, self.n_units)
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
-            self._check_labels()
+            self._check_targets()
+            warn_of_seconds(len(self.times), self.n_units, len(self), self.duration)
         self.units = pack_units(units, self.n_units)
 
-    def _check_labels(self) -> None:
+    def _check_targets(self) -> None:
         n = len(self.offsets) - 1
-        for name, x in (("labels", self.labels), ("speakers", self.speakers)):
-            if x is not None and x.shape != (n,):
-                raise ValueError(f"{name} must be one per sample, ({n},), got shape {x.shape}")
-        bad = (self.labels < 0) | (self.labels >= self.n_classes)
+        x = self.targets
+        if self.speakers is not None and self.speakers.shape != (n,):
+            raise ValueError(f"speakers must be one per sample, ({n},), got shape {self.speakers.shape}")
+        if x is None:
+            return
+        if not x.ndim or len(x) != n:
+            raise ValueError(f"labels must be one per sample, ({n},) or ({n}, ...), got shape {x.shape}")
+        if x.dtype == np.int64:
+            bad, what = (x < 0) | (x >= self.n_classes), f"outside [0, {self.n_classes})"
+            if x.ndim > 1:
+                bad &= x != _IGNORED
+        else:
+            bad, what = ~np.isfinite(x), "not finite"
         if bad.any():
-            i = int(bad.argmax())
-            raise ValueError(f"sample {i}: label {self.labels[i]} outside [0, {self.n_classes})")
+            i = tuple(np.argwhere(bad)[0])
+            where = f", entry {', '.join(map(str, i[1:]))}" if x.ndim > 1 else ""
+            raise ValueError(f"sample {i[0]}{where}: label {x[i]} {what}")
+
+    @classmethod
+    def from_events(
+        cls, events: Events, labels: ArrayLike | Tensor | None = None, class_names: Sequence[str] | None = None
+    ) -> SpikeDataset:
+        """The samples of a batch, as a data set: the way for whatever can be made `Events`.
+
+        Args:
+            events: from `Events.from_dense`, `from_lists`, `from_structured`, an encoder or a layer; a copy is kept on
+                the CPU, in float32, without gradients.
+            labels, class_names: as for `SpikeDataset`.
+
+        Raises:
+            TypeError, ValueError: as `SpikeDataset`.
+
+        Example:
+            >>> spikes = np.random.default_rng(0).random((60, 100, 20)) < 0.05  # samples, steps, units
+            >>> events = lb.Events.from_dense(spikes, dt=1.0)
+            >>> lb.data.SpikeDataset.from_events(events, labels=np.arange(60) % 3)
+            SpikeDataset(60 samples, 3 classes, 6022 spikes (100 a sample), 20 units, 100 ms)
+        """
+        if not isinstance(events, Events):
+            raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
+        if isinstance(labels, Tensor):
+            labels = labels.detach().cpu().numpy()
+        plain = events.to("cpu", torch.float32)
+        times, units, offsets = (x.detach().numpy().copy() for x in (plain.times, plain.units, plain.offsets))
+        return cls(times, units, offsets, labels, events.n_units, events.duration, class_names)
 
     @classmethod
     def from_shd(
@@ -141,22 +197,47 @@ class SpikeDataset(Dataset):
     # -- samples and batches --------------------------------------------------------------------------
 
     @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class labels, int64 (samples,).
+
+        Raises:
+            ValueError: the targets of this set are something else, or there are none.
+        """
+        if self.targets is None or not self.has_classes:
+            raise ValueError(f"this needs a class label for each sample, and {self!r} has none")
+        return self.targets
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the targets are class labels, one for each sample."""
+        return self.targets is not None and self.targets.dtype == np.int64 and self.targets.ndim == 1
+
+    @property
     def n_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes, 0 where targets are no labels."""
         return len(self.class_names)
 
+    def _kind(self) -> str:
+        """What the targets are, in words."""
+        if self.targets is None:
+            return "no targets"
+        shape = "x".join(map(str, self.targets.shape[1:])) or "one"
+        if self.targets.dtype != np.int64:
+            return f"{shape} number(s) a sample"
+        return f"{self.n_classes} classes" if self.targets.ndim == 1 else f"{shape} labels a sample"
+
     def checksum(self) -> int:
-        """CRC-32 of spikes and labels, to tell data sets apart."""
+        """CRC-32 of spikes and targets, to tell data sets apart."""
         crc = 0
-        for x in (self.times, self.units, self.offsets, self.labels):
+        for x in (self.times, self.units, self.offsets, *([] if self.targets is None else [self.targets])):
             crc = zlib.crc32(x.tobytes(), crc)
         return crc
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.offsets) - 1
 
-    def __getitem__(self, index: int) -> tuple[Events, int]:
-        """One sample: Events of batch size 1, and its label.
+    def __getitem__(self, index: int) -> tuple[Events, Any]:
+        """One sample: Events of batch size 1, and its target: a class label as int, else a tensor, or None.
 
         Raises:
             TypeError: `index` is no whole number; `batch` and `subset` take several.
@@ -166,22 +247,25 @@ class SpikeDataset(Dataset):
             raise TypeError(f"a sample is chosen by a whole number, got {index!r}; see batch() and subset()")
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        events, labels = self.batch([index % len(self)])
-        return events, int(labels[0])
+        events, targets = self.batch([index % len(self)])
+        if targets is None:
+            return events, None
+        return events, int(targets[0]) if self.has_classes else targets[0]
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """A whole batch for torch's `DataLoader`; to be used with ``collate_fn=lambent.data.collate``."""
+        """A whole batch for torch's `DataLoader`, which passes it on as it is (`collate`)."""
         return self.batch(indices)
 
     def batch(self, indices: Indices) -> Batch:
-        """The chosen samples, in the order given: Events and labels, int64 (batch,).
+        """The chosen samples, in the order given: Events and targets (batch, ...), int64 or float32, or None.
 
         Raises:
             IndexError: an index outside the set.
         """
         chosen = self.positions(indices)
         packed = gather(self.times, self.units, self.offsets, chosen)
-        return as_events(packed, self.n_units, self.duration), torch.from_numpy(self.labels[chosen])
+        targets = None if self.targets is None else torch.from_numpy(self.targets[chosen])
+        return as_events(packed, self.n_units, self.duration), targets
 
     def batches(
         self, batch_size: int, shuffle: bool = False, generator: torch.Generator | None = None
@@ -217,10 +301,10 @@ class SpikeDataset(Dataset):
             times,
             units,
             offsets,
-            self.labels[chosen],
+            None if self.targets is None else self.targets[chosen],
             self.n_units,
             self.duration,
-            self.class_names,
+            self.class_names or None,
             None if self.speakers is None else self.speakers[chosen],
             check=False,
         )
@@ -235,10 +319,10 @@ class SpikeDataset(Dataset):
             self.times,
             self.units,
             self.offsets,
-            self.labels,
+            self.targets,
             self.n_units,
             duration,
-            self.class_names,
+            self.class_names or None,
             self.speakers,
             check=duration < self.duration,
         )
@@ -250,8 +334,9 @@ class SpikeDataset(Dataset):
             held_out: a fraction (float in (0, 1)) or a number (int) of samples; of speakers where
                 ``by="speaker"``.
             seed: of the draw.
-            by: ``"label"`` holds out the same share of every class, as nearly as whole samples allow;
-                ``"speaker"`` holds out all samples of the speakers drawn, so that no speaker is in both.
+            by: ``"label"`` holds out the same share of every class, as nearly as whole samples allow, and of a
+                set without classes any samples; ``"speaker"`` holds out all samples of the speakers drawn, so that no
+                speaker is in both.
 
         Raises:
             ValueError: a part would be empty, `by` is unknown, or the set names no speakers.
@@ -264,7 +349,8 @@ class SpikeDataset(Dataset):
         rng = np.random.default_rng(seed)
         if by == "label":
             number = _share(held_out, len(self), "samples")
-            chosen = np.isin(np.arange(len(self)), _stratified(self.labels, number, rng))
+            groups = self.labels if self.has_classes else np.zeros(len(self), np.int64)
+            chosen = np.isin(np.arange(len(self)), _stratified(groups, number, rng))
         elif by == "speaker":
             if self.speakers is None:
                 raise ValueError('by="speaker": this set does not say who spoke')
@@ -295,15 +381,16 @@ class SpikeDataset(Dataset):
     def __repr__(self) -> str:
         n = len(self)
         return (
-            f"SpikeDataset({n} samples, {self.n_classes} classes, {len(self.times)} spikes "
+            f"SpikeDataset({n} samples, {self._kind()}, {len(self.times)} spikes "
             f"({len(self.times) / max(n, 1):.0f} a sample), {self.n_units} units, {self.duration:g} ms)"
         )
 
 
-def collate(items: Sequence[tuple[Events, int]] | Batch) -> Batch:
-    """Join samples ``(Events, label)`` into ``(Events, labels)``, labels int64 (batch,).
+def collate(items: Sequence[tuple[Events, Any]] | Batch) -> Batch:
+    """Join samples ``(Events, target)`` into ``(Events, targets)``, targets (batch, ...).
 
-    A batch that `SpikeDataset` has already fetched whole for torch's `DataLoader` passes unchanged.
+    torch's `DataLoader` does so by itself, also with data sets of your own that hand out Events. A batch that
+    `SpikeDataset` has already fetched whole passes unchanged.
 
     Raises:
         ValueError: no samples, or they differ in units or duration.
@@ -316,8 +403,16 @@ def collate(items: Sequence[tuple[Events, int]] | Batch) -> Batch:
     """
     if isinstance(items, tuple) and len(items) == 2 and isinstance(items[0], Events):
         return items
-    events, labels = zip(*items, strict=True) if items else ((), ())
-    return Events.cat(events), torch.tensor(labels, dtype=torch.int64)
+    events, targets = zip(*items, strict=True) if items else ((), ())
+    return Events.cat(events), None if all(x is None for x in targets) else default_collate(list(targets))
+
+
+def _collate_events(found: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    """What torch's `default_collate` does where it meets Events: in samples, or first in a batch fetched whole."""
+    return found if isinstance(found, tuple) and not isinstance(found[-1], Events) else Events.cat(found)
+
+
+default_collate_fn_map[Events] = _collate_events  # the documented way to extend `default_collate`
 
 
 def check_name(what: str, name: str) -> None:
@@ -326,6 +421,14 @@ def check_name(what: str, name: str) -> None:
         raise ValueError(f"{what} is empty")
     if any(unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in name):
         raise ValueError(f"{what} holds a control character: {name!r}")
+
+
+def _targets(x: ArrayLike) -> NDArray[Any]:
+    """Targets as int64, if they are integers, or float32."""
+    x = np.asarray(x)
+    if np.issubdtype(x.dtype, np.floating) and (x.size or x.dtype == np.float32):  # [] is of float64
+        return x.astype(np.float32, copy=False)
+    return _integers("labels", x).astype(np.int64, copy=False)
 
 
 def _integers(name: str, x: ArrayLike) -> NDArray[Any]:

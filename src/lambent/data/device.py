@@ -7,6 +7,7 @@ No spike passes through the host and nothing loops over spikes. Spikes that are 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
@@ -24,7 +25,7 @@ class DeviceDataset:
 
     Attributes:
         events: all samples as one batch.
-        labels: int64 (samples,), on the device.
+        targets: int64 or float32 (samples, ...) on the device, or None.
 
     Example:
         >>> words = lb.data.DeviceDataset(lb.data.yin_yang(6, seed=0), "cpu")  # or "cuda"
@@ -38,15 +39,25 @@ class DeviceDataset:
         self._sizes = torch.from_numpy(dataset.offsets).diff()
         times, units, offsets = (torch.tensor(x) for x in (dataset.times, dataset.units, dataset.offsets))
         self.events = Events(times, units, offsets, dataset.n_units, dataset.duration, check=False).to(device)
-        self.labels = torch.tensor(dataset.labels, device=device)
+        self.targets = None if dataset.targets is None else torch.tensor(dataset.targets, device=device)
         self.n_units, self.duration = dataset.n_units, dataset.duration
         self.class_names, self.n_classes = dataset.class_names, dataset.n_classes
 
+    @property
+    def labels(self) -> Tensor:
+        """Class labels int64 (samples,), on the device.
+
+        Raises:
+            ValueError: the targets are something else, or there are none.
+        """
+        _ = self._dataset.labels
+        return cast(Tensor, self.targets)
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.events)
 
     def batch(self, indices: Indices) -> Batch:
-        """The chosen samples, in the order given: Events and labels, int64 (batch,), on the device.
+        """The chosen samples, in the order given: Events and targets (batch, ...), on the device, or None.
 
         For indices on the host nothing waits for the device.
 
@@ -57,8 +68,8 @@ class DeviceDataset:
         if not (isinstance(indices, Tensor) and indices.is_cuda):
             indices = torch.from_numpy(self._dataset.positions(indices))
             n_spikes = int(self._sizes[indices].sum())
-        chosen = indices.to(self.labels.device, non_blocking=True)
-        return self.events.take(chosen, n_spikes), self.labels[chosen]
+        chosen = indices.to(self.events.device, non_blocking=True)
+        return self.events.take(chosen, n_spikes), None if self.targets is None else self.targets[chosen]
 
     def batches(self, batch_size: int, shuffle: bool = False, generator: Generator | None = None) -> Iterator[Batch]:
         """Once through the set in batches, as `SpikeDataset.batches`; `generator` is one of the CPU.
@@ -72,7 +83,7 @@ class DeviceDataset:
         return (self.batch(some) for some in order.split(batch_size))
 
     def __repr__(self) -> str:
-        return f"DeviceDataset({self._dataset!r}, {self.labels.device})"
+        return f"DeviceDataset({self._dataset!r}, {self.events.device})"
 
 
 def move(

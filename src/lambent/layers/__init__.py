@@ -1,8 +1,9 @@
-"""Layers: torch modules that map events to events (`Spiking`, `LIF`) or to tensors (`LIReadout`)."""
+"""Layers: torch modules that map events to events (`Spiking`, `LIF`, `EventDropout`) or to tensors (`LIReadout`)."""
 
 from lambent.layers.calibration import calibrate
+from lambent.layers.dropout import EventDropout
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
 from lambent.layers.spiking import Spiking
 
-__all__ = ["LIF", "LIReadout", "Spiking", "calibrate"]
+__all__ = ["LIF", "EventDropout", "LIReadout", "Spiking", "calibrate"]

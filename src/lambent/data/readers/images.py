@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lambent.data.dataset import SpikeDataset
+from lambent.data.readers.folders import labelled_files
 from lambent.encode._spikes import check_window
 
 
@@ -71,14 +72,7 @@ def from_image_folder(
         >>> lb.data.from_image_folder("pets").class_names
         ['cat', 'dog']
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder")
-    images = {x: _png_files(x) for x in folder.iterdir() if x.is_dir() and not x.name.startswith(".")}
-    classes = sorted((x for x, found in images.items() if found), key=lambda x: _natural(x.name))
-    files = [(file, label) for label, c in enumerate(classes) for file in sorted(images[c], key=_by_name)]
-    if not files:
-        raise ValueError(f"{folder} holds no PNG files in folders, one per class")
+    files, class_names = labelled_files(folder, ".png")
     first = _read_png(files[0][0])
     pixels = np.empty((len(files), *first.shape), np.uint8)
     for n, (file, _) in enumerate(files):
@@ -87,19 +81,7 @@ def from_image_folder(
             raise ValueError(f"{file} has size {image.shape}, {files[0][0]} {first.shape}; all must be alike")
         pixels[n] = image
     labels = np.array([label for _, label in files])
-    return _latencies(pixels, labels, [c.name for c in classes], t_late, t_early, duration)
-
-
-def _png_files(folder: Path) -> list[Path]:
-    return [x for x in folder.iterdir() if x.suffix.lower() == ".png" and not x.name.startswith(".")]
-
-
-def _natural(name: str) -> tuple[bool, int, str]:
-    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
-
-
-def _by_name(file: Path) -> tuple[bool, int, str]:
-    return _natural(file.stem)
+    return _latencies(pixels, labels, class_names, t_late, t_early, duration)
 
 
 def _read_png(file: Path) -> NDArray[np.uint8]:

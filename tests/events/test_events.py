@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._pytree import tree_flatten, tree_map, tree_map_only, tree_unflatten
 
 from lambent import Events
 from lambent.events import n_steps
@@ -61,6 +63,7 @@ def test_lists_come_back(given_lists):
     assert events.offsets.dtype == torch.int64
 
 
+@pytest.mark.filterwarnings("ignore:.*times in seconds")  # so many spikes in steps of 0.02 ms no unit has
 @quick
 @given(
     st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(1, 4)),
@@ -69,7 +72,7 @@ def test_lists_come_back(given_lists):
 )
 def test_dense_comes_back(shape, dt, seed):
     dense = torch.randint(0, 3, shape, generator=torch.Generator().manual_seed(seed))
-    events = Events.from_dense(dense, dt)
+    events = Events.from_dense(dense, dt, batch_first=True)
     assert events.duration == shape[1] * dt
     assert torch.equal(events.to_dense(dt), dense.float())
     assert torch.equal(events.counts(), dense.sum(1).float())
@@ -289,6 +292,87 @@ def test_copies():
     assert "2 spikes, batch 2, 4 units, 10 ms" in repr(events)
 
 
+class TestCopies:
+    """By pickle, by `torch.save`, by torch's pytrees."""
+
+    def tracked(self, padded=False):
+        times, units = torch.tensor([1.0, 3.0, 2.0, 0.0]), torch.tensor([0, 1, 1, 0], dtype=torch.int32)
+        n = 4 if padded else 3
+        counts = torch.tensor([[1.0, 1.0], [0.0, 1.0]], requires_grad=True)
+        offsets = torch.tensor([0, 2, 3])
+        return Events(times[:n], units[:n], offsets, 2, 5.0, counts=counts, check=False, padded=padded)
+
+    @pytest.mark.parametrize("padded", [False, True])
+    def test_a_file_of_weights_may_hold_events(self, tmp_path, padded):
+        torch.save({"calibration": self.tracked(padded)}, tmp_path / "x.pt")
+        found = torch.load(tmp_path / "x.pt", weights_only=True)["calibration"]
+        assert same(found, self.tracked())
+        assert found.counts().requires_grad
+        assert torch.equal(found.counts(), self.tracked().counts())
+
+    def test_what_a_file_holds_is_checked(self):
+        bad = self.tracked()
+        bad._units = bad._units + 1
+        with pytest.raises(ValueError, match=r"sample 0, entry 1: unit outside \[0, 2\)"):
+            pickle.loads(pickle.dumps(bad))
+
+    @pytest.mark.parametrize("padded", [False, True])
+    def test_pytree(self, padded):
+        events = self.tracked(padded)
+        leaves, spec = tree_flatten({"x": events})
+        assert len(leaves) == 4
+        assert same(tree_unflatten(leaves, spec)["x"], events)
+        moved = tree_map_only(torch.Tensor, lambda x: x.to("meta"), events)
+        assert {x.device.type for x in (moved.times, moved.units, moved.offsets, moved.counts())} == {"meta"}
+        shapes = tree_map(lambda x: None if x is None else tuple(x.shape), [self.tracked(), batch([[1.0]], [[0]])])
+        assert shapes[0].offsets == (3,)
+        assert shapes[1]._counts is None
+
+    def test_copies_of_no_data(self):
+        assert copy.deepcopy(batch([[1.0]], [[0]]).to("meta")).times.is_meta
+
+
+def test_tools_that_walk_through_containers_stop_at_events():
+    """Or they go on for ever, for a sample is a batch of one; Python itself does iterate."""
+    assert not isinstance(batch([[1.0]], [[0]]), Iterable)
+    assert [len(e) for e in batch([[1.0], []], [[0], []])] == [1, 1]
+    assert len(list(batch([], []))) == 0
+
+
+# -- what is probably a mistake -----------------------------------------------------------------------
+
+
+def test_seconds_are_warned_of():
+    seconds = np.sort(np.random.default_rng(0).uniform(0, 1.2, (2, 500)))
+    units = np.arange(1000).reshape(2, 500) % 70
+    with pytest.warns(UserWarning, match=r"1000 spikes in 2 .* of 1.4 ms are 5.1 per .* in seconds\?") as caught:
+        Events.from_lists(seconds, units, 70, 1.4)
+    assert caught[0].filename == __file__
+    Events.from_lists(seconds * 1000, units, 70, 1400.0)
+    Events.from_lists([[0.1] * 99], [[0] * 99], 1, 0.5)  # few
+    Events.from_lists([np.arange(500) * 0.1], [[0] * 500], 1, 50.0)  # many merged into one unit
+
+
+def test_time_as_the_first_axis_is_warned_of():
+    x = torch.zeros(100, 32, 5)
+    with pytest.warns(UserWarning, match=r"100 samples of 32 steps.*batch_first=False") as caught:
+        events = Events.from_dense(x, 1.0)
+    assert caught[0].filename == __file__
+    assert (len(events), events.duration) == (100, 32.0)
+    assert len(Events.from_dense(x, 1.0, batch_first=True)) == 100
+    x[7, 3, 1] = 2
+    events = Events.from_dense(x, 1.0, batch_first=False)
+    assert (len(events), events.duration) == (32, 100.0)
+    assert events[3].times.tolist() == [7.0, 7.0]
+    assert torch.equal(events.to_dense(1.0), x.transpose(0, 1))
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.float64])
+def test_dense_arrays(kind):
+    x = np.random.default_rng(0).random((3, 20, 4)) < 0.2
+    assert torch.equal(Events.from_dense(x.astype(kind), 0.5).to_dense(0.5), torch.tensor(x).float())
+
+
 # -- empty --------------------------------------------------------------------------------------------
 
 
@@ -395,8 +479,8 @@ def test_dense_counts_must_be_whole(count):
 def test_dense_needs_three_dimensions():
     with pytest.raises(ValueError, match=r"got shape \(2, 3\)"):
         Events.from_dense(torch.zeros(2, 3), 1.0)
-    with pytest.raises(TypeError, match="spikes must be a tensor, got ndarray"):
-        Events.from_dense(np.zeros((1, 2, 3)), 1.0)
+    with pytest.raises(TypeError, match="spikes must be a tensor or a NumPy array, got list"):
+        Events.from_dense([[[0, 1]]], 1.0)
 
 
 def test_padding_is_never_seen():

@@ -2,113 +2,19 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lambent.events.checks import check_n_units, check_spikes, n_steps, warn_of_seconds
+from lambent.events.structured import Start, pack_records
+from lambent.machine.warn import warn_caller
+
 _FLOATS = (torch.float32, torch.float64)
-_EXCESS = 0.01  # steps
-_BLOCK = 1 << 20  # spikes checked at a time, so that a check needs little memory beside the spikes
-
-
-def n_steps(duration: float, dt: float) -> int:
-    """Number of grid steps of `dt` [ms] that cover `duration` [ms].
-
-    What is left of less than a hundredth of a step, and may come from rounding, is no step of its own.
-
-    Raises:
-        ValueError: these are more than fit in int32.
-    """
-    exact = duration / dt
-    steps = max(1.0, np.ceil(exact - min(exact * 2.0**-22, _EXCESS)))
-    if steps >= 2**31:
-        raise ValueError(
-            f"{duration:g} ms are more than 2**31 - 1 steps of {dt:g} ms; take longer steps or shorter samples"
-        )
-    return int(steps)
-
-
-def check_n_units(n_units: Any) -> int:
-    """`n_units`, if it is a number of units.
-
-    Raises:
-        TypeError: it is no whole number.
-        ValueError: it is out of range.
-    """
-    try:
-        n = operator.index(n_units)
-    except TypeError:
-        raise TypeError(f"n_units must be a whole number, got {n_units!r}") from None
-    if not 1 <= n < 2**31:
-        raise ValueError(f"n_units must be at least 1 and fit in int32, got {n}")
-    return n
-
-
-def check_layout(times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.integer[Any]], duration: float) -> None:
-    """Raise ValueError if packed arrays do not fit each other, or `duration` [ms] is none. See `check_spikes`."""
-    for name, x in (("times", times), ("units", units), ("offsets", offsets)):
-        if x.ndim != 1:
-            raise ValueError(f"{name} must have one dimension, got shape {x.shape}")
-    if not (np.isfinite(duration) and duration > 0):
-        raise ValueError(f"duration must be positive and finite [ms], got {duration}")
-    if len(times) != len(units):
-        raise ValueError(f"{len(times)} times but {len(units)} units")
-    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(times):
-        raise ValueError(f"offsets must run from 0 to the number of spikes ({len(times)})")
-    decreases = offsets[1:] < offsets[:-1]
-    if decreases.any():
-        raise ValueError(f"offsets decrease at sample {int(decreases.argmax())}")
-
-
-def check_spikes(
-    times: NDArray[np.floating[Any]],
-    units: NDArray[np.integer[Any]],
-    offsets: NDArray[np.integer[Any]],
-    n_units: int,
-    duration: float,
-) -> None:
-    """Validate packed spikes: sample b owns the entries ``offsets[b]:offsets[b + 1]``.
-
-    Args:
-        times: (n_spikes,) [ms].
-        units: (n_spikes,).
-        offsets: (batch + 1,).
-        n_units: number of units.
-        duration: length of every sample [ms].
-
-    Raises:
-        ValueError: arrays that do not fit each other, a time that is NaN, negative, at or past `duration`
-            or earlier than the one before it, a unit out of range. Names the sample and the entry.
-    """
-    check_layout(times, units, offsets, duration)
-    firsts = offsets[:-1][offsets[1:] > offsets[:-1]]  # the first spike of a sample follows nothing
-    for start in range(0, len(times), _BLOCK):
-        stop, second = min(start + _BLOCK, len(times)), max(start, 1)
-        t, u = times[start:stop], units[start:stop]
-        earlier = np.zeros(len(t), dtype=bool)
-        earlier[second - start :] = times[second:stop] < times[second - 1 : stop - 1]
-        earlier[firsts[slice(*np.searchsorted(firsts, (start, stop)))] - start] = False
-        for bad, what in (
-            (np.isnan(t), "time is NaN"),
-            (t < 0, "negative time"),
-            (t >= float(duration), f"time at or past the duration of {duration:g} ms"),
-            ((u < 0) | (u >= n_units), f"unit outside [0, {n_units})"),
-            (earlier, "earlier than the spike before it"),
-        ):
-            if bad.any():
-                entry = start + int(bad.argmax())
-                raise ValueError(f"{locate(entry, offsets)}: {what} (time {times[entry]}, unit {units[entry]})")
-
-
-def locate(entry: int, offsets: NDArray[np.integer[Any]], first_sample: int = 0) -> str:
-    """Say in words which sample, and which of its entries, a position in packed arrays is."""
-    sample = int(np.searchsorted(offsets, entry, side="right")) - 1
-    return f"sample {first_sample + sample}, entry {entry - int(offsets[sample])}"
 
 
 class Events:
@@ -130,6 +36,10 @@ class Events:
         TypeError: a tensor has the wrong dtype, the argument is no tensor, or `n_units` no whole number.
         ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets, `counts` of another
             shape. The message names the sample and the entry.
+
+    Warns:
+        UserWarning: the times look like seconds: samples of at most 10 ms, 100 spikes or more, and more than three per
+            unit and millisecond on average.
 
     Example:
         >>> events = lb.Events.from_lists([[1.0, 2.5], [0.5]], [[0, 3], [1]], n_units=4, duration=10.0)
@@ -157,13 +67,37 @@ class Events:
     ) -> None:
         if check:
             _check(times, units, offsets, n_units, duration, counts)
-        self._times = times
-        self._units = units.to(torch.int32)
-        self.offsets = offsets.to(torch.int64)
-        self.n_units = int(n_units)
-        self.duration = float(duration)
-        self._counts = counts
-        self._padded = padded
+            warn_of_seconds(len(times), n_units, len(offsets) - 1, duration)
+        units, offsets = units.to(torch.int32), offsets.to(torch.int64)
+        self._fill(times, units, offsets, counts, int(n_units), float(duration), padded)
+
+    def _fill(
+        self,
+        times: Tensor,
+        units: Tensor,
+        offsets: Tensor,
+        counts: Tensor | None,
+        n_units: int,
+        duration: float,
+        padded: bool = False,
+    ) -> None:
+        self._times, self._units, self.offsets, self._counts = times, units, offsets, counts
+        self.n_units, self.duration, self._padded = n_units, duration, padded
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What a copy or a file keeps, without padding."""
+        return self.times, self.units, self.offsets, self._counts, self.n_units, self.duration
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take what a file holds.
+
+        Raises:
+            TypeError, ValueError: as for a new `Events`.
+        """
+        times, units, offsets, counts, n_units, duration = state
+        if not (isinstance(times, Tensor) and times.is_meta):  # of which there is nothing to check
+            _check(times, units, offsets, n_units, duration, counts)
+        self._fill(*state)
 
     # -- construction ---------------------------------------------------------------------------------
 
@@ -203,39 +137,112 @@ class Events:
         )
 
     @classmethod
-    def from_dense(cls, spikes: Tensor, dt: float, dtype: torch.dtype = torch.float32) -> Events:
-        """Build a batch from a (batch, steps, units) tensor of non-negative integer spike counts per step.
+    def from_dense(
+        cls,
+        spikes: Tensor | NDArray[Any],
+        dt: float,
+        dtype: torch.dtype = torch.float32,
+        batch_first: bool | None = None,
+    ) -> Events:
+        """Build a batch from a (batch, steps, units) tensor or array of non-negative integer spike counts per step.
 
         A count of c gives c spikes at the start of the step, time ``n * dt`` [ms].
 
+        Args:
+            spikes: (batch, steps, units), or (steps, batch, units) with ``batch_first=False``.
+            dt: length of a step [ms].
+            dtype: of the times.
+            batch_first: whether the batch is the first axis. Left out it is, and there is a UserWarning if that
+                means more samples than steps, for snnTorch and Norse have time first.
+
         Raises:
-            TypeError: `spikes` is no tensor.
+            TypeError: `spikes` is neither a tensor nor an array.
             ValueError: wrong number of dimensions, negative or fractional counts.
 
         Example:
             >>> lb.Events.from_dense(torch.tensor([[[1, 0], [0, 2]]]), dt=0.5).times
             tensor([0.0000, 0.5000, 0.5000])
         """
-        if not isinstance(spikes, Tensor):
-            raise TypeError(f"spikes must be a tensor, got {type(spikes).__name__}")
+        if not isinstance(spikes, (Tensor, np.ndarray)):
+            raise TypeError(f"spikes must be a tensor or a NumPy array, got {type(spikes).__name__}")
+        spikes = torch.as_tensor(spikes)
         if spikes.ndim != 3:
             raise ValueError(f"spikes must be (batch, steps, units), got shape {tuple(spikes.shape)}")
         if not dt > 0:
             raise ValueError(f"dt must be positive, got {dt}")
-        counts = spikes.to(torch.int64)
-        bad = (counts != spikes) | (counts < 0)
-        if bad.any():
-            at = bad.nonzero()[0].tolist()
-            raise ValueError(
-                f"sample {at[0]}, step {at[1]}, unit {at[2]}: {spikes[tuple(at)].item()} is no non-negative spike count"
+        if batch_first is None and spikes.shape[0] > spikes.shape[1]:
+            warn_caller(
+                f"spikes of shape {tuple(spikes.shape)} are taken as {spikes.shape[0]} samples of {spikes.shape[1]} "
+                "steps. Is time the first axis, as in snnTorch and Norse? Then pass batch_first=False, else "
+                "batch_first=True"
             )
-        steps, n_units = spikes.shape[1:]
-        b, n, u = counts.nonzero(as_tuple=True)
-        repeats = counts[b, n, u]
-        per_sample = counts.sum((1, 2))
-        offsets = torch.cat([per_sample.new_zeros(1), per_sample.cumsum(0)])
+        if batch_first is False:
+            spikes = spikes.transpose(0, 1)
+        b, n, u = spikes.nonzero(as_tuple=True)
+        found = spikes[b, n, u]
+        repeats = found.to(torch.int64)
+        bad = (repeats != found) | (repeats < 0)
+        if bad.any():
+            i = int(bad.nonzero()[0])
+            raise ValueError(
+                f"sample {b[i]}, step {n[i]}, unit {u[i]}: {found[i].item()} is no non-negative spike count"
+            )
+        batch, steps, n_units = spikes.shape
+        edges = torch.searchsorted(b, torch.arange(batch + 1, device=b.device))
+        offsets = torch.cat([repeats.new_zeros(1), repeats.cumsum(0)])[edges]
         times = (n.repeat_interleave(repeats).to(torch.float64) * dt).to(dtype)
         return cls(times, u.repeat_interleave(repeats).to(torch.int32), offsets, n_units, steps * dt)
+
+    @classmethod
+    def from_structured(
+        cls,
+        records: Any,
+        sensor_size: int | Sequence[int],
+        duration: float | None = None,
+        *,
+        time_unit: str = "us",
+        start: Start = None,
+        crop: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> Events:
+        """Build a batch from events as cameras and `tonic` give them: structured arrays with fields x, y, t and p.
+
+        An event is a spike of unit ``(p * height + y) * width + x``: units lie as (polarities, height, width), the last
+        axis fastest, as the channels, rows and columns of torch's images. `t` may also be called timestamp or
+        ts, and `p` polarity; fields that a sensor of one row or one polarity does not need may be absent. Events that
+        are not in the order of time are sorted; those at equal times keep their order.
+
+        Args:
+            records: one array, or a sequence with one for each sample; mappings from fields to arrays, such as a loaded
+                ``.npz``, will do too.
+            sensor_size: (width, height, polarities), as tonic's; one number for units in a row. Of a single polarity
+                the values of p don't matter.
+            duration: length of every sample [ms]; left out, the first whole millisecond past the last event.
+            time_unit: of t: "us" (cameras, tonic), "ns", "ms" or "s".
+            start: the t that is time 0, or "first": each sample begins with its first event. Left out it is 0, and
+                times that look like those of a camera's clock are refused.
+            crop: drop events at or past `duration` instead of raising.
+            dtype: of the times.
+
+        Raises:
+            TypeError: no structured arrays, or fields of the wrong type.
+            ValueError: fields that are missing or don't fit each other, x, y, p or t out of range; names the sample
+                and the entry. Or `start` is left out where all samples begin later than 1 s and than any of them lasts.
+
+        Example:
+            >>> camera = np.array([(3, 1, 1500, True), (0, 0, 2000, False)], "i2, i2, i8, ?")
+            >>> camera.dtype.names = "x", "y", "t", "p"
+            >>> events = lb.Events.from_structured(camera, sensor_size=(4, 2, 2))
+            >>> events.times, events.units, events.n_units, events.duration
+            (tensor([1.5000, 2.0000]), tensor([15,  0], dtype=torch.int32), 16, 3.0)
+        """
+        if isinstance(records, Mapping) or (isinstance(records, np.ndarray) and records.dtype != object):
+            records = [records]
+        named = ((f"sample {b}", record) for b, record in enumerate(records))
+        kind = torch.empty(0, dtype=dtype).numpy().dtype.type
+        packed = pack_records(named, sensor_size, duration, time_unit, start, crop, kind)
+        times, units, offsets = (torch.from_numpy(x) for x in packed[:3])
+        return cls(times, units, offsets, packed.n_units, packed.duration)
 
     @staticmethod
     def cat(batches: Sequence[Events]) -> Events:
@@ -268,6 +275,57 @@ class Events:
             first.n_units,
             first.duration,
             counts=torch.cat([e.counts() for e in batches]) if tracked else None,
+            check=False,
+        )
+
+    @staticmethod
+    def merge(batches: Sequence[Events]) -> Events:
+        """Units side by side: sample b of the result has the spikes of sample b of every batch.
+
+        The units of each batch come after those of the batches before it. Gradients of times and counts pass. This
+        is how layers are skipped, or how two populations feed one, see the example.
+
+        Raises:
+            ValueError: no batches, or they differ in samples, `duration`, device or dtype.
+
+        Example:
+            A layer beside a way around it:
+
+            >>> class Skip(torch.nn.Module):
+            ...     def __init__(self, layer):
+            ...         super().__init__()
+            ...         self.layer = layer
+            ...
+            ...     def forward(self, events):
+            ...         return lb.Events.merge([events, self.layer(events)])
+            >>> model = torch.nn.Sequential(Skip(lb.LIF(5, 20)), lb.LIReadout(25, 3))
+            >>> events, _ = lb.data.yin_yang(4, seed=0).batch(range(4))
+            >>> model(events).shape
+            torch.Size([4, 3])
+        """
+        if not batches:
+            raise ValueError("Events.merge needs at least one batch")
+        first = batches[0]
+        for i, e in enumerate(batches):
+            for name in ("batch_size", "duration", "device", "dtype"):
+                own, other = getattr(first, name), getattr(e, name)
+                if own != other:
+                    raise ValueError(f"batch {i} has {name} {other}, batch 0 has {own}")
+        n_units = np.cumsum([0] + [e.n_units for e in batches])
+        check_n_units(n_units[-1])
+        times = torch.cat([e.times for e in batches])
+        units = torch.cat([e.units + int(n) for e, n in zip(batches, n_units[:-1], strict=True)])
+        sample = torch.cat([e.samples() for e in batches])
+        order = times.detach().argsort(stable=True)
+        order = order[sample[order].argsort(stable=True)]
+        tracked = any(e._counts is not None for e in batches)
+        return Events(
+            times[order],
+            units[order],
+            torch.stack([e.offsets for e in batches]).sum(0),
+            int(n_units[-1]),
+            first.duration,
+            counts=torch.cat([e.counts() for e in batches], 1) if tracked else None,
             check=False,
         )
 
@@ -313,6 +371,21 @@ class Events:
         index = self.samples() * self.n_units + self.units
         flat = torch.bincount(index, minlength=self.batch_size * self.n_units)
         return flat.reshape(self.batch_size, self.n_units).to(self.times.dtype)
+
+    def windowed_counts(self, window: float) -> Tensor:
+        """Spikes per sample, window and unit, float (batch, windows, n_units): `to_dense` with long steps.
+
+        Plain counts: a gradient of `counts` enters at all spikes of a unit alike, whatever their window.
+
+        Args:
+            window: length of a window [ms]; the last one may reach past `duration`.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 12.0, 13.0]], [[0, 1, 1]], n_units=2, duration=30.0)
+            >>> events.windowed_counts(10.0).tolist()
+            [[[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]]]
+        """
+        return self.to_dense(window)
 
     def samples(self) -> Tensor:
         """The sample each spike belongs to, int64 (n_spikes,)."""
@@ -363,6 +436,11 @@ class Events:
         return len(self.offsets) - 1
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the times."""
+        return self._times.dtype
+
+    @property
     def device(self) -> torch.device:
         """Where the tensors live."""
         return self._times.device
@@ -370,8 +448,10 @@ class Events:
     def __len__(self) -> int:
         return self.batch_size
 
-    def __iter__(self) -> Iterator[Events]:
-        return (self[b] for b in range(len(self)))
+    if TYPE_CHECKING:  # Python iterates by `__getitem__`; with `__iter__` tools that walk through containers, such as
+        # torchinfo, would take a sample, which is a batch of one, for a container of itself
+
+        def __iter__(self) -> Iterator[Events]: ...
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Events:
         """The chosen samples as a batch; an integer gives a batch of one."""
@@ -401,6 +481,73 @@ class Events:
             counts=None if self._counts is None else self._counts[chosen],
             check=False,
         )
+
+    def select(self, units: Sequence[int] | NDArray[Any] | Tensor) -> Events:
+        """The spikes of some units only, numbered anew: ``units[k]`` becomes unit k.
+
+        Gradients of times and counts pass.
+
+        Args:
+            units: integers, each at most once; or a mask (n_units,).
+
+        Raises:
+            TypeError: these are no integers.
+            ValueError: none is chosen, one twice, one outside the units, or a mask of another length.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 2.0, 3.0]], [[0, 2, 1]], n_units=3, duration=5.0)
+            >>> events.select([2, 1]).times, events.select([2, 1]).units
+            (tensor([2., 3.]), tensor([0, 1], dtype=torch.int32))
+        """
+        chosen = torch.as_tensor(units, device=self.device)
+        if chosen.dtype is torch.bool:
+            if chosen.shape != (self.n_units,):
+                raise ValueError(f"a mask must have shape ({self.n_units},), got {tuple(chosen.shape)}")
+            chosen = chosen.nonzero()[:, 0]
+        if chosen.ndim != 1 or not len(chosen):
+            raise ValueError(f"units must be at least one, in one dimension, got shape {tuple(chosen.shape)}")
+        if chosen.is_floating_point() or chosen.is_complex():
+            raise TypeError(f"units must be integers, got {chosen.dtype}")
+        chosen = chosen.to(torch.int64)
+        if len(outside := chosen[(chosen < 0) | (chosen >= self.n_units)]):
+            raise ValueError(f"unit {int(outside[0])} outside [0, {self.n_units})")
+        if len(twice := (chosen.bincount() > 1).nonzero()):
+            raise ValueError(f"unit {int(twice[0])} is chosen more than once")
+        number = torch.full((self.n_units,), -1, dtype=torch.int32, device=self.device)
+        number[chosen] = torch.arange(len(chosen), dtype=torch.int32, device=self.device)
+        new = number[self.units]
+        kept = self.keep(new >= 0)
+        counts = None if self._counts is None else self._counts[:, chosen]
+        return Events(kept.times, new[new >= 0], kept.offsets, len(chosen), self.duration, counts=counts, check=False)
+
+    def keep(self, mask: Tensor) -> Events:
+        """The spikes where `mask` (n_spikes,) is True.
+
+        Gradients of times pass. Of a layer's counts the share that is left of each unit's spikes is kept, and so is
+        that share of the gradient.
+
+        Raises:
+            TypeError: `mask` is no tensor of booleans.
+            ValueError: it has another shape than `times`.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 2.0, 8.0]], [[0, 2, 1]], n_units=3, duration=10.0)
+            >>> events.keep(events.times < 5.0).times
+            tensor([1., 2.])
+        """
+        if not isinstance(mask, Tensor) or mask.dtype is not torch.bool:
+            raise TypeError(f"mask must be a tensor of booleans, got {getattr(mask, 'dtype', type(mask).__name__)}")
+        if mask.shape != self.times.shape:
+            raise ValueError(f"mask must have shape {tuple(self.times.shape)}, got {tuple(mask.shape)}")
+        before = torch.cat([self.offsets.new_zeros(1), mask.cumsum(0)])
+        kept = Events(
+            self.times[mask], self.units[mask], before[self.offsets], self.n_units, self.duration, check=False
+        )
+        if self._counts is not None:
+            index = self.samples() * self.n_units + self.units
+            total = torch.bincount(index, minlength=self._counts.numel()).reshape(self._counts.shape)
+            kept._counts = self._counts * (kept.counts() / total.clamp(min=1)).to(self._counts.dtype)
+        return kept
 
     def to(self, *args: Any, **kwargs: Any) -> Events:
         """Move to a device (all tensors) or change the float dtype (times, counts), as `torch.Tensor.to`.

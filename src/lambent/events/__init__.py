@@ -1,0 +1,21 @@
+"""`Events`, and the checks of packed spikes."""
+
+from lambent.events import pytree
+from lambent.events.checks import check_layout, check_n_units, check_spikes, locate, n_steps, warn_of_seconds
+from lambent.events.events import Events, within
+from lambent.events.structured import Start, pack_records
+
+__all__ = [
+    "Events",
+    "Start",
+    "check_layout",
+    "check_n_units",
+    "check_spikes",
+    "locate",
+    "n_steps",
+    "pack_records",
+    "warn_of_seconds",
+    "within",
+]
+
+pytree.register()
