@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -140,6 +140,9 @@ class Events:
         >>> events.counts().tolist()
         [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
     """
+
+    plot: ClassVar[Callable[..., Any]]
+    """`lambent.plot.raster` as a method."""
 
     __slots__ = ("_counts", "_padded", "_times", "_units", "duration", "n_units", "offsets")
 

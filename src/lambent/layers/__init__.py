@@ -2,6 +2,7 @@
 
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
+from lambent.layers.recording import Recording, record
 from lambent.layers.spiking import Spiking
 
-__all__ = ["LIF", "LIReadout", "Spiking"]
+__all__ = ["LIF", "LIReadout", "Recording", "Spiking", "record"]

@@ -121,6 +121,8 @@ class Neuron:
     """Whether the units spike; others are read (`lambent.LIReadout`)."""
     signed: ClassVar[tuple[str, ...]] = ()
     """The parameters that may be 0 or negative."""
+    state_names: ClassVar[tuple[str, ...]] = ()
+    """What the numbers of a unit's state are called (`lambent.record`), in their order; left out, state_0 and so on."""
 
     def with_values(self, **values: Tensor | None) -> Self:
         """The same neuron with other parameters."""
