@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lambent.machine.showing import html_table
+
 _FLOATS = (torch.float32, torch.float64)
 _EXCESS = 0.01  # steps
 _BLOCK = 1 << 20  # spikes checked at a time, so that a check needs little memory beside the spikes
@@ -437,6 +439,16 @@ class Events:
             counts=None if self._counts is None else self._counts.pin_memory(),
             check=False,
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("samples", f"{len(self):,}"),
+            ("spikes", f"{len(self.times):,}"),
+            ("units", f"{self.n_units:,}"),
+            ("duration", f"{self.duration:g} ms"),
+            ("times", f"{self.times.dtype}, {self.device}"),
+        ]
+        return html_table("Events", rows)
 
     def __repr__(self) -> str:
         return (

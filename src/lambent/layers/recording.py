@@ -67,7 +67,7 @@ class Recording:
         return f"Recording({recorded(self.arrays)})"
 
     def _repr_html_(self) -> str:
-        return recorded_table(self.layers, self.arrays)
+        return recorded_table(self.arrays, self.layers)
 
 
 def recorded(arrays: Mapping[str, Sequence[np.ndarray]]) -> str:
@@ -80,9 +80,11 @@ def recorded(arrays: Mapping[str, Sequence[np.ndarray]]) -> str:
     return f"{counted(shapes[0][0], 'sample')}, {steps} steps, layers of {sizes} units: {', '.join(_there(arrays))}"
 
 
-def recorded_table(layers: Sequence[str], arrays: Mapping[str, Sequence[np.ndarray]]) -> str:
-    """The same as a table for notebooks, a row for each layer."""
-    rows = [(name, *(f"{n:,}" for n in x)) for name, x in zip(layers, _shapes(arrays), strict=True)]
+def recorded_table(arrays: Mapping[str, Sequence[np.ndarray]], layers: Sequence[str] = ()) -> str:
+    """The same as a table for notebooks, a row for each layer; the layers are numbered where they have no names."""
+    shapes = _shapes(arrays)
+    names = layers or [str(i) for i in range(len(shapes))]
+    rows = [(name, *(f"{n:,}" for n in x)) for name, x in zip(names, shapes, strict=True)]
     title = f"Recording: {', '.join(_there(arrays)) or 'nothing'}"
     return html_table(title, rows, ("layer", "samples", "units", "steps"))
 

@@ -1,14 +1,16 @@
-"""How values print: short lines, tables as text, and small tables in notebooks."""
+"""How values print: in short lines, tables of text, and small tables in notebooks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from html import escape
 from typing import Any
 
 import numpy as np
 import torch
+
+_ROWS = 20  # of a table in a notebook
 
 
 def counted(n: int, thing: str, things: str = "") -> str:
@@ -26,39 +28,46 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]], words_in: int
 
 
 def html_table(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
-    """A small table for a notebook, which brings its own looks; texts are escaped here."""
+    """A small table for a notebook, which brings its own looks; texts are escaped here, and long tables cut."""
     caption = f'<caption style="text-align: left"><b>{escape(title)}</b></caption>'
-    titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table>{caption}{f'<thead><tr>{titles}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
+    titles = f"<thead><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr></thead>" if head else ""
+    shown = [*rows] if len(rows) <= _ROWS else [*rows[: _ROWS - 1], (f"and {len(rows) - _ROWS + 1:,} more",)]
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in shown)
+    return f"<table>{caption}{titles}<tbody>{body}</tbody></table>"
 
 
-def shapes(value: Any) -> Any:
-    """`value`, with tensors and arrays as their type and shape, in tuples, lists and mappings too."""
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        return _As(f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}") if value.ndim else value.item()
-    if isinstance(value, Mapping):
-        return {key: shapes(x) for key, x in value.items()}
-    if type(value) in (tuple, list):
-        return type(value)(shapes(x) for x in value)
-    return value
+class Short:
+    """A base of dataclasses, which then print shapes in place of arrays and leave out what is at its default.
+
+    Also of those that are derived from one, for which `dataclass` would otherwise write another `__repr__`.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = _short  # type: ignore[method-assign]
 
 
-class _As:
-    """What prints as this text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def short_repr(value: Any) -> str:
-    """A dataclass as its constructor has it, but shapes in place of arrays, and without what is left at its default."""
+def _short(value: Any) -> str:
     shown = []
     for field in fields(value):
         x = getattr(value, field.name)
-        if field.repr and not (type(x) is type(field.default) and x == field.default):
-            shown.append(f"{field.name}={shapes(x)!r}")
+        if not (type(x) is type(field.default) and x == field.default):
+            shown.append(f"{field.name}={_shapes(x)!r}")
     return f"{type(value).__qualname__}({', '.join(shown)})"
+
+
+class _Said(str):
+    """What prints as it is, without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _shapes(value: Any) -> Any:
+    """`value`, but types and shapes in place of tensors and arrays, in tuples, lists and dictionaries too."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return _Said(f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}") if value.ndim else value.item()
+    if type(value) is dict:
+        return {key: _shapes(x) for key, x in value.items()}
+    return type(value)(map(_shapes, value)) if type(value) in (tuple, list) else value

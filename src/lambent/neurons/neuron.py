@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor
 
+from lambent.machine.showing import Short
 from lambent.machine.waiting import Check
 
 _LONGEST_RISE = 10_000  # steps after which a response is taken to have reached its peak
@@ -108,7 +109,7 @@ class Units(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Neuron:
+class Neuron(Short):
     """A kind of neuron and its parameters, each a number or one per unit; subclasses name them."""
 
     parameters: ClassVar[tuple[str, ...]]
