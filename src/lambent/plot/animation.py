@@ -20,8 +20,8 @@ def animate(
 ) -> FuncAnimation:
     """One sample as an animation: spikes appear as time passes.
 
-    In a notebook show it with ``IPython.display.HTML(animation.to_jshtml())``; ``animation.save("spikes.gif")`` writes
-    a file. Keep the animation as long as it is to run.
+    In a notebook show it with ``IPython.display.HTML(animation.to_jshtml())``; its method ``save`` writes a file. Keep
+    the animation as long as it is to run.
 
     Args:
         events: a batch.
@@ -38,7 +38,7 @@ def animate(
 
     Example:
         >>> events = lb.Events.from_lists([[1.0, 2.5]], [[0, 3]], n_units=4, duration=10.0)
-        >>> lb.plot.animate(events, seconds=0.5, fps=10).save("spikes.gif")
+        >>> lb.plot.animate(events, seconds=0.5, fps=10).save("spikes.gif", writer="pillow")
     """
     from matplotlib.animation import FuncAnimation
 
@@ -50,6 +50,7 @@ def animate(
         raise ValueError(f"{seconds:g} s of {fps:g} pictures a second are less than one picture")
     chosen = one_sample(events, sample)
     times, units = spikes_of(chosen)
+    own = ax is None
     ax = new_raster(ax, chosen)
     spikes = dots(ax, times, units, events.n_units, color)
     cursor = ax.axvline(0.0, color=ink(), linewidth=0.8)
@@ -63,4 +64,7 @@ def animate(
 
     figure = ax.get_figure(root=True)
     assert figure is not None  # axes lie in one
+    if own:  # laid out once and not for every picture, which would take twice as long
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return FuncAnimation(figure, show, frames=frames, interval=1000 / fps, init_func=lambda: show(0))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,9 +57,19 @@ def one_sample(events: Events, sample: int) -> Events:
     """
     if not isinstance(events, Events):
         raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
-    if not isinstance(sample, Integral) or isinstance(sample, bool):
-        raise TypeError(f"sample must be a whole number, got {sample!r}")
-    return events[int(sample)]
+    return events[whole("sample", sample)]
+
+
+def whole(name: str, value: Any) -> int:
+    """`value` as an integer.
+
+    Raises:
+        TypeError: it is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
 
 
 def spikes_of(events: Events) -> tuple[np.ndarray, np.ndarray]:

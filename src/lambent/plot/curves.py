@@ -67,7 +67,9 @@ PANELS = {
 def _rows(history: Any) -> History:
     """One mapping per epoch."""
     if isinstance(history, Mapping):
-        lists = {key: list(values) for key, values in history.items() if not np.isscalar(values)}
+        if single := [key for key, values in history.items() if np.ndim(values) != 1]:
+            raise TypeError(f"history: {single[0]!r} must be a list of one number for each epoch")
+        lists = {key: list(values) for key, values in history.items()}
         lengths = {key: len(values) for key, values in lists.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"history: lists of unequal length: {lengths}")

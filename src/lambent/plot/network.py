@@ -14,7 +14,7 @@ from lambent.events import Events
 from lambent.layers.readout import LIReadout
 from lambent.layers.recording import Call, run_layers
 from lambent.machine.showing import counted
-from lambent.plot.axes import BLUE, GREY, label, note, one_sample, several_axes, spikes_of
+from lambent.plot.axes import BLUE, GREY, label, note, one_sample, several_axes, spikes_of, whole
 from lambent.plot.spikes import dots
 from lambent.plot.states import class_traces
 
@@ -59,8 +59,10 @@ def layers(
     trains = [("input", chosen), *((_title(call), call.out) for call in calls if isinstance(call.out, Events))]
     scores = _scores(output)
     winner = None if scores is None else int(scores.argmax())
-    if true is not None and (scores is None or true not in range(len(scores))):
-        raise ValueError(f"true must be a class that the model scores, got {true!r}")
+    if true is not None:
+        true = whole("true", true)
+        if scores is None or true not in range(len(scores)):
+            raise ValueError(f"true must be a class that the model scores, got {true}")
     readouts = [call for call in calls if isinstance(call.layer, LIReadout) and call.layer.dt is not None]
     shown = None if readouts else scores
     names = [*(name for name, _ in trains), *map(_title, readouts), *["scores"] * (shown is not None)]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
-from lambent.plot.axes import DASHED, GREY, axes_or_new, ink
+from lambent.plot.axes import DASHED, GREY, axes_or_new, ink, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,13 +88,12 @@ def _array(recording: Any, layer: int, state: str) -> tuple[np.ndarray, float | 
     return recorded[at], dt[at] if isinstance(dt, tuple) else dt
 
 
-def _index(what: str, index: int, n: int) -> int:
+def _index(what: str, index: Any, n: int) -> int:
     """`index` from 0 on."""
-    if not isinstance(index, Integral) or isinstance(index, bool):
-        raise TypeError(f"{what} must be a whole number, got {index!r}")
-    if not -n <= index < n:
-        raise IndexError(f"{what} {index} of {n}")
-    return int(index) % n
+    at = whole(what, index)
+    if not -n <= at < n:
+        raise IndexError(f"{what} {at} of {n}")
+    return at % n
 
 
 def class_traces(
