@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lambent.engines import engine_for
 from lambent.events import Events
 from lambent.layers.readout import LIReadout
 from lambent.layers.recording import Call, run_layers
@@ -63,9 +62,9 @@ def layers(
         true = whole("true", true)
         if scores is None or true not in range(len(scores)):
             raise ValueError(f"true must be a class that the model scores, got {true}")
-    readouts = [call for call in calls if isinstance(call.layer, LIReadout) and call.layer.dt is not None]
+    readouts = [(call, x) for call in calls if isinstance(x := call.layer, LIReadout) and x.dt is not None]
     shown = None if readouts else scores
-    names = [*(name for name, _ in trains), *map(_title, readouts), *["scores"] * (shown is not None)]
+    names = [*(name for name, _ in trains), *(_title(call) for call, _ in readouts), *["scores"] * (shown is not None)]
 
     def new() -> Any:
         from matplotlib import pyplot
@@ -78,11 +77,11 @@ def layers(
     for ax, (name, train) in zip(found, trains, strict=False):
         dots(ax, *spikes_of(train), train.n_units, BLUE)
         _panel(ax, name, counted(train.n_units, "unit"), counted(len(train.times), "spike"))
-    for ax, call in zip(found[len(trains) :], readouts, strict=False):
-        volts = _voltages(call)
+    for ax, (call, readout) in zip(found[len(trains) :], readouts, strict=False):
+        volts = readout.voltages(call.events)[0].detach().cpu().numpy()
         # of the last readout the model's answer is known, if that is what it returned
-        own = winner if call is readouts[-1] and scores is not None and len(scores) == volts.shape[1] else None
-        time = np.arange(1, len(volts) + 1) * float(call.layer.dt or 0.0)
+        own = winner if call is readouts[-1][0] and scores is not None and len(scores) == volts.shape[1] else None
+        time = np.arange(1, len(volts) + 1) * float(readout.dt or 0.0)
         class_traces(ax, time, volts, own, true if true is not None and true < volts.shape[1] else None, BLUE)
         _panel(ax, _title(call), "voltages" if own is None else f"answer: {own}", right)
     timed = found[: len(trains) + len(readouts)]
@@ -106,15 +105,6 @@ def _scores(output: Any) -> np.ndarray | None:
     if isinstance(output, Tensor) and output.ndim == 2 and output.shape[1]:
         return output[0].detach().cpu().double().numpy()
     return None
-
-
-def _voltages(call: Call) -> np.ndarray:
-    """(steps, outputs) of a readout."""
-    layer, events = call.layer, call.events
-    engine = engine_for(events.device, layer.dt)
-    with torch.no_grad():
-        levels = engine.levels(events, layer.neuron, layer.connections, layer.dt)
-    return levels[0].cpu().numpy()
 
 
 def _panel(ax: Axes, name: str, first: str, second: str) -> None:
