@@ -1,4 +1,4 @@
-"""Paths of the data that lies beside the checkout, and Triton's interpreter where there is no device."""
+"""Paths of the data that lies beside the checkout, Triton's interpreter where there is no device, and no windows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
+os.environ["MPLBACKEND"] = "agg"  # no windows
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 

@@ -9,6 +9,7 @@ import pkgutil
 import re
 import shlex
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from matplotlib import pyplot
 
 import lambent as lb
 from lambent.cli import app
@@ -27,8 +29,10 @@ COMMANDS: Any = typer.main.get_command(app)
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    yield
+    pyplot.close("all")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -97,7 +101,7 @@ def test_blocks_in_docstrings(name: str, block: str) -> None:
     exec(compile(textwrap.dedent(block), name, "exec"), {"lb": lb, "torch": torch} | given)
 
 
-ROOMS = (lb.data, lb.encode)
+ROOMS = (lb.data, lb.encode, lb.plot)
 
 
 @pytest.mark.parametrize("name", [f"{room.__name__}.{name}" for room in ROOMS for name in room.__all__])

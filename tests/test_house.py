@@ -14,8 +14,8 @@ import lambent
 SRC = Path(lambent.__file__).parent.parent
 ORDER = (
     {"machine"}, {"events"}, {"neurons", "connections"}, {"engines"}, {"layers"}, {"losses"},
-    {"encode", "audio", "data", "nir"}, {"hardware"}, {"quantize"}, {"training"}, {"lightning"}, {"report"}, {"runs"},
-    {"cli", "demo"},
+    {"encode", "audio", "data", "nir", "plot"}, {"hardware"}, {"quantize"}, {"training"}, {"lightning"}, {"report"},
+    {"runs"}, {"cli", "demo"},
 )  # fmt: skip
 PLACE = {room: place for place, rooms in enumerate(ORDER) for room in rooms}
 

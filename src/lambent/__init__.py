@@ -1,11 +1,13 @@
 """lambent: train spiking networks with exact event-based gradients and see them run on the chip."""
 
-from lambent import connections, data, encode, hardware, losses, neurons, quantize, training
+from lambent import connections, data, encode, hardware, losses, neurons, plot, quantize, training
 from lambent.events import Events
-from lambent.layers import LIF, EventDropout, LIReadout, Spiking, calibrate
+from lambent.layers import LIF, EventDropout, LIReadout, Spiking, calibrate, record
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
 from lambent.training import fit
+
+Events.plot = plot.raster  # here, since events know nothing of drawing
 
 __all__ = [
     "LIF",
@@ -23,7 +25,9 @@ __all__ = [
     "import_nir",
     "losses",
     "neurons",
+    "plot",
     "quantize",
+    "record",
     "run_ahead",
     "training",
 ]

@@ -72,6 +72,12 @@ except ImportError:
     pass
 
 
+@pytest.mark.parametrize("neuron", MAKE_NEURON)
+def test_states_have_all_a_name_or_none(neuron):
+    made = MAKE_NEURON[neuron](torch.Generator().manual_seed(0))
+    assert len(made.state_names) in (0, made.on_grid(1.0, DOUBLE).n_states)
+
+
 def test_nobody_is_left_out():
     """Every neuron and all connections of the package's lists are in the tables above."""
     g = torch.Generator().manual_seed(0)

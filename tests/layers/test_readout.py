@@ -54,6 +54,18 @@ def test_equals_dense(how, dt, tau):
         assert torch.allclose(a, b, rtol=1e-8, atol=1e-11)
 
 
+def test_voltages_whatever_the_reduction():
+    events = lb.Events.from_lists([[1.0, 2.0], []], [[0, 2], []], 3, 20.0)
+    readout = lb.LIReadout(3, 2, reduce="none")
+    mean = lb.LIReadout(3, 2, reduce="mean")
+    mean.load_state_dict(readout.state_dict())
+    assert torch.equal(mean.voltages(events), readout(events))
+    with pytest.raises(TypeError, match=r"takes lambent.Events"):
+        mean.voltages(torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="no steps"):
+        lb.LIReadout(3, 2, dt=None).voltages(events)
+
+
 @pytest.mark.parametrize("how", ["mean", "exp_mean", "last"])
 def test_kernel_and_time_loop_agree_on_times(how):
     """The closed-form kernel's gradient of the spike times is that of the engine's adjoint."""

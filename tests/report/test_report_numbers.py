@@ -34,8 +34,6 @@ def test_formats() -> None:
     ]
     ratios = [words.ratio(x).replace(words.NBSP, " ") for x in (1.0, 0.83, 9.96, 433.2, 0.0123)]
     assert ratios == ["× 1.0", "× 0.83", "× 10", "× 433", "× 0.012"]
-    assert [words.counted(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
-    assert words.counted(2400, "unit") == "2,400 units"
     assert [words.listing(list(names), at_most=3) for names in ("a", "ab", "abc", "abcd")] == [
         "a",
         "a and b",

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-console = Console(highlight=False, emoji=False)
+from lambent.training.progress import in_notebook, is_live, pace
+
+console = Console(highlight=False, emoji=False, force_terminal=False if in_notebook() else None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line last.")]
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
@@ -44,7 +46,11 @@ def _finite(value: Any) -> Any:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, as a function of (done, of)."""
+    """A progress bar, as a function of (done, of); where nothing can be drawn over, a line every half minute."""
+    if not is_live(console):
+        due = pace()
+        yield lambda done, of: say(f"{title}: {done:,} of {of:,}") if due() else None
+        return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title)
         yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lambent.machine.showing import Short
 from lambent.machine.waiting import Check
 
 
@@ -66,7 +67,7 @@ class Arrays(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Connections:
+class Connections(Short):
     """Connections from `n_in` units to `n_out`, and their parameters; subclasses say which there are."""
 
     n_in: int

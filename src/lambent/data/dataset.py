@@ -19,6 +19,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from lambent.data.packing import as_events, check_units, gather, pack_units
 from lambent.data.readers.shd import read_shd
 from lambent.events import Events, check_layout, check_n_units, check_spikes, warn_of_seconds
+from lambent.machine.showing import html_table
 
 Batch = tuple[Events, Any]
 """Events, and their targets as a tensor; None where a set has none."""
@@ -377,6 +378,16 @@ class SpikeDataset(Dataset):
         if outside.any():
             raise IndexError(f"sample {x[outside][0]} of {len(self)}")
         return np.where(x < 0, x + len(self), x)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("samples", f"{len(self):,}"),
+            ("classes", f"{self.n_classes:,}"),
+            ("spikes", f"{len(self.times):,}"),
+            ("units", f"{self.n_units:,}"),
+            ("duration", f"{self.duration:g} ms"),
+        ]
+        return html_table("SpikeDataset", rows)
 
     def __repr__(self) -> str:
         n = len(self)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lambent.events.checks import check_n_units, check_spikes, n_steps, warn_of_seconds
 from lambent.events.structured import Start, pack_records
+from lambent.machine.showing import html_table
 from lambent.machine.warn import warn_caller
 
 _FLOATS = (torch.float32, torch.float64)
@@ -50,6 +51,9 @@ class Events:
         >>> events.counts().tolist()
         [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
     """
+
+    plot: ClassVar[Callable[..., Any]]
+    """`lambent.plot.raster` as a method."""
 
     __slots__ = ("_counts", "_padded", "_times", "_units", "duration", "n_units", "offsets")
 
@@ -581,6 +585,16 @@ class Events:
             counts=None if self._counts is None else self._counts.pin_memory(),
             check=False,
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("samples", f"{len(self):,}"),
+            ("spikes", f"{len(self.times):,}"),
+            ("units", f"{self.n_units:,}"),
+            ("duration", f"{self.duration:g} ms"),
+            ("times", f"{self.times.dtype}, {self.device}"),
+        ]
+        return html_table("Events", rows)
 
     def __repr__(self) -> str:
         return (

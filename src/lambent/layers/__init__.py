@@ -4,6 +4,7 @@ from lambent.layers.calibration import calibrate
 from lambent.layers.dropout import EventDropout
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
+from lambent.layers.recording import Recording, record
 from lambent.layers.spiking import Spiking
 
-__all__ = ["LIF", "EventDropout", "LIReadout", "Spiking", "calibrate"]
+__all__ = ["LIF", "EventDropout", "LIReadout", "Recording", "Spiking", "calibrate", "record"]

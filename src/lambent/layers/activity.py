@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
 
 from lambent.events import Events, n_steps
 from lambent.machine.waiting import learn, running_ahead
+from lambent.machine.warn import warn_caller
 
 if TYPE_CHECKING:
     from lambent.layers.spiking import Spiking
@@ -32,7 +32,7 @@ def watch_activity(layer: Spiking, events: Events, out: Events) -> None:
     def judge(spikes: float) -> bool:
         if not layer.warned and (spikes == 0 or spikes > most) and bool(events.offsets[-1]):
             layer.warned = True
-            warnings.warn(_complaint(layer, events, out, spikes, steps), UserWarning, stacklevel=2)
+            warn_caller(_complaint(layer, events, out, spikes, steps))
         return True
 
     if running_ahead(out.device):  # which holds a whole step, its gradients too

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lambent.connections.connections import Connections
 from lambent.connections.dense import Dense
 from lambent.engines import engine_for
 from lambent.engines.checks import check_input
@@ -14,6 +15,7 @@ from lambent.layers._readout_kernels import in_continuous_time, on_grid
 from lambent.layers.layer import Layer
 from lambent.machine.waiting import Guess, all_hold, expect
 from lambent.neurons.integrator import Integrator
+from lambent.neurons.neuron import Neuron
 
 REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
 
@@ -110,14 +112,12 @@ class LIReadout(Layer):
             ValueError: its number of units is not `in_features`, it is on another device, or a time constant is
                 not positive.
         """
-        neuron, connections = self.neuron, self.connections
-        check_input(events, neuron, connections)
-        expect(*all_hold(neuron.checks()))
+        if self.dt is not None and self.reduce in ("max", "none"):
+            v = self.scale * self.voltages(events)
+            return v.amax(1) if self.reduce == "max" else v
+        neuron, connections = self._checked(events)
         if self.dt is None:
             per_spike = in_continuous_time(self.reduce, events, neuron, connections)
-        elif self.reduce in ("max", "none"):
-            v = engine_for(events.device, self.dt).levels(events, neuron, connections, self.dt)
-            return self.scale * (v.amax(1) if self.reduce == "max" else v)
         else:
             events = events.padded()
             per_spike = on_grid(self.reduce, events, self.tau_mem, self.tau_syn, self.dt, self._are_alike())
@@ -131,6 +131,26 @@ class LIReadout(Layer):
             one_more = torch.where(n > 0, per_input / n.clamp(min=1), typical).detach()
             per_input = per_input + self.count_gradient * (counts - n) * one_more
         return self.scale * (per_input * self.weight).sum(1).to(self.weight.dtype)
+
+    def voltages(self, events: Events) -> Tensor:
+        """Voltages of all steps (batch, steps, out_features), without `scale` and whatever `reduce` makes of them.
+
+        Raises as `forward`.
+
+        Raises:
+            ValueError: in continuous time (dt=None), which has no steps.
+        """
+        if self.dt is None:
+            raise ValueError("continuous time (dt=None) has no steps to give voltages of; give a dt [ms]")
+        neuron, connections = self._checked(events)
+        return engine_for(events.device, self.dt).levels(events, neuron, connections, self.dt)
+
+    def _checked(self, events: Events) -> tuple[Neuron, Connections]:
+        """What the layer is now, if `events` and that are as they must be."""
+        neuron, connections = self.neuron, self.connections
+        check_input(events, neuron, connections)
+        expect(*all_hold(neuron.checks()))
+        return neuron, connections
 
     def _are_alike(self) -> bool:
         """Whether all outputs have the same, untrained time constants."""

@@ -52,6 +52,7 @@ class Integrator(Neuron):
     parameters: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn")
     spiking: ClassVar[bool] = False
     time_constants: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn")
+    state_names: ClassVar[tuple[str, ...]] = ("current", "voltage")
 
     def suits(self, dt: float | None) -> None:
         """Either."""

@@ -128,6 +128,7 @@ class LIF(Neuron):
 
     parameters: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn", "threshold", "bias")
     time_constants: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn")
+    state_names: ClassVar[tuple[str, ...]] = ("current", "voltage")
     trained: ClassVar[tuple[str, ...]] = ("bias",)
     signed: ClassVar[tuple[str, ...]] = ("bias",)
 

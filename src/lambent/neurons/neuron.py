@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 import torch
 from torch import Tensor
 
+from lambent.machine.showing import Short
 from lambent.machine.waiting import Check
 
 _LONGEST_RISE = 10_000  # steps after which a response is taken to have reached its peak
@@ -108,7 +109,7 @@ class Units(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Neuron:
+class Neuron(Short):
     """A kind of neuron and its parameters, each a number or one per unit; subclasses name them."""
 
     parameters: ClassVar[tuple[str, ...]]
@@ -121,6 +122,8 @@ class Neuron:
     """Whether the units spike; others are read (`lambent.LIReadout`)."""
     signed: ClassVar[tuple[str, ...]] = ()
     """The parameters that may be 0 or negative."""
+    state_names: ClassVar[tuple[str, ...]] = ()
+    """What the numbers of a unit's state are called (`lambent.record`), in their order; left out, state_0 and so on."""
 
     def with_values(self, **values: Tensor | None) -> Self:
         """The same neuron with other parameters."""

@@ -6,11 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from lambent.plot.histograms import bin_edges
 from lambent.report import svg
 from lambent.report.model import LayerRates, WeightMatrix
 
 _SIZE = (3.7, 2.4)
-_BINS = 40
+_BINS = 40  # at most
 
 
 @svg.style()
@@ -61,24 +62,6 @@ def _finish(axes: Axes, x: str, y: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(axis="x", visible=False)
-
-
-def bin_edges(values: np.ndarray, quantised: np.ndarray | None) -> np.ndarray:
-    """Bin edges over both; a bin holds a whole number of quantised levels, so that bars do not beat."""
-    both = values if quantised is None else np.concatenate([values, quantised])
-    low, high = float(both.min()), float(both.max())
-    span = (high - low) or max(abs(high), 1.0)
-    width = span / _BINS
-    origin = low - 0.5 * width
-    levels = np.unique(quantised) if quantised is not None else np.empty(0)
-    if len(levels) > 1:
-        gaps = np.diff(levels)
-        step = float(gaps[gaps > 1e-6 * span].min(initial=span))
-        width = step * max(1, round(width / step))
-        origin = float(levels[0]) - 0.5 * step
-    first = np.floor((low - origin) / width)
-    last = np.floor((high - origin) / width) + 1
-    return origin + width * np.arange(first, last + 1)
 
 
 def quantisation_error(matrix: WeightMatrix) -> tuple[int, float] | None:

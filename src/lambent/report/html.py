@@ -11,6 +11,8 @@ from string import Template
 import numpy as np
 
 from lambent.machine.files import replacing
+from lambent.machine.showing import counted
+from lambent.plot import curves
 from lambent.report import confusion, costs, histograms, learning, tables, trace, words
 from lambent.report.model import ReportData, SampleTrace
 
@@ -97,7 +99,7 @@ def _headline(data: ReportData) -> str:
         tiles.append((f"{name} accuracy", words.percent(value), note, key))
     if data.agreement is not None:
         tiles.append(("Chip and float agree", words.percent(data.agreement), _differences(data), ""))
-    note = words.counted(len(data.class_names), "class", "classes")
+    note = counted(len(data.class_names), "class", "classes")
     tiles.append(("Test samples", words.integer(data.n_test), note, ""))
     on_chip = [layer.chip_bytes for layer in data.sizes]
     if on_chip and None not in on_chip:
@@ -154,7 +156,7 @@ def _learning(data: ReportData) -> str:
         "A validation curve that turns away from the training curve shows overfitting; "
         "units that fall silent or spike ever more show a network out of balance."
     )
-    for key in learning.KEYS:
+    for key in curves.KEYS:
         if epochs := learning.not_finite(data.history, key):
             which = f"epoch{'s' * (len(epochs) > 1)} {words.listing([str(epoch) for epoch in epochs])}"
             caption += f" {key} was not finite in {which}."

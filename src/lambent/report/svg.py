@@ -20,10 +20,10 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-FLOAT = "#1f78c1"
-CHIP = "#d2600f"
+from lambent.plot.axes import BLUE, GREY, ORANGE
+
+FLOAT, CHIP, MUTED = BLUE, ORANGE, GREY
 INK = "#1a1d21"
-MUTED = "#6b727b"
 GRID = "#d9dde2"
 STRONG = "#fefefe"  # text on a filled cell
 SHARED = "#8a63b8"  # what float and chip have in common

@@ -37,11 +37,6 @@ def integer(n: int) -> str:
     return f"{n:,}"
 
 
-def counted(n: int, thing: str, things: str = "") -> str:
-    """ "1 unit", "2,400 units"; `things` where the plural is not `thing` with an s."""
-    return f"{n:,} {thing if n == 1 else things or thing + 's'}"
-
-
 def size(n_bytes: int) -> str:
     """Bytes with a binary unit: "896 B", "224.0 KiB", "3.1 MiB"."""
     if n_bytes < 1024:

@@ -12,13 +12,14 @@ import torch
 from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.machine.files import replacing
+from lambent.machine.showing import Short
 from lambent.training.run import Run
 
 KINDS = ("float", "quantised", "chip")
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Short):
     """Class scores on test data.
 
     Attributes:

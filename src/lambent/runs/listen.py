@@ -16,6 +16,7 @@ from lambent.audio.words import cut_words
 from lambent.encode import Cochlea
 from lambent.events import Events
 from lambent.machine.files import replacing
+from lambent.machine.showing import Short
 from lambent.report.html import render_traces
 from lambent.runs.export import exported_network
 from lambent.runs.report import sample_trace
@@ -26,7 +27,7 @@ PICTURES = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class Heard(Short):
     """A recording and what the networks made of it.
 
     Attributes:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from lambent.engines import engine_for
 from lambent.events import Events
 from lambent.hardware.chip import Chip, Cost, Network
 from lambent.hardware.host_energy import HostCost
@@ -184,15 +183,10 @@ def sample_trace(
         label=label,
         predicted_float=int(out.argmax()),
         predicted_chip=predicted_chip,
-        readout_float=_voltages(readout, hidden[-1]),
+        readout_float=readout.voltages(hidden[-1])[0].numpy(),
         readout_chip=readout_chip,
         dt=readout.dt,
     )
-
-
-def _voltages(readout: LIReadout, events: Events) -> np.ndarray:
-    engine = engine_for(events.device, readout.dt)
-    return engine.levels(events, readout.neuron, readout.connections, readout.dt)[0].numpy()
 
 
 def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[WeightMatrix]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lambent.hardware.chip import DEFAULT, TrainingChip, find_chip
 from lambent.layers.readout import REDUCTIONS
+from lambent.machine.showing import Short, html_table
 
 
 def _key(default: Any, help: str) -> Any:
@@ -39,7 +40,7 @@ def parse_bits(text: str) -> int | tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Short):
     """Everything that decides what a training run does, next to its data.
 
     The defaults are the recipe for spoken words of about a second in 1 ms steps; `benchmarks/spoken_digits.py`
@@ -134,6 +135,11 @@ class Config:
         self._need("qat_bits", trains, f"empty, as no model can be trained on {chip.title}'s arithmetic")
         chip.check(self)
         self._need("schedule", self.schedule in ("cosine", "constant"), "cosine or constant")
+
+    def _repr_html_(self) -> str:
+        changed = [f for f in fields(self) if getattr(self, f.name) != f.default]
+        rows = [(f.name, str(getattr(self, f.name)), f.metadata["help"]) for f in changed]
+        return html_table(f"Config: {'what differs from the defaults' if rows else 'the defaults'}", rows)
 
     def weight_bits(self) -> int | tuple[int, ...] | None:
         """What `qat_bits` says, as a chip takes it; None where it is empty."""

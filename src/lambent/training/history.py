@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lambent.plot import learning
+
 
 @dataclass(frozen=True)
 class History:
@@ -48,11 +50,9 @@ class History:
         """The metrics of the best epoch; empty before the first."""
         return self.metrics[self.best_epoch - 1] if self.best_epoch else {}
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, axes: Any = None) -> Any:
         """Draw the curves; see `lambent.plot.learning`."""
-        from lambent.plot import learning
-
-        return learning(self.metrics, ax=ax)
+        return learning(self.metrics, axes)
 
     def __repr__(self) -> str:
         shown = ("loss", "accuracy", "val_loss", "val_accuracy")

@@ -24,6 +24,7 @@ from lambent.engines.kinds import class_of
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.machine.compiling import told_apart
+from lambent.machine.threads import in_threads
 from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron
 
@@ -197,3 +198,39 @@ def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Conne
     expect(*soundness(neuron, inputs, recurrent))
     layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, count_steps(events.duration, dt))
     return _spikes(events, layer, inputs.n_out, dt)
+
+
+@torch.no_grad()
+def states(
+    events: Events, own: Events | None, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float
+) -> np.ndarray:
+    """States (batch, n_states, out, steps) of a layer after each step, and after the reset of units that spiked in it.
+
+    Args:
+        own: the spikes of the layer itself, which are not worked out once more; None for units that never spike.
+    """
+    n_steps = count_steps(events.duration, dt)
+    layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, n_steps)
+    units = _units(layer.neuron_kind, layer.neuron)
+    connections, rows = _connections(layer.inputs_kind, layer.inputs)
+    among, own_rows = _connections(layer.recurrent_kind, layer.recurrent)
+    size, dtype = len(units[0]), units[0].dtype
+    found = np.empty((len(events), n_steps + 1, type(units).n_states, size), dtype)
+    steps, sources, first = _spike_arrays(events, dt)
+    own_steps, own_units, own_first = (
+        (steps, sources, np.zeros(len(first), np.int64)) if own is None else _spike_arrays(own, dt)
+    )
+
+    def one_sample(b: int) -> None:
+        kernels.replay(
+            steps, sources, first[b], first[b + 1], units, connections, own_steps, own_units, own_first[b],
+            own_first[b + 1], among, max(rows, own_rows), found[b], np.empty((n_steps, size), dtype),
+        )  # fmt: skip
+
+    in_threads(one_sample, range(len(events)))
+    return found[:, 1:].transpose(0, 2, 3, 1)
+
+
+def _spike_arrays(events: Events, dt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, units and offsets."""
+    return _array(events.steps(dt)), _array(events.units), _array(events.offsets)

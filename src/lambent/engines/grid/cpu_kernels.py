@@ -111,7 +111,7 @@ def spikes_forward(
 
 
 @fast
-def _replay(steps, sources, e, end, units, inputs, own_steps, own_units, s, own_end, recurrent, rows, states, arrived):
+def replay(steps, sources, e, end, units, inputs, own_steps, own_units, s, own_end, recurrent, rows, states, arrived):
     """Work out once more the states of one sample with known spikes, those of entries e:end and s:own_end.
 
     `states` (n_steps + 1, n_states, size) after the reset, row n + 1 of step n and row 0 at rest; `arrived`
@@ -163,7 +163,7 @@ def spikes_backward(
     arrived = np.empty((traced, size), dtype)
     for b in range(first, last):
         if d_step is not None:
-            _replay(
+            replay(
                 steps, sources, offsets[b], offsets[b + 1], units, inputs,
                 own_steps, own_units, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
             )  # fmt: skip
@@ -242,7 +242,7 @@ def levels_backward(first, last, steps, sources, offsets, units, inputs, absent,
     arrived = np.empty((traced, size), dtype)
     for b in range(first, last):
         if d_step is not None:
-            _replay(
+            replay(
                 steps, sources, offsets[b], offsets[b + 1], units, inputs,
                 steps, sources, 0, 0, absent, rows, states, arrived,
             )  # fmt: skip

@@ -27,6 +27,7 @@ from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Integers, choose_integers
 from lambent.layers import LIReadout, Spiking
 from lambent.layers.chain import check_chain
+from lambent.machine.showing import Short
 from lambent.neurons.response import grid_constants
 
 _ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
@@ -35,7 +36,7 @@ _CALIBRATION_CHUNK = 8  # samples whose voltages are held at once
 
 
 @dataclass(frozen=True, eq=False)
-class ConvertedLayer:
+class ConvertedLayer(Short):
     """One layer of the network, and what its conversion did.
 
     Attributes:
@@ -60,7 +61,7 @@ class ConvertedLayer:
     clipped: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conversion:
     """A network and, layer by layer, how it came about from the float layers `modules`."""
 
@@ -72,6 +73,9 @@ class Conversion:
     def weight_bits(self) -> list[int]:
         """Bits of a weight in each layer, sign included."""
         return [layer.integers.bits for layer in self.layers]
+
+    def __repr__(self) -> str:
+        return f"Conversion({self.network}, weights of {', '.join(map(str, self.weight_bits))} bits)"
 
     def quantised(self) -> nn.Sequential:
         """A copy of the float layers with the values that the chip has."""

@@ -16,6 +16,7 @@ import numpy as np
 from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.placement.mapping import Mapping, map_to_cores
 from lambent.hardware.loihi2.placement.traffic import check_run, hops, spike_matrix
+from lambent.machine.showing import html_table
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Counts:
     cores: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cost:
     """What one sample costs on Loihi 2: modelled, not measured; mean over the samples of a run.
 
@@ -106,6 +107,21 @@ class Cost:
     energy_delay_product: float
     parts: dict[str, float]
     counts: Counts
+
+    def __repr__(self) -> str:
+        return f"Cost({self.energy:.3g} mJ and {self.latency:.3g} ms a sample, modelled for Loihi 2)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("energy", f"{self.energy:.3g} mJ"),
+            ("static", f"{self.static_energy:.3g} mJ"),
+            ("dynamic", f"{self.dynamic_energy:.3g} mJ"),
+            *((f"of that {name}", f"{value:.3g} mJ") for name, value in self.parts.items()),
+            ("latency", f"{self.latency:.3g} ms"),
+            ("energy-delay product", f"{self.energy_delay_product:.3g} uJ s"),
+            *((name.replace("_", " "), f"{value:,.0f}") for name, value in vars(self.counts).items()),
+        ]
+        return html_table("modelled for Loihi 2, per sample", rows)
 
     def __str__(self) -> str:
         c = self.counts

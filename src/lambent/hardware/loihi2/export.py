@@ -12,6 +12,9 @@ from torch import nn
 from lambent.events import Events
 from lambent.hardware.loihi2.convert import Conversion, ConvertedLayer, convert
 from lambent.hardware.loihi2.netx import save_netx
+from lambent.machine.showing import counted, html_table, text_table
+
+_HEAD = ("layer", "kind", "shape", "bits", "clipped", "rms error", "scale", "weights")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class LayerReport:
     weight_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetxReport:
     """What `export_netx` wrote; `str()` gives a table, `dataclasses.asdict` plain values.
 
@@ -58,9 +61,20 @@ class NetxReport:
         """Bits of a weight in each layer."""
         return [layer.weight_bits for layer in self.layers]
 
+    def __repr__(self) -> str:
+        bits = ", ".join(map(str, self.weight_bits))
+        layers = counted(len(self.layers), "layer")
+        return f"NetxReport({self.path!r}, {self.file_bytes:,} bytes, {layers} of {bits} bits a weight)"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"{self.path}: {self.file_bytes:,} bytes", self._rows(), _HEAD)
+
     def __str__(self) -> str:
-        head = ("layer", "kind", "shape", "bits", "clipped", "rms error", "scale", "weights")
-        rows = [
+        table = text_table(_HEAD, self._rows(), len(_HEAD))
+        return f"{table}\n{self.path}: {self.file_bytes:,} bytes"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
             (
                 x.name,
                 x.kind,
@@ -73,10 +87,6 @@ class NetxReport:
             )
             for x in self.layers
         ]
-        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-        table = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in (head, *rows)]
-        lines = ["  ".join(cells).rstrip() for cells in table]
-        return "\n".join([*lines, f"{self.path}: {self.file_bytes:,} bytes"])
 
 
 def export_netx(

@@ -22,6 +22,7 @@ from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.input import InputLayer
 from lambent.hardware.loihi2.neurons import MAX_MESSAGE_BITS
 from lambent.hardware.loihi2.readout import Average, Readout
+from lambent.layers.recording import recorded, recorded_table
 from lambent.machine.threads import in_threads
 
 SpikeLists = tuple[np.ndarray, np.ndarray]
@@ -30,7 +31,7 @@ SpikeLists = tuple[np.ndarray, np.ndarray]
 _RECORDABLE = ("spikes", "current", "voltage")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recording:
     """What a network did: one array (batch, n_i, steps) per layer i, empty tuples for what was not recorded.
 
@@ -47,6 +48,15 @@ class Recording:
     current: tuple[np.ndarray, ...] = ()
     voltage: tuple[np.ndarray, ...] = ()
     inputs: tuple[SpikeLists, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Recording({recorded(self._arrays())})"
+
+    def _repr_html_(self) -> str:
+        return recorded_table(self._arrays())
+
+    def _arrays(self) -> dict[str, tuple[np.ndarray, ...]]:
+        return {name: getattr(self, name) for name in _RECORDABLE}
 
 
 @dataclass(frozen=True, eq=False)

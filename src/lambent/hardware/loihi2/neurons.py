@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lambent.hardware.loihi2.checks import integers
+from lambent.machine.showing import Short
 
 THRESHOLD_LIMIT = 1 << 17
 """A threshold mantissa this high is never reached: shifted by 6 it lies above the highest voltage."""
@@ -23,7 +24,7 @@ _DECAY_LIMIT = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
-class Neuron:
+class Neuron(Short):
     """Parameters of a layer's units.
 
     Attributes:

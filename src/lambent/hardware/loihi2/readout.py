@@ -9,10 +9,11 @@ import numpy as np
 
 from lambent.hardware.chip import Recording
 from lambent.layers.readout import REDUCTIONS
+from lambent.machine.showing import Short
 
 
 @dataclass(frozen=True, eq=False)
-class Readout:
+class Readout(Short):
     """What `lambent.LIReadout` computes, on the voltages of the chip.
 
     Attributes:

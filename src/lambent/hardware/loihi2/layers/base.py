@@ -10,6 +10,7 @@ import numpy as np
 
 from lambent.hardware.loihi2.checks import integers
 from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma
+from lambent.machine.showing import Short
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -25,7 +26,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class Layer(Short):
     """One block of units and the synapses onto it.
 
     Attributes:

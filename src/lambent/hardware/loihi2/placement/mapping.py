@@ -12,9 +12,12 @@ from lambent.hardware.loihi2.placement.blocks import Block, blocks_of
 from lambent.hardware.loihi2.placement.core import AXONS_IN, AXONS_OUT, CORES, MEMORY, UNITS, Usage, store
 from lambent.hardware.loihi2.placement.partition import candidates
 from lambent.hardware.loihi2.placement.traffic import Traffic, mean_rates, traffic
+from lambent.machine.showing import counted, html_table, text_table
+
+_HEAD = ("core", "layers", "units", "memory", "of 128 KiB", "axons in", "axons out")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mapping:
     """Where a network lies on the chip; `print` it for a table.
 
@@ -48,9 +51,27 @@ class Mapping:
         """Bytes of synaptic memory used, on all cores."""
         return sum(use.memory for use in self.usage)
 
+    def __repr__(self) -> str:
+        return f"Mapping({self._used()})"
+
     def __str__(self) -> str:
-        head = ("core", "layers", "units", "memory", "of 128 KiB", "axons in", "axons out")
-        rows = [
+        lines = [text_table(_HEAD, self._rows(), words_in=2), self._used()]
+        if self.traffic is not None:
+            lines.append(f"per step: {self.traffic}")
+        if self.traffic_in_order not in (None, self.traffic):
+            lines.append(f"in order: {self.traffic_in_order}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return html_table(self._used(), self._rows(), _HEAD)
+
+    def _used(self) -> str:
+        used = f"{self.n_cores} of {self.chips * CORES} cores of {counted(self.chips, 'chip')}"
+        return f"{used}, {self.memory / 1024:,.1f} KiB; units placed: {self.method}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Of each core what `_HEAD` says."""
+        return [
             (
                 str(c),
                 ", ".join(f"{name} {encoding}" for name, encoding in encodings.items()),
@@ -62,21 +83,6 @@ class Mapping:
             )
             for c, (use, encodings) in enumerate(zip(self.usage, self.encodings, strict=True))
         ]
-        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-        lines = []
-        for row in (head, *rows):
-            cells = [
-                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  ".join(cells).rstrip())
-        chips = "1 chip" if self.chips == 1 else f"{self.chips} chips"
-        used = f"{self.n_cores} of {self.chips * CORES} cores of {chips}"
-        lines.append(f"{used}, {self.memory / 1024:,.1f} KiB; units placed: {self.method}")
-        if self.traffic is not None:
-            lines.append(f"per step: {self.traffic}")
-        if self.traffic_in_order not in (None, self.traffic):
-            lines.append(f"in order: {self.traffic_in_order}")
-        return "\n".join(lines)
 
 
 def map_to_cores(
