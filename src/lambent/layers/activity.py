@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from lambent.events import Events, n_steps
+from lambent.layers.layer import Layer
 from lambent.machine.waiting import learn, running_ahead
 from lambent.machine.warn import warn_caller
-
-if TYPE_CHECKING:
-    from lambent.layers.spiking import Spiking
 
 _SATURATED = 0.5  # spikes per unit and step
 
 
-def watch_activity(layer: Spiking, events: Events, out: Events) -> None:
+def watch_activity(layer: Layer, events: Events, out: Events) -> None:
     """Warn, once a layer, if it is wholly silent or saturated when the gradients of this pass are asked for.
 
     A layer is not to blame where nothing arrives at it.
@@ -41,7 +37,7 @@ def watch_activity(layer: Spiking, events: Events, out: Events) -> None:
         node.register_prehook(lambda _: (judge(len(out.times)), None)[1])
 
 
-def _complaint(layer: Spiking, events: Events, out: Events, spikes: float, steps: float) -> str:
+def _complaint(layer: Layer, events: Events, out: Events, spikes: float, steps: float) -> str:
     name = f"{type(layer).__name__}({layer.extra_repr()})"
     came = events.counts().detach().mean().item()
     where = f"in a batch of {len(out)} with {came:.3g} input spikes per unit and sample"

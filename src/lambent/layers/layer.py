@@ -17,6 +17,8 @@ class Layer(nn.Module):
     are now. What they were made with is copied, and not kept.
     """
 
+    warned = False  # of being silent or saturated in training
+
     def __init__(
         self, neuron: Neuron, connections: Connections, recurrent: Connections | None, dt: float | None
     ) -> None:

@@ -50,7 +50,6 @@ class Spiking(Layer):
     threshold: nn.Parameter
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
-    warned = False  # of being silent or saturated
 
     def __init__(
         self,
