@@ -73,3 +73,11 @@ def test_running_ahead_it_is_said_after_the_step() -> None:
     model, events = deep(1e-3), batch()
     with pytest.warns(UserWarning, match="silent"):
         lb.run_ahead(lambda: step(model, events))
+
+
+@pytest.mark.parametrize("last", [lb.LIReadout(20, 3, dt=2.0), lb.LIF(20, 3, dt=2.0), lb.LIReadout(20, 3, dt=None)])
+def test_layers_of_another_time_step_say_so_once(last: nn.Module) -> None:
+    model, events = nn.Sequential(lb.LIF(10, 20), last), batch()
+    with pytest.warns(UserWarning, match=r"the layer before it steps of 1 ms: give all layers .* the same dt") as found:
+        _ = model(events), model(events)
+    assert len(found) == 1

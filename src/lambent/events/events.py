@@ -55,7 +55,8 @@ class Events:
     plot: ClassVar[Callable[..., Any]]
     """`lambent.plot.raster` as a method."""
 
-    __slots__ = ("_counts", "_padded", "_times", "_units", "duration", "n_units", "offsets")
+    __slots__ = ("_counts", "_padded", "_times", "_units", "dt", "duration", "n_units", "offsets")
+    # dt: the time step [ms] of the layer that they come from, None of one in continuous time, 0 of none known
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class Events:
     ) -> None:
         self._times, self._units, self.offsets, self._counts = times, units, offsets, counts
         self.n_units, self.duration, self._padded = n_units, duration, padded
+        self.dt: float | None = 0.0
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What a copy or a file keeps, without padding."""

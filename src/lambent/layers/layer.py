@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from lambent.connections.connections import Connections
+from lambent.events import Events
 from lambent.layers._parameters import check_dt, per_unit
+from lambent.machine.warn import warn_caller
 from lambent.neurons.neuron import Neuron
 
 
@@ -18,6 +20,7 @@ class Layer(nn.Module):
     """
 
     warned = False  # of being silent or saturated in training
+    _warned_of_dt = False
 
     def __init__(
         self, neuron: Neuron, connections: Connections, recurrent: Connections | None, dt: float | None
@@ -70,6 +73,17 @@ class Layer(nn.Module):
         for prefix in ("", "recurrent_"):
             roles |= {f"{prefix}weight": "weight", f"{prefix}delay": "delay"}
         return roles
+
+    def _watch_dt(self, events: Events) -> None:
+        """Warn, once, of events from a layer with another time step: its steps are then moved to those of this one."""
+        if events.dt in (0.0, self.dt) or self._warned_of_dt:
+            return
+        self._warned_of_dt = True
+        theirs, own = (f"steps of {dt:g} ms" if dt else "continuous time" for dt in (events.dt, self.dt))
+        warn_caller(
+            f"{type(self).__name__}({self.extra_repr()}) has {own}, the layer before it {theirs}: give all layers of a "
+            "model the same dt"
+        )
 
     @torch.no_grad()
     def constrain_(self) -> None:

@@ -150,6 +150,7 @@ class LIReadout(Layer):
         neuron, connections = self.neuron, self.connections
         check_input(events, neuron, connections)
         expect(*all_hold(neuron.checks()))
+        self._watch_dt(events)
         return neuron, connections
 
     def _are_alike(self) -> bool:

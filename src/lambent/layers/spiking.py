@@ -130,7 +130,9 @@ class Spiking(Layer):
         neuron, connections = self.neuron, self.connections
         check_input(events, neuron, connections)
         out = engine_for(events.device, self.dt).spikes(events, neuron, connections, self.recurrent, self.dt)
+        self._watch_dt(events)
         watch_activity(self, events, out)
+        out.dt = self.dt
         return out
 
     def extra_repr(self) -> str:
