@@ -156,11 +156,54 @@ def test_bad_input():
         layer(events(units=2))
 
 
-def test_bias_and_dt_are_checked():
+def test_bias():
+    assert lb.LIF(2, 3).bias is lb.LIF(2, 3, bias=False).bias is None
+    layer = lb.LIF(2, 3, bias=True)
+    assert layer.bias.tolist() == [0.0] * 3
+    assert layer.bias.requires_grad
+    assert "bias" in repr(layer)
+
+
+@pytest.mark.parametrize("dt", [0.5, 0.05, None])
+def test_a_bias_alone_makes_units_spike(dt):
+    """V = bias (1 - exp(-t / tau_mem)) reaches 1 at tau_mem log(bias / (bias - 1)), and again after each reset."""
+    layer = lb.LIF(2, 3, bias=torch.tensor([2.0, 0.9, -1.0]), tau_mem=10.0, dt=dt)
+    nothing = lb.Events.from_lists([[], []], [[], []], 2, 30.0)
+    out = layer(nothing)
+    assert out.counts().tolist() == [[4.0, 0.0, 0.0]] * 2
+    period = 10.0 * torch.log(torch.tensor(2.0))
+    every = period * torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert (out[0].times - every).abs().max() <= 4 * (dt or 1e-6)
+    out.counts()[:, 1].sum().backward()
+    assert layer.bias.grad[1] > 0  # a silent unit can be revived
+
+
+def test_the_gradient_of_a_bias_is_that_of_continuous_time():
+    """As dt goes to 0; for the bias itself, and for the time constants and weights beside it."""
+    g = torch.Generator().manual_seed(4)
+    times = [torch.rand(12, generator=g).sort().values * 30]
+    x = lb.Events.from_lists(times, [torch.randint(4, (12,), generator=g)], 4, 40.0, dtype=torch.float64)
+    weight = torch.rand(4, 5, generator=g, dtype=torch.float64) + 0.5
+    found = []
+    for dt in (None, 0.02, 0.002):
+        layer = lb.LIF(4, 5, recurrent=True, bias=torch.linspace(-0.2, 1.2, 5), dt=dt).double()
+        layer.load_state_dict(layer.state_dict() | {"weight": weight, "recurrent_weight": weight[[0, 1, 2, 3, 0]] / 9})
+        layer.tau_mem.requires_grad_()
+        out = layer(x)
+        (out.times.sum() / 40).backward()
+        grads = (layer.bias.grad, layer.weight.grad, layer.tau_mem.grad)
+        found.append((out.counts(), torch.cat([g.flatten() for g in grads])))
+    (counts, exact), *grids = found
+    assert counts.sum() > 10
+    assert all(torch.equal(c, counts) for c, _ in grids)
+    coarse, fine = ((grad - exact).norm() / exact.norm() for _, grad in grids)
+    assert fine < 0.02
+    assert fine < 0.3 * coarse
+
+
+def test_dt_and_bias_are_checked():
     with pytest.raises(ValueError, match="bias of unit 1"):
         lb.LIF(2, 3, bias=torch.tensor([0.0, float("nan"), 0.0]), dt=None)
-    with pytest.raises(ValueError, match="continuous time"):
-        lb.LIF(2, 3, bias=0.1, dt=1.0)
     for dt in (0.0, -1.0, float("inf")):
         with pytest.raises(ValueError, match="dt must be"):
             lb.LIF(2, 3, dt=dt)
