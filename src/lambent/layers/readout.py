@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lambent.connections.dense import Dense
 from lambent.engines import engine_for
-from lambent.engines.checks import check_input
+from lambent.engines.checks import check_derivative, check_input, transformed
 from lambent.events import Events
 from lambent.layers._parameters import check_sizes
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
@@ -98,9 +98,13 @@ class LIReadout(Layer):
             TypeError: `events` is no `Events`.
             ValueError: its number of units is not `in_features`, it is on another device, or a time constant is
                 not positive.
+            NotImplementedError: the derivative of "max" or "none" is wanted in forward mode or by `torch.func`, which
+                the other reductions, plain operations of torch, can do.
         """
         neuron, connections = self.neuron, self.connections
         check_input(events, neuron, connections)
+        if self.reduce in ("max", "none"):
+            check_derivative(events, neuron, connections)
         expect(*all_hold(neuron.checks()))
         if self.dt is None:
             per_spike = in_continuous_time(self.reduce, events, neuron, connections)
@@ -124,7 +128,8 @@ class LIReadout(Layer):
     def _are_alike(self) -> bool:
         """Whether all outputs have the same, untrained time constants."""
         mem, syn = self.tau_mem, self.tau_syn
-        if torch.is_grad_enabled() and (mem.requires_grad or syn.requires_grad):
+        trained = torch.is_grad_enabled() and (mem.requires_grad or syn.requires_grad)
+        if trained or transformed(mem) or transformed(syn):
             return False
         return self._alike.of(((mem == mem[0]) & (syn == syn[0])).all())
 

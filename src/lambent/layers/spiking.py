@@ -7,7 +7,7 @@ from torch import nn
 
 from lambent.connections.connections import Connections
 from lambent.engines import engine_for
-from lambent.engines.checks import check_input
+from lambent.engines.checks import check_derivative, check_input
 from lambent.events import Events
 from lambent.layers.layer import Layer
 from lambent.neurons.neuron import Neuron
@@ -120,12 +120,15 @@ class Spiking(Layer):
             ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
                 range.
             ImportError: it is on a CUDA device, and Triton is not installed.
-            NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run.
+            NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run; or the
+                derivative is wanted in forward mode or by `torch.func`.
             RuntimeError: in continuous time a sample has too many spikes.
         """
         neuron, connections = self.neuron, self.connections
+        recurrent = self.recurrent
         check_input(events, neuron, connections)
-        return engine_for(events.device, self.dt).spikes(events, neuron, connections, self.recurrent, self.dt)
+        check_derivative(events, neuron, connections, recurrent)
+        return engine_for(events.device, self.dt).spikes(events, neuron, connections, recurrent, self.dt)
 
     def extra_repr(self) -> str:
         """What it is made of, for printing."""
