@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import pytest
@@ -50,8 +51,10 @@ def test_gradients_flow_through_a_stack_to_the_input_times():
     model = torch.nn.Sequential(
         active(6, 8, recurrent=True, delay=2.0, recurrent_delay=1.0), active(8, 8), lb.LIReadout(8, 3)
     )
-    for p in model.parameters():
+    model.requires_grad_()
+    for p in (model[0].tau_mem, model[0].tau_syn, model[0].threshold, model[1].tau_mem, model[1].tau_syn):
         p.requires_grad_()
+    assert len(list(model.parameters())) == 11
     x = events()
     times = x.times.clone().requires_grad_()
     out = model(lb.Events(times, x.units, x.offsets, x.n_units, x.duration))
@@ -67,8 +70,8 @@ def test_state_dict_and_pickle_round_trip():
     other = lb.LIF(6, 5, recurrent=True, delay=0.0)
     other.load_state_dict(layer.state_dict())
     again = pickle.loads(pickle.dumps(layer))
-    for copy in (other, again):
-        assert torch.equal(copy(events()).times, layer(events()).times)
+    for each in (other, again):
+        assert torch.equal(each(events()).times, layer(events()).times)
 
 
 def test_attributes():
@@ -81,6 +84,58 @@ def test_attributes():
     assert not layer.tau_mem.requires_grad
     assert lb.LIF(3, 4).recurrent_weight is None
     assert "recurrent" in repr(layer)
+
+
+@pytest.mark.parametrize("layer", [lb.LIF(3, 4, recurrent=True, bias=True, delay=1.0), lb.LIReadout(3, 4)])
+def test_what_is_fixed_stays_fixed_until_it_is_chosen(layer):
+    model = torch.nn.Sequential(layer)
+    trained = {name for name, _ in model.named_parameters()}
+    assert "0.weight" in trained
+    model.requires_grad_(False).requires_grad_(True)
+    for p in model.parameters():
+        p.requires_grad_()
+    assert not layer.tau_mem.requires_grad
+    tau = layer.tau_mem.requires_grad_()
+    assert {name for name, _ in model.named_parameters()} == trained | {"0.tau_mem"}
+    assert {name for name, _ in layer.named_parameters(recurse=False)} == {"weight", "tau_mem"} | {
+        name.removeprefix("0.") for name in trained
+    }
+    assert next(p for n, p in model.named_parameters() if n == "0.tau_mem") is layer.tau_mem is tau
+    assert isinstance(tau, torch.nn.Parameter)
+    model.requires_grad_(False).requires_grad_(True)
+    assert tau.requires_grad
+    assert not layer.tau_syn.requires_grad
+
+
+def test_what_is_chosen_is_trained_and_kept():
+    model = torch.nn.Sequential(active(6, 8), lb.LIReadout(8, 3))
+    model[0].tau_mem.requires_grad_()
+    model[1].tau_syn.requires_grad = True
+    model = model.double()
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model)), model]
+    for each in copies:
+        before = each.state_dict()["0.tau_mem"].clone()
+        optimizer = torch.optim.Adam(each.parameters(), 0.1)
+        each(events()).pow(2).sum().backward()
+        optimizer.step()
+        assert each[0].tau_mem.is_leaf
+        assert each[0].tau_mem.dtype is each[0].threshold.dtype is torch.float64
+        assert (each[0].tau_mem != before).any()
+        assert each[1].tau_syn.grad.any()
+        assert not each[0].tau_syn.requires_grad
+    fixed = torch.nn.Sequential(active(6, 8), lb.LIReadout(8, 3)).double()
+    fixed.load_state_dict(model.state_dict())  # whichever of them are parameters
+    assert torch.equal(fixed(events()), model(events()))
+
+
+def test_a_functional_call_changes_nothing():
+    layer = active(6, 5)
+    tau = torch.full((5,), 12.0, requires_grad=True)
+    torch.func.functional_call(layer, {"tau_mem": tau}, (events(),)).times.sum().backward()
+    assert tau.grad.any()
+    assert type(tau) is torch.Tensor
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert layer.tau_mem.tolist() == [20.0] * 5
 
 
 def test_constrain():
@@ -100,9 +155,9 @@ def test_constrain():
 def test_constrain_leaves_alone_what_is_not_trained():
     layers = lb.LIF(3, 2, tau_mem=0.5, tau_syn=0.2, threshold=1e-4), lb.LIReadout(3, 2, tau_mem=0.5, tau_syn=0.2)
     for layer in layers:
-        before = {name: p.clone() for name, p in layer.named_parameters()}
+        before = {name: x.clone() for name, x in layer.state_dict().items()}
         layer.constrain_()
-        assert all(torch.equal(p, before[name]) for name, p in layer.named_parameters())
+        assert all(torch.equal(x, before[name]) for name, x in layer.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,10 @@ class LIF(Spiking):
 
     Attributes:
         weight (in, out), recurrent_weight (out, out) [from, to] or None, tau_mem, tau_syn, threshold (out,),
-        bias (out,) or None, delay (in, out) and recurrent_delay (out, out) or None. All are parameters; weights,
-        bias and delays are trained, the others after ``requires_grad_()``. Call `constrain_` after an optimiser
-        step when time constants, thresholds or delays are trained.
+        bias (out,) or None, delay (in, out) and recurrent_delay (out, out) or None. Weights, bias and delays are
+        parameters and trained. The others are buffers, and parameters after ``layer.tau_mem.requires_grad_()``;
+        ``model.requires_grad_()`` leaves them fixed. Call `constrain_` after an optimiser step when time constants,
+        thresholds or delays are trained.
 
     Raises:
         TypeError: an argument is of another type.
@@ -56,8 +57,8 @@ class LIF(Spiking):
     (torch.Size([3, 2]), torch.Size([2, 2]))
     """
 
-    tau_mem: nn.Parameter
-    tau_syn: nn.Parameter
+    tau_mem: Tensor
+    tau_syn: Tensor
     bias: nn.Parameter | None
     _neuron: lif.LIF
 

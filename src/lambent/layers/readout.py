@@ -57,8 +57,8 @@ class LIReadout(Layer):
 
     weight: nn.Parameter
     delay: None
-    tau_mem: nn.Parameter
-    tau_syn: nn.Parameter
+    tau_mem: Tensor
+    tau_syn: Tensor
 
     def __init__(
         self,

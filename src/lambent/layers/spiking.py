@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lambent.connections.connections import Connections
 from lambent.engines import engine_for
@@ -32,8 +32,9 @@ class Spiking(Layer):
     Attributes:
         The parameters of the neuron (tau_mem ...) and of the connections (weight, delay), those of recurrent ones
         named recurrent_weight and recurrent_delay; None for those that are not there. Those of connections are trained,
-        those of the neuron after ``requires_grad_()``. Call `constrain_` after an optimiser step when parameters of the
-        neuron or delays are trained.
+        those of the neuron, but for a bias, only after ``layer.tau_mem.requires_grad_()`` (and so on); until then they
+        are buffers, which ``model.requires_grad_()`` leaves fixed. Call `constrain_` after an optimiser step when
+        parameters of the neuron or delays are trained.
 
     Raises:
         ValueError: an argument is out of range or has the wrong shape.
@@ -46,7 +47,7 @@ class Spiking(Layer):
 
     weight: nn.Parameter
     recurrent_weight: nn.Parameter | None
-    threshold: nn.Parameter
+    threshold: Tensor
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
 

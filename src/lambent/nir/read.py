@@ -93,8 +93,8 @@ def _layer(node: Any, inputs: Dense, recurrent: Dense | None, pulse: float, dt: 
         layer.weight.copy_(torch.as_tensor(inputs.weight) * torch.from_numpy(gain))
         if isinstance(layer, LIF) and layer.recurrent_weight is not None and recurrent is not None:
             layer.recurrent_weight.copy_(torch.as_tensor(recurrent.weight) * torch.from_numpy(gain))
-    for name, parameter in layer.named_parameters():
-        if not torch.isfinite(parameter).all():
+    for name, value in layer.state_dict().items():
+        if not torch.isfinite(value).all():
             raise ValueError(f"{name} holds NaN or infinity")
     return layer
 
