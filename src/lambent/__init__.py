@@ -5,6 +5,7 @@ from lambent.events import Events
 from lambent.layers import LIF, LIReadout, Spiking
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
+from lambent.saving import load, save
 
 __all__ = [
     "LIF",
@@ -17,9 +18,11 @@ __all__ = [
     "export_nir",
     "hardware",
     "import_nir",
+    "load",
     "losses",
     "neurons",
     "quantize",
     "run_ahead",
+    "save",
     "training",
 ]
