@@ -253,3 +253,9 @@ def test_damaged_files(tmp_path):
         lb.load(tmp_path / "none.safetensors")
     with pytest.raises(IsADirectoryError):
         lb.load(tmp_path)
+    for wrong, message in (({"into": 3}, "into must be a model"), ({"kinds": [nn.Linear]}, "kinds must be classes")):
+        path.write_bytes(whole)
+        with pytest.raises(TypeError, match=message):
+            lb.load(path, **wrong)
+    with pytest.raises(TypeError):
+        lb.load(3)

@@ -29,6 +29,8 @@ from lambent.neurons import NEURONS
 from lambent.neurons.neuron import Neuron
 
 _VERSION = 1
+# what `Spiking` makes of a neuron and connections; the constructors of short forms add nothing to it but drawn weights
+_SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF)
 # modules whose options are attributes of the same names; those of torch have no values that are not in state_dict
 _PLAIN: tuple[type[nn.Module], ...] = (
     LIReadout,
@@ -65,7 +67,7 @@ def save(model: nn.Module | Mapping[str, Tensor], path: str | os.PathLike[str]) 
       (1): LIReadout(4, 2, reduce='exp_mean', dt=1.0)
     )
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     metadata = None
     if isinstance(model, nn.Module):
@@ -82,7 +84,7 @@ def save(model: nn.Module | Mapping[str, Tensor], path: str | os.PathLike[str]) 
     # a copy each: those that share memory, and others not in a row, have no place in the file
     values = {name: x.detach().cpu().contiguous().clone() for name, x in model.items()}
     with replacing(path) as temporary:
-        save_file(values, temporary, metadata)
+        temporary.write_bytes(as_bytes(values, metadata))
 
 
 def load(
@@ -100,11 +102,17 @@ def load(
 
     Raises:
         OSError: the file cannot be read.
+        TypeError: `into` is no model, or `kinds` are no classes of neurons or connections.
         ValueError: it is damaged, holds no model, is of a later version, or something `kinds` lacks; or its values are
             not those of `into`. Names the file.
     """
     from safetensors import SafetensorError, safe_open
 
+    if not (into is None or isinstance(into, nn.Module)):
+        raise TypeError(f"into must be a model, got {type(into).__name__}")
+    if not all(isinstance(kind, type) and issubclass(kind, (Neuron, Connections)) for kind in kinds):
+        raise TypeError(f"kinds must be classes of neurons and connections, got {kinds!r}")
+    path = os.fspath(path)
     with open(path, "rb"):
         pass  # in Python's words, if it cannot be read
     try:
@@ -112,11 +120,11 @@ def load(
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             text = (file.metadata() or {}).get("lambent")
     except SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)}: damaged, or no safetensors file: {error}") from error
+        raise ValueError(f"{path!s}: damaged, or no safetensors file: {error}") from error
     try:
         return _built(text, values, kinds) if into is None else _filled(into, values)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        raise ValueError(f"{path!s}: {error}") from error
 
 
 def _filled(model: nn.Module, values: Mapping[str, Tensor], assign: bool = False) -> nn.Module:
@@ -150,7 +158,7 @@ def _describe(module: Any, name: str) -> Part:
     if type(module) is nn.Sequential:
         parts = {key: _describe(child, f"{name}.{key}" if name else key) for key, child in module._modules.items()}
         return part | {"parts": parts}
-    if type(module) in (LIF, Spiking):
+    if type(module) in _SPIKING:
         options = _options_of_layer(where, module)
     elif type(module) in _PLAIN:
         options = _options(module)
@@ -244,7 +252,7 @@ def _part(part: Any, prefix: str, values: Mapping[str, Tensor], known: Mapping[s
             module: nn.Module = nn.Sequential()
             for name, child in part["parts"].items():
                 module.add_module(name, _part(child, f"{prefix}{name}.", values, known))
-        elif kind in ("LIF", "Spiking"):
+        elif kind in {cls.__name__ for cls in _SPIKING}:
             module = _layer(kind, options, prefix, values, known)
         elif kind == "Encoder":
             options = dict(options)
@@ -280,11 +288,9 @@ def _layer(
     cls = _kind(described["kind"], known, Neuron)
     there = {n: 1.0 for n in cls.parameters if f"{prefix}{n}" in values}
     neuron = cls(**described["options"], **there)
-    rest = {"dt": options["dt"], "max_delay": options["max_delay"]}
-    if kind == "Spiking":
-        return Spiking(neuron, connections, recurrent, **rest)
-    layer = LIF.__new__(LIF)  # what its own constructor does beyond this is to draw weights
-    Spiking.__init__(layer, neuron, connections, recurrent, **rest)
+    made = next(cls for cls in _SPIKING if cls.__name__ == kind)
+    layer = made.__new__(made)
+    Spiking.__init__(layer, neuron, connections, recurrent, dt=options["dt"], max_delay=options["max_delay"])
     return layer
 
 
