@@ -201,7 +201,7 @@ def _checked(where: str, options: dict[str, Any]) -> dict[str, Any]:
     """Options, if JSON gives them back as they are."""
     for name, value in options.items():
         try:
-            kept = _tuples(json.loads(json.dumps(value, allow_nan=True)))
+            kept = _tuples(json.loads(json.dumps(value)))
         except (TypeError, ValueError):
             kept = ...
         if kept != _tuples(value):
@@ -224,7 +224,8 @@ def _built(text: str | None, values: Mapping[str, Tensor], kinds: Sequence[type]
         raise ValueError("holds values and no model; lb.load(path, into=model) puts them into one that you build")
     try:
         described = json.loads(text)
-        version, part, parameters = (described[key] for key in ("version", "model", "parameters"))
+        if (version := described["version"]) == _VERSION:
+            part, parameters = described["model"], described["parameters"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"damaged: the description of the model: {error!r}") from error
     if version != _VERSION:
