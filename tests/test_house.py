@@ -14,8 +14,8 @@ import lambent
 SRC = Path(lambent.__file__).parent.parent
 ORDER = (
     {"machine"}, {"events"}, {"neurons", "connections"}, {"engines"}, {"layers"}, {"losses"},
-    {"encode", "audio", "data", "nir", "plot"}, {"hardware"}, {"quantize"}, {"training"}, {"lightning"}, {"report"},
-    {"runs"}, {"cli", "demo"},
+    {"encode", "audio", "data", "nir", "plot"}, {"saving"}, {"hardware"}, {"quantize"}, {"training"}, {"lightning"},
+    {"report"}, {"runs"}, {"cli", "demo"},
 )  # fmt: skip
 PLACE = {room: place for place, rooms in enumerate(ORDER) for room in rooms}
 
@@ -121,7 +121,8 @@ def test_the_report_knows_plain_values_only() -> None:
 
 def test_what_importing_leaves_out() -> None:
     """Packages that take long to import, or are optional, wait until they are needed."""
-    waits = ("matplotlib", "rich", "typer", "triton", "nir", "soundfile", "sounddevice", "pynvml", "pymetis")
+    slow = ("matplotlib", "rich", "typer", "triton", "safetensors")
+    waits = (*slow, "nir", "soundfile", "sounddevice", "pynvml", "pymetis")
     ask = f"import sys, lambent; print(*[x for x in {waits} if x in sys.modules])"
     found = subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True)
     assert found.stdout.split() == []

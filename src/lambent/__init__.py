@@ -5,6 +5,7 @@ from lambent.events import Events
 from lambent.layers import LIF, EventDropout, LIReadout, Spiking, calibrate, record
 from lambent.machine.waiting import run_ahead
 from lambent.nir import export_nir, import_nir
+from lambent.saving import load, save
 from lambent.training import fit
 
 Events.plot = plot.raster  # here, since events know nothing of drawing
@@ -23,11 +24,13 @@ __all__ = [
     "fit",
     "hardware",
     "import_nir",
+    "load",
     "losses",
     "neurons",
     "plot",
     "quantize",
     "record",
     "run_ahead",
+    "save",
     "training",
 ]

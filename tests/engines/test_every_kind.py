@@ -33,6 +33,7 @@ def with_threshold(kind, g, **options):
 MAKE_NEURON = {
     "LIF": partial(with_threshold, LIF),
     "LIF, subtract": partial(with_threshold, LIF, reset="subtract"),
+    "LIF, bias": lambda g: with_threshold(LIF, g, bias=torch.linspace(0.5, -0.1, SIZE, dtype=DOUBLE)),
     "Integrator": lambda g: Integrator(*taus(g)),
     "Refractory": partial(with_threshold, Refractory),
 }

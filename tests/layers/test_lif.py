@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import pytest
@@ -50,8 +51,10 @@ def test_gradients_flow_through_a_stack_to_the_input_times():
     model = torch.nn.Sequential(
         active(6, 8, recurrent=True, delay=2.0, recurrent_delay=1.0), active(8, 8), lb.LIReadout(8, 3)
     )
-    for p in model.parameters():
+    model.requires_grad_()
+    for p in (model[0].tau_mem, model[0].tau_syn, model[0].threshold, model[1].tau_mem, model[1].tau_syn):
         p.requires_grad_()
+    assert len(list(model.parameters())) == 11
     x = events(rate=0.05)
     times = x.times.clone().requires_grad_()
     out = model(lb.Events(times, x.units, x.offsets, x.n_units, x.duration))
@@ -67,8 +70,8 @@ def test_state_dict_and_pickle_round_trip():
     other = lb.LIF(6, 5, recurrent=True, delay=0.0)
     other.load_state_dict(layer.state_dict())
     again = pickle.loads(pickle.dumps(layer))
-    for copy in (other, again):
-        assert torch.equal(copy(events()).times, layer(events()).times)
+    for each in (other, again):
+        assert torch.equal(each(events()).times, layer(events()).times)
 
 
 def test_attributes():
@@ -81,6 +84,58 @@ def test_attributes():
     assert not layer.tau_mem.requires_grad
     assert lb.LIF(3, 4).recurrent_weight is None
     assert "recurrent" in repr(layer)
+
+
+@pytest.mark.parametrize("layer", [lb.LIF(3, 4, recurrent=True, bias=True, delay=1.0), lb.LIReadout(3, 4)])
+def test_what_is_fixed_stays_fixed_until_it_is_chosen(layer):
+    model = torch.nn.Sequential(layer)
+    trained = {name for name, _ in model.named_parameters()}
+    assert "0.weight" in trained
+    model.requires_grad_(False).requires_grad_(True)
+    for p in model.parameters():
+        p.requires_grad_()
+    assert not layer.tau_mem.requires_grad
+    tau = layer.tau_mem.requires_grad_()
+    assert {name for name, _ in model.named_parameters()} == trained | {"0.tau_mem"}
+    assert {name for name, _ in layer.named_parameters(recurse=False)} == {"weight", "tau_mem"} | {
+        name.removeprefix("0.") for name in trained
+    }
+    assert next(p for n, p in model.named_parameters() if n == "0.tau_mem") is layer.tau_mem is tau
+    assert isinstance(tau, torch.nn.Parameter)
+    model.requires_grad_(False).requires_grad_(True)
+    assert tau.requires_grad
+    assert not layer.tau_syn.requires_grad
+
+
+def test_what_is_chosen_is_trained_and_kept():
+    model = torch.nn.Sequential(active(6, 8), lb.LIReadout(8, 3))
+    model[0].tau_mem.requires_grad_()
+    model[1].tau_syn.requires_grad = True
+    model = model.double()
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model)), model]
+    for each in copies:
+        before = each.state_dict()["0.tau_mem"].clone()
+        optimizer = torch.optim.Adam(each.parameters(), 0.1)
+        each(events()).pow(2).sum().backward()
+        optimizer.step()
+        assert each[0].tau_mem.is_leaf
+        assert each[0].tau_mem.dtype is each[0].threshold.dtype is torch.float64
+        assert (each[0].tau_mem != before).any()
+        assert each[1].tau_syn.grad.any()
+        assert not each[0].tau_syn.requires_grad
+    fixed = torch.nn.Sequential(active(6, 8), lb.LIReadout(8, 3)).double()
+    fixed.load_state_dict(model.state_dict())  # whichever of them are parameters
+    assert torch.equal(fixed(events()), model(events()))
+
+
+def test_a_functional_call_changes_nothing():
+    layer = active(6, 5)
+    tau = torch.full((5,), 12.0, requires_grad=True)
+    torch.func.functional_call(layer, {"tau_mem": tau}, (events(),)).times.sum().backward()
+    assert tau.grad.any()
+    assert type(tau) is torch.Tensor
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert layer.tau_mem.tolist() == [20.0] * 5
 
 
 def test_constrain():
@@ -100,9 +155,9 @@ def test_constrain():
 def test_constrain_leaves_alone_what_is_not_trained():
     layers = lb.LIF(3, 2, tau_mem=0.5, tau_syn=0.2, threshold=1e-4), lb.LIReadout(3, 2, tau_mem=0.5, tau_syn=0.2)
     for layer in layers:
-        before = {name: p.clone() for name, p in layer.named_parameters()}
+        before = {name: x.clone() for name, x in layer.state_dict().items()}
         layer.constrain_()
-        assert all(torch.equal(p, before[name]) for name, p in layer.named_parameters())
+        assert all(torch.equal(x, before[name]) for name, x in layer.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -156,11 +211,54 @@ def test_bad_input():
         layer(events(units=2))
 
 
-def test_bias_and_dt_are_checked():
+def test_bias():
+    assert lb.LIF(2, 3).bias is lb.LIF(2, 3, bias=False).bias is None
+    layer = lb.LIF(2, 3, bias=True)
+    assert layer.bias.tolist() == [0.0] * 3
+    assert layer.bias.requires_grad
+    assert "bias" in repr(layer)
+
+
+@pytest.mark.parametrize("dt", [0.5, 0.05, None])
+def test_a_bias_alone_makes_units_spike(dt):
+    """V = bias (1 - exp(-t / tau_mem)) reaches 1 at tau_mem log(bias / (bias - 1)), and again after each reset."""
+    layer = lb.LIF(2, 3, bias=torch.tensor([2.0, 0.9, -1.0]), tau_mem=10.0, dt=dt)
+    nothing = lb.Events.from_lists([[], []], [[], []], 2, 30.0)
+    out = layer(nothing)
+    assert out.counts().tolist() == [[4.0, 0.0, 0.0]] * 2
+    period = 10.0 * torch.log(torch.tensor(2.0))
+    every = period * torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert (out[0].times - every).abs().max() <= 4 * (dt or 1e-6)
+    out.counts()[:, 1].sum().backward()
+    assert layer.bias.grad[1] > 0  # a silent unit can be revived
+
+
+def test_the_gradient_of_a_bias_is_that_of_continuous_time():
+    """As dt goes to 0; for the bias itself, and for the time constants and weights beside it."""
+    g = torch.Generator().manual_seed(4)
+    times = [torch.rand(12, generator=g).sort().values * 30]
+    x = lb.Events.from_lists(times, [torch.randint(4, (12,), generator=g)], 4, 40.0, dtype=torch.float64)
+    weight = torch.rand(4, 5, generator=g, dtype=torch.float64) + 0.5
+    found = []
+    for dt in (None, 0.02, 0.002):
+        layer = lb.LIF(4, 5, recurrent=True, bias=torch.linspace(-0.2, 1.2, 5), dt=dt).double()
+        layer.load_state_dict(layer.state_dict() | {"weight": weight, "recurrent_weight": weight[[0, 1, 2, 3, 0]] / 9})
+        layer.tau_mem.requires_grad_()
+        out = layer(x)
+        (out.times.sum() / 40).backward()
+        grads = (layer.bias.grad, layer.weight.grad, layer.tau_mem.grad)
+        found.append((out.counts(), torch.cat([g.flatten() for g in grads])))
+    (counts, exact), *grids = found
+    assert counts.sum() > 10
+    assert all(torch.equal(c, counts) for c, _ in grids)
+    coarse, fine = ((grad - exact).norm() / exact.norm() for _, grad in grids)
+    assert fine < 0.02
+    assert fine < 0.3 * coarse
+
+
+def test_dt_and_bias_are_checked():
     with pytest.raises(ValueError, match="bias of unit 1"):
         lb.LIF(2, 3, bias=torch.tensor([0.0, float("nan"), 0.0]), dt=None)
-    with pytest.raises(ValueError, match="continuous time"):
-        lb.LIF(2, 3, bias=0.1, dt=1.0)
     for dt in (0.0, -1.0, float("inf")):
         with pytest.raises(ValueError, match="dt must be"):
             lb.LIF(2, 3, dt=dt)

@@ -177,6 +177,17 @@ def test_units_and_gains(tmp_path):
     torch.testing.assert_close(layer.threshold.detach(), torch.full((2,), 0.75))
 
 
+def test_a_bias_is_where_the_leak_goes(tmp_path):
+    unit = cuba(2, v_leak=np.array([0.25, -0.25]), v_reset=-0.5)
+    layer = lb.import_nir(chain(tmp_path / "a.nir", nir.Linear(WEIGHT), unit), dt=1.0)[0]
+    torch.testing.assert_close(layer.bias.detach(), torch.tensor([0.75, 0.25]))
+    torch.testing.assert_close(layer.threshold.detach(), torch.full((2,), 1.0))
+    lb.export_nir(torch.nn.Sequential(layer), tmp_path / "b.nir")
+    again = lb.import_nir(tmp_path / "b.nir")[0]
+    assert torch.equal(again.bias, layer.bias)
+    assert torch.equal(again(spikes(3, n=120)).times, layer(spikes(3, n=120)).times)
+
+
 def test_lif_without_current(tmp_path):
     """NIR's LIF takes events into the voltage at once; compared with its own recurrence."""
     path = chain(tmp_path / "a.nir", nir.Affine(WEIGHT, np.zeros(2)), lif(2, v_threshold=0.47))
@@ -241,7 +252,6 @@ def graph_file(path, **nodes):
     ("build", "message"),
     [
         (lambda p: chain(p, nir.Affine(WEIGHT, np.ones(2)), cuba(2)), "'n0': has a bias"),
-        (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, v_reset=0.1)), "'n1': v_reset differs"),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, v_threshold=-1.0)), "'n1': threshold of unit 0"),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, tau_syn=0.0)), "'n1': tau_syn must be positive"),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, tau_mem=np.nan)), "'n1': tau_mem must be positive"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from lambent.connections.connections import Connections
 from lambent.events import Events
@@ -33,6 +34,27 @@ def check_input(events: Events, neuron: Neuron, inputs: Connections) -> None:
         raise ValueError(f"the layer is on {weight.device}, the events are on {events.device}")
     if weight.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"weights must be float32 or float64, got {weight.dtype}; for mixed precision use autocast")
+
+
+def transformed(x: Tensor) -> bool:
+    """Whether `x` has a tangent, of forward mode, or is one of `torch.func`'s: its derivative is another's matter."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._functorch.is_functorch_wrapped_tensor(x) or forward_ad.unpack_dual(x).tangent is not None
+
+
+def check_derivative(events: Events, *parts: Neuron | Connections | None) -> None:
+    """Raise NotImplementedError where kernels would be asked for more than a backward pass, which is all they know.
+
+    Tangents, which they do not see, would come out as zeros.
+    """
+    values = [getattr(part, name) for part in parts if part is not None for name in part.parameters]
+    for x in (events.padded().times, *values):
+        if x is not None and transformed(x):
+            raise NotImplementedError(
+                "gradients of spikes and of voltages go backwards only: use backward() or torch.autograd.grad, not "
+                "torch.func (jvp, vmap, grad, ...) or forward mode"
+            )
 
 
 def soundness(neuron: Neuron, inputs: Connections, recurrent: Connections | None) -> Check:

@@ -71,10 +71,10 @@ def check_chain(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
             raise ValueError(f"{where}: dt is {module.dt} ms, that of layer 0 is {layers[0].dt} ms")
         if layers and module.in_features != layers[-1].out_features:
             raise ValueError(f"{where}: takes {module.in_features} inputs, but gets {layers[-1].out_features}")
-        for name, parameter in module.named_parameters():
-            if not torch.isfinite(parameter).all():
+        for name, value in module.state_dict().items():
+            if not torch.isfinite(value).all():
                 raise ValueError(f"{where}: {name} holds NaN or infinity")
-            if name in ("tau_mem", "tau_syn", "threshold") and not (parameter > 0).all():
+            if name in ("tau_mem", "tau_syn", "threshold") and not (value > 0).all():
                 raise ValueError(f"{where}: {name} must be positive")
         layers.append(module)
         dt = module.dt

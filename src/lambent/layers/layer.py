@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,10 @@ class Layer(nn.Module):
 
     Neurons and connections are plain values; `neuron` and `connections` put them together from the parameters as they
     are now. What they were made with is copied, and not kept.
+
+    What a neuron does not train unless told to, such as time constants, is a buffer at first, which
+    ``model.requires_grad_()`` passes over. Once it requires a gradient (``layer.tau_mem.requires_grad_()``) it is a
+    parameter as any other.
     """
 
     warned = False  # of being silent or saturated in training
@@ -39,7 +45,10 @@ class Layer(nn.Module):
             optional = getattr(type(neuron), name, ...) is None  # by its default
             if value is not None or not optional:
                 value = per_unit(name, value, self.out_features, positive=name not in neuron.signed)
-                value = nn.Parameter(value, requires_grad=name in neuron.trained)
+                if name not in neuron.trained:
+                    self.register_buffer(name, value)
+                    continue
+                value = nn.Parameter(value)
             self.register_parameter(name, value)
         sides = {"": connections} if recurrent is None else {"": connections, "recurrent_": recurrent}
         for name in dict.fromkeys(name for side in sides.values() for name in side.parameters):
@@ -51,6 +60,27 @@ class Layer(nn.Module):
                 self.register_buffer(prefix + name, getattr(side, name).clone())
         self._neuron = neuron.with_values(**dict.fromkeys(neuron.parameters))
         self._connections, self._recurrent = _empty(connections), None if recurrent is None else _empty(recurrent)
+
+    def _adopt(self) -> None:
+        """Make parameters of the buffers that have come to require a gradient."""
+        for name in [name for name, x in self._buffers.items() if x is not None and x.requires_grad and x.is_leaf]:
+            chosen: Any = self._buffers.pop(name)
+            chosen.__class__ = nn.Parameter  # the same tensor, which others may hold
+            self._parameters[name] = chosen
+
+    def named_modules(self, *args: Any, **kwargs: Any) -> Any:
+        """As torch's; it is what models look for parameters with."""
+        self._adopt()
+        return super().named_modules(*args, **kwargs)
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        """As torch's."""
+        self._adopt()
+        return super().named_parameters(*args, **kwargs)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        self._adopt()
+        return super()._apply(*args, **kwargs)
 
     def _now(self, prefix: str, connections: Connections) -> Connections:
         names = (*connections.parameters, *connections.buffers)

@@ -28,7 +28,7 @@ class LIF(Spiking):
         tau_mem, tau_syn: time constants [ms], a number or (out_features,).
         threshold: a number or (out_features,).
         reset: "zero" or "subtract"; in continuous time, where V is the threshold when it spikes, they are the same.
-        bias: None, a number or (out_features,): a constant current; in continuous time only.
+        bias: a constant current, a number or (out_features,); True for one that begins as 0, None or False for none.
         delay, recurrent_delay: None, a number or one delay per connection [ms]. On a grid they are rounded
             to whole steps forward; their gradient is that of the continuous delay.
         max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
@@ -42,9 +42,10 @@ class LIF(Spiking):
 
     Attributes:
         weight (in, out), recurrent_weight (out, out) [from, to] or None, tau_mem, tau_syn, threshold (out,),
-        bias (out,) or None, delay (in, out) and recurrent_delay (out, out) or None. All are parameters; weights,
-        bias and delays are trained, the others after ``requires_grad_()``. Call `constrain_` after an optimiser
-        step when time constants, thresholds or delays are trained.
+        bias (out,) or None, delay (in, out) and recurrent_delay (out, out) or None. Weights, bias and delays are
+        parameters and trained. The others are buffers, and parameters after ``layer.tau_mem.requires_grad_()``;
+        ``model.requires_grad_()`` leaves them fixed. Call `constrain_` after an optimiser step when time constants,
+        thresholds or delays are trained.
 
     Raises:
         TypeError: an argument is of another type.
@@ -56,8 +57,8 @@ class LIF(Spiking):
     (torch.Size([3, 2]), torch.Size([2, 2]))
     """
 
-    tau_mem: nn.Parameter
-    tau_syn: nn.Parameter
+    tau_mem: Tensor
+    tau_syn: Tensor
     bias: nn.Parameter | None
     _neuron: lif.LIF
 
@@ -71,7 +72,7 @@ class LIF(Spiking):
         tau_syn: float | Tensor = 5.0,
         threshold: float | Tensor = 1.0,
         reset: str = "zero",
-        bias: float | Tensor | None = None,
+        bias: float | Tensor | bool | None = None,
         delay: float | Tensor | None = None,
         recurrent_delay: float | Tensor | None = None,
         max_delay: float | None = None,
@@ -114,7 +115,7 @@ class LIF(Spiking):
         """Sizes and options, for printing."""
         parts = [f"{self.in_features}, {self.out_features}"]
         parts += ["recurrent"] if self.recurrent_weight is not None else []
-        parts += [n for n in ("delay", "recurrent_delay") if getattr(self, n) is not None]
+        parts += [n for n in ("bias", "delay", "recurrent_delay") if getattr(self, n) is not None]
         return ", ".join([*parts, f"reset={self.reset!r}", f"dt={self.dt}"])
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lambent.connections.connections import Connections
 from lambent.connections.dense import Dense
 from lambent.engines import engine_for
-from lambent.engines.checks import check_input
+from lambent.engines.checks import check_derivative, check_input, transformed
 from lambent.events import Events
 from lambent.layers._parameters import check_sizes
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
@@ -64,8 +64,8 @@ class LIReadout(Layer):
 
     weight: nn.Parameter
     delay: None
-    tau_mem: nn.Parameter
-    tau_syn: nn.Parameter
+    tau_mem: Tensor
+    tau_syn: Tensor
 
     def __init__(
         self,
@@ -111,11 +111,15 @@ class LIReadout(Layer):
             TypeError: `events` is no `Events`.
             ValueError: its number of units is not `in_features`, it is on another device, or a time constant is
                 not positive.
+            NotImplementedError: the derivative of "max" or "none" is wanted in forward mode or by `torch.func`, which
+                the other reductions, plain operations of torch, can do.
         """
         if self.dt is not None and self.reduce in ("max", "none"):
             v = self.scale * self.voltages(events)
             return v.amax(1) if self.reduce == "max" else v
         neuron, connections = self._checked(events)
+        if self.reduce == "max":
+            check_derivative(events, neuron, connections)
         if self.dt is None:
             per_spike = in_continuous_time(self.reduce, events, neuron, connections)
         else:
@@ -143,6 +147,7 @@ class LIReadout(Layer):
         if self.dt is None:
             raise ValueError("continuous time (dt=None) has no steps to give voltages of; give a dt [ms]")
         neuron, connections = self._checked(events)
+        check_derivative(events, neuron, connections)
         return engine_for(events.device, self.dt).levels(events, neuron, connections, self.dt)
 
     def _checked(self, events: Events) -> tuple[Neuron, Connections]:
@@ -156,7 +161,8 @@ class LIReadout(Layer):
     def _are_alike(self) -> bool:
         """Whether all outputs have the same, untrained time constants."""
         mem, syn = self.tau_mem, self.tau_syn
-        if torch.is_grad_enabled() and (mem.requires_grad or syn.requires_grad):
+        trained = torch.is_grad_enabled() and (mem.requires_grad or syn.requires_grad)
+        if trained or transformed(mem) or transformed(syn):
             return False
         return self._alike.of(((mem == mem[0]) & (syn == syn[0])).all())
 

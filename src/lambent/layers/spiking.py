@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lambent.connections.connections import Connections
 from lambent.engines import engine_for
-from lambent.engines.checks import check_input
+from lambent.engines.checks import check_derivative, check_input
 from lambent.events import Events
 from lambent.layers.activity import watch_activity
 from lambent.layers.layer import Layer
@@ -33,8 +33,9 @@ class Spiking(Layer):
     Attributes:
         The parameters of the neuron (tau_mem ...) and of the connections (weight, delay), those of recurrent ones
         named recurrent_weight and recurrent_delay; None for those that are not there. Those of connections are trained,
-        those of the neuron after ``requires_grad_()``. Call `constrain_` after an optimiser step when parameters of the
-        neuron or delays are trained.
+        those of the neuron, but for a bias, only after ``layer.tau_mem.requires_grad_()`` (and so on); until then they
+        are buffers, which ``model.requires_grad_()`` leaves fixed. Call `constrain_` after an optimiser step when
+        parameters of the neuron or delays are trained.
 
     Raises:
         ValueError: an argument is out of range or has the wrong shape.
@@ -47,7 +48,7 @@ class Spiking(Layer):
 
     weight: nn.Parameter
     recurrent_weight: nn.Parameter | None
-    threshold: nn.Parameter
+    threshold: Tensor
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
 
@@ -124,13 +125,16 @@ class Spiking(Layer):
             ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
                 range.
             ImportError: it is on a CUDA device, and Triton is not installed.
-            NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run.
+            NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run; or the
+                derivative is wanted in forward mode or by `torch.func`.
             RuntimeError: in continuous time a sample has too many spikes.
         """
         neuron, connections = self.neuron, self.connections
+        recurrent = self.recurrent
         check_input(events, neuron, connections)
-        out = engine_for(events.device, self.dt).spikes(events, neuron, connections, self.recurrent, self.dt)
+        check_derivative(events, neuron, connections, recurrent)
         self._watch_dt(events)
+        out = engine_for(events.device, self.dt).spikes(events, neuron, connections, recurrent, self.dt)
         watch_activity(self, events, out)
         out.dt = self.dt
         return out

@@ -6,7 +6,7 @@
 On a grid of `dt` this becomes, exactly (DESIGN 4.2),
 
     I[n] = alpha_syn I[n-1] + (sum of w over events arriving at n)
-    V[n] = alpha_mem V[n-1] + gain I[n]
+    V[n] = alpha_mem V[n-1] + gain I[n] + (1 - alpha_mem) bias
 """
 
 # mypy: disable-error-code="misc, call-arg"
@@ -103,6 +103,56 @@ class LIFUnits(NamedTuple):
         return (-a[1],)
 
 
+class BiasedLIFUnits(NamedTuple):
+    """`LIFUnits` with a bias; a kind of its own, so that units without one do not add zeros in every step.
+
+    Attributes:
+        push: what the bias adds to V in a step, (1 - alpha_mem) bias.
+        bias: without a gradient.
+    """
+
+    alpha_mem: Tensor
+    alpha_syn: Tensor
+    gain: Tensor
+    push: Tensor
+    threshold: Tensor
+    tau_mem: Tensor
+    rate_mem: Tensor
+    rate_syn: Tensor
+    least: Tensor
+    subtract: Tensor
+    bias: Tensor
+
+    n_states = 2
+    n_marks = 1
+    traced = False
+    step_gradients = (*LIFUnits.step_gradients, "push")
+    spike_gradients = LIFUnits.spike_gradients
+
+    @staticmethod
+    def advance(x, arriving, p):
+        i, v = x
+        i = p.alpha_syn * i + arriving
+        return i, p.alpha_mem * v + p.gain * i + p.push
+
+    @staticmethod
+    def marks(x, p):
+        return (maximum((x[0] + p.bias - x[1]) / p.tau_mem, p.least),)
+
+    @staticmethod
+    def gradient(a, arriving, before, arrived, p):
+        return a[1] * before[1], arriving * before[0], a[1] * (p.alpha_syn * before[0] + arrived), a[1]
+
+    level = staticmethod(LIFUnits.level)
+    above = staticmethod(LIFUnits.above)
+    reset = staticmethod(LIFUnits.reset)
+    jump = staticmethod(LIFUnits.jump)
+    lift = staticmethod(LIFUnits.lift)
+    retreat = staticmethod(LIFUnits.retreat)
+    drift = staticmethod(LIFUnits.drift)
+    spike_gradient = staticmethod(LIFUnits.spike_gradient)
+
+
 @dataclass(frozen=True, eq=False)
 class LIF(Neuron):
     """Leaky integrate-and-fire units.
@@ -110,7 +160,7 @@ class LIF(Neuron):
     Args:
         tau_mem, tau_syn: time constants of membrane and synapses [ms].
         threshold: voltage at which a unit spikes.
-        bias: a constant current, or None for none; in continuous time only.
+        bias: a constant current, trained; None or False for none, True for one that begins as 0.
         reset: "zero" (V := 0) or "subtract" (V := V - threshold).
         min_slope: least dV/dt just before a spike that the adjoint assumes, in units of threshold / tau_mem; None for
             0.1 on a grid, and 1e-6 in continuous time.
@@ -122,7 +172,7 @@ class LIF(Neuron):
     tau_mem: float | Tensor = 20.0
     tau_syn: float | Tensor = 5.0
     threshold: float | Tensor = 1.0
-    bias: float | Tensor | None = None
+    bias: float | Tensor | bool | None = None
     reset: str = "zero"
     min_slope: float | None = None
 
@@ -133,6 +183,8 @@ class LIF(Neuron):
     signed: ClassVar[tuple[str, ...]] = ("bias",)
 
     def __post_init__(self) -> None:
+        if isinstance(self.bias, bool):
+            object.__setattr__(self, "bias", 0.0 if self.bias else None)
         if self.reset not in ("zero", "subtract"):
             raise ValueError(f'reset must be "zero" or "subtract", got {self.reset!r}')
         if self.min_slope is not None and not self.min_slope > 0:
@@ -148,20 +200,19 @@ class LIF(Neuron):
         return (1e-6 if dt is None else 0.1) if self.min_slope is None else self.min_slope
 
     def suits(self, dt: float | None) -> None:
-        if self.bias is not None and dt is not None:
-            raise ValueError("bias needs continuous time (dt=None); on a grid let an input unit spike in every step")
+        """Either."""
 
     def bounds(self, dt: float | None) -> dict[str, tuple[float | None, float | None]]:
         tau = (smallest_tau(dt), None)
         return {"tau_mem": tau, "tau_syn": tau, "threshold": (1e-3, None)}
 
-    def on_grid(self, dt: float, dtype: torch.dtype) -> LIFUnits:
-        self.suits(dt)
+    def on_grid(self, dt: float, dtype: torch.dtype) -> LIFUnits | BiasedLIFUnits:
         tau_mem, tau_syn, threshold = (torch.as_tensor(x) for x in (self.tau_mem, self.tau_syn, self.threshold))
         fixed_mem, fixed_syn = tau_mem.detach().to(dtype), tau_syn.detach().to(dtype)
         least = self.least_slope(dt) * threshold.detach() / tau_mem.detach()
-        return LIFUnits(
-            *(x.to(dtype) for x in grid_constants(tau_mem, tau_syn, dt)),
+        constants = grid_constants(tau_mem, tau_syn, dt)
+        units = LIFUnits(
+            *(x.to(dtype) for x in constants),
             threshold=threshold.to(dtype),
             tau_mem=fixed_mem,
             rate_mem=1 / fixed_mem,
@@ -169,3 +220,8 @@ class LIF(Neuron):
             least=least.to(dtype),
             subtract=torch.full_like(fixed_mem, float(self.reset == "subtract")),
         )
+        if self.bias is None:
+            return units
+        bias = torch.as_tensor(self.bias)
+        push = (1 - constants[0]) * bias
+        return BiasedLIFUnits(**units._asdict(), push=push.to(dtype), bias=bias.detach().to(dtype))

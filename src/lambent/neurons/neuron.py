@@ -113,9 +113,9 @@ class Neuron(Short):
     """A kind of neuron and its parameters, each a number or one per unit; subclasses name them."""
 
     parameters: ClassVar[tuple[str, ...]]
-    """The fields that are one number per unit, or None; a layer makes each an `nn.Parameter` of this name."""
+    """The fields that are one number per unit, or None; a layer has each as a parameter, or a buffer, of this name."""
     trained: ClassVar[tuple[str, ...]] = ()
-    """The parameters that are trained unless told otherwise."""
+    """The parameters that are trained unless told otherwise; layers keep the others as buffers until they are."""
     time_constants: ClassVar[tuple[str, ...]] = ()
     """The parameters that are time constants, which learn at a rate of their own."""
     spiking: ClassVar[bool] = True

@@ -170,5 +170,5 @@ def _matrix(name: str, node: Any, n_from: int) -> np.ndarray:
     if matrix.shape[1] != n_from:
         raise ValueError(f"node {name!r}: takes {matrix.shape[1]} inputs, but gets {n_from}")
     if type(node).__name__ == "Affine" and np.any(node.bias):
-        raise ValueError(f"node {name!r}: has a bias; lambent's units have none")
+        raise ValueError(f"node {name!r}: has a bias; units take theirs as v_leak")
     return matrix.T.astype(np.float64)

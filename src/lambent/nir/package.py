@@ -6,7 +6,7 @@ spike for a pulse of height 1 that lasts one step, an impulse of area dt, and so
     tau_syn dI/dt = -I + w_in sum_k w dt delta(t - t_k)      so an event adds w w_in dt / tau_syn to I
     tau_mem dV/dt = (v_leak - V) + r I
 
-With r = 1, v_leak = 0 and w_in = tau_syn / dt that is `lambent.LIF`. What NIR has no word for goes into
+With r = 1, v_leak = bias and w_in = tau_syn / dt that is `lambent.LIF`. What NIR has no word for goes into
 metadata whose keys start with `PREFIX`.
 """
 

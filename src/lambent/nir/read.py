@@ -26,7 +26,8 @@ def import_nir(path: str | os.PathLike[str], dt: float | None = None) -> nn.Sequ
     units, each behind one `Linear` or `Affine` (bias 0) node, itself between any `Delay`, `Scale` and
     `Flatten` nodes, with or without synapses from the units back to themselves:
 
-    * `CubaLIF`, `CubaLI`: r, w_in and pulses of one step go into the weights; v_leak is where V = 0 lies.
+    * `CubaLIF`, `CubaLI`: r, w_in and pulses of one step go into the weights; v_reset is where V = 0 lies, from where
+      v_leak is the bias.
     * `LIF`, `LI` have no synaptic current: `tau_syn` becomes dt / 50, so that an event acts in one step.
 
     Spikes take one step from layer to layer here, and decays are exp(-dt / tau) as the equations have it, where
@@ -92,16 +93,15 @@ def _layer(node: Any, inputs: Dense, recurrent: Dense | None, pulse: float, dt: 
         layer.weight.copy_(torch.as_tensor(inputs.weight) * torch.from_numpy(gain))
         if isinstance(layer, LIF) and layer.recurrent_weight is not None and recurrent is not None:
             layer.recurrent_weight.copy_(torch.as_tensor(recurrent.weight) * torch.from_numpy(gain))
-    for name, parameter in layer.named_parameters():
-        if not torch.isfinite(parameter).all():
+    for name, value in layer.state_dict().items():
+        if not torch.isfinite(value).all():
             raise ValueError(f"{name} holds NaN or infinity")
     return layer
 
 
 def _lif(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, dt: float, **taus: Any) -> LIF:
-    leak = values("v_leak")
-    if (values("v_reset") != leak).any():
-        raise ValueError("v_reset differs from v_leak; lambent's units are reset to rest")
+    origin = values("v_reset")  # where V is 0 here
+    bias = values("v_leak") - origin
     options: dict[str, Any] = {
         "delay": _delay(node, "delay", inputs, dt),
         "recurrent_delay": None if recurrent is None else _delay(node, "recurrent_delay", recurrent, dt),
@@ -112,7 +112,8 @@ def _lif(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, dt:
             options[key] = _number(key, kept)
     if (reset := _metadata(node, "reset")) is not None:
         options["reset"] = reset
-    options |= {"recurrent": recurrent is not None, "threshold": _tensor(values("v_threshold") - leak), "dt": dt}
+    options |= {"recurrent": recurrent is not None, "threshold": _tensor(values("v_threshold") - origin), "dt": dt}
+    options["bias"] = _tensor(bias) if bias.any() else None
     n_in, n_out = inputs.n_in, inputs.n_out
     return LIF(n_in, n_out, **options, **taus)
 

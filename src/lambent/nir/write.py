@@ -72,7 +72,9 @@ def _unit(layer: Spiking | LIReadout, dt: float) -> Any:
     neuron: Any = layer.neuron
     tau_mem, tau_syn = _array(neuron.tau_mem) / 1000, _array(neuron.tau_syn) / 1000
     one, zero = np.ones_like(tau_mem), np.zeros_like(tau_mem)
-    common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": zero, "w_in": tau_syn / (dt / 1000)}
+    bias: Tensor | None = getattr(neuron, "bias", None)
+    leak = zero if bias is None else _array(bias)
+    common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": leak, "w_in": tau_syn / (dt / 1000)}
     if isinstance(layer, LIReadout):
         return nir.CubaLI(**common, metadata={f"{PREFIX}reduce": layer.reduce, f"{PREFIX}scale": layer.scale})
     kept: dict[str, Any] = {"reset": neuron.reset, "min_slope": neuron.least_slope(dt), "max_delay": layer.max_delay}

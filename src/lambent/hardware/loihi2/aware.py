@@ -55,6 +55,8 @@ class _Aware(FixedWeights[_Layer]):
         worth = {"weight": chip.weight, "tau_mem": chip.tau_mem, "tau_syn": chip.tau_syn}
         if chip.recurrent_weight is not None:
             worth["recurrent_weight"] = chip.recurrent_weight
+        if chip.bias is not None:
+            worth["bias"] = chip.bias
         return chip, {name: _straight_through(value, getattr(layer, name)) for name, value in worth.items()}
 
 
@@ -67,7 +69,10 @@ class AwareLIF(_Aware[Spiking]):
         chip, worth = self._on_chip(events)
         scale, dt = layer.weight.new_tensor(chip.scale), float(layer.dt or 0.0)
         threshold = _straight_through(np.multiply(chip.layer.v_th_mant, 64) + 0.5, layer.threshold * scale)
-        neuron = layer.neuron.with_values(tau_mem=worth["tau_mem"], tau_syn=worth["tau_syn"], threshold=threshold)
+        values = {"tau_mem": worth["tau_mem"], "tau_syn": worth["tau_syn"], "threshold": threshold}
+        if "bias" in worth:
+            values["bias"] = worth["bias"] * scale
+        neuron = layer.neuron.with_values(**values)
         inputs, recurrent = layer.connections.with_values(weight=worth["weight"] * scale), layer.recurrent
         if recurrent is not None:
             recurrent = recurrent.with_values(weight=worth["recurrent_weight"] * scale)

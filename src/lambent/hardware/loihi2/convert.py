@@ -1,8 +1,8 @@
 """From a trained torch model to a Loihi 2 network: units of voltage, decays, thresholds, weights, delays.
 
-The model computes I[n] = as I[n-1] + sum w, V[n] = am V[n-1] + k I[n] and spikes at V >= threshold. The chip
-computes the same with u = S k I, v = S V and weights 64 W = S k w, where the scale S may differ from unit to
-unit. It stands for the least rounding error of W that leaves room for v in 24 bits.
+The model computes I[n] = as I[n-1] + sum w, V[n] = am V[n-1] + k I[n] + (1 - am) bias and spikes at V >= threshold.
+The chip computes the same with u = S k I, v = S V, weights 64 W = S k w and biases 64 B = S (1 - am) bias, where the
+scale S may differ from unit to unit. It stands for the least rounding error of W that leaves room for v in 24 bits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lambent.hardware.loihi2.layers.base import MAX_DELAY
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.neurons import THRESHOLD_LIMIT
-from lambent.hardware.loihi2.quantised import Values, time_constant, with_values, worth
+from lambent.hardware.loihi2.quantised import Values, bias_worth, time_constant, with_values, worth
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Integers, choose_integers
 from lambent.layers import LIReadout, Spiking
@@ -46,6 +46,7 @@ class ConvertedLayer(Short):
         tau_mem, tau_syn: (n_out,) float64, the time constants of the rounded decays [ms].
         weight, recurrent_weight: (in, out) and (out, out) [from, to] float64, what the integer weights are
             worth in a model with these time constants.
+        bias: (out,) float64, what the integer biases are worth in such a model; None without any.
         rms_error: root mean square error of the weights' effect, relative to its root mean square.
         clipped: share of weights that were too large.
     """
@@ -57,6 +58,7 @@ class ConvertedLayer(Short):
     tau_syn: np.ndarray
     weight: np.ndarray
     recurrent_weight: np.ndarray | None
+    bias: np.ndarray | None
     rms_error: float
     clipped: float
 
@@ -87,6 +89,7 @@ class Conversion:
                 x.tau_syn,
                 x.layer.synapse_delays.T,
                 x.layer.recurrent_delays.T,
+                x.bias,
             )
             for x in self.layers
         ]
@@ -222,11 +225,14 @@ class _Part:
         self.gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
         weights = [module.weight] if recurrent is None else [module.weight, recurrent]
         self.drive = np.concatenate([_array(w) for w in weights]) * self.gain
+        bias: Tensor | None = getattr(neuron, "bias", None)
+        self.bias = None if bias is None else _array(bias)
 
     def assumed_activity(self) -> _Activity:
         """Every source fires at the assumed rate, and the worst comes together."""
         rate = _ASSUMED_RATE * self.dt
-        return _Activity(np.ones(len(self.drive)), rate * np.abs(self.drive).sum(0) * self.response)
+        voltage = rate * np.abs(self.drive).sum(0) * self.response
+        return _Activity(np.ones(len(self.drive)), voltage if self.bias is None else voltage + np.abs(self.bias))
 
     def converted(self, bits: int, activity: _Activity) -> ConvertedLayer:
         """The chip's layer, its scale chosen for `activity`."""
@@ -241,6 +247,9 @@ class _Part:
         error = np.sum((effect - self.drive) ** 2) / max(np.sum(self.drive**2), np.finfo(np.float64).tiny)
         real = worth(effect, self.tau_mem, self.tau_syn, self.dt)
         never = np.full(self.n_out, THRESHOLD_LIMIT)
+        bias = None
+        if self.bias is not None:  # V comes to rest at the bias, with the rounded decay too
+            bias = np.rint(integers.scale * self.v_decay / 4096 * self.bias).astype(np.int64)
         layer = Loihi2Layer(
             name=self.name,
             kind="dense_rec" if self.recurrent else "dense",
@@ -250,6 +259,7 @@ class _Part:
             delay_rec=self.delay_rec if self.delay_rec.any() else 0,
             i_decay=self.i_decay,
             v_decay=self.v_decay,
+            bias=0 if bias is None else bias,
             v_th_mant=never if self.threshold is None else integers.mantissas(self.threshold),
         )
         return ConvertedLayer(
@@ -260,6 +270,7 @@ class _Part:
             tau_syn=self.tau_syn,
             weight=real[: self.n_in],
             recurrent_weight=real[self.n_in :] if self.recurrent else None,
+            bias=None if bias is None else bias_worth(bias, integers.scale, self.v_decay),
             rms_error=float(np.sqrt(error)),
             clipped=float(integers.clipped(self.drive).mean()),
         )

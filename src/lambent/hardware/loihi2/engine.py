@@ -49,12 +49,16 @@ def spikes(
     run, keep = constants_of(layer).run, np.subtract(4096, layer.v_decay, dtype=np.int32)
     units: Any = neuron.on_grid(dt, torch.float64)
     gain, tau, least = (x.detach().numpy() for x in (units.gain, units.tau_mem, units.least))
+    chip_bias = np.left_shift(layer.per_unit(layer.bias), 6, dtype=np.int32)
+    bias = getattr(units, "bias", torch.zeros(size, dtype=torch.float64)).numpy()
 
     def one_sample(sample: Spikes) -> tuple[np.ndarray, ...]:
         current, voltage = np.empty((2, n_steps, size), np.int32)
         own = run(sample, _NOT_RECORDED, current, voltage)
         step = np.repeat(np.arange(n_steps, dtype=np.int32), np.diff(own.offsets))
-        return step, own.units, *_before_spikes(step, own.units, current, voltage, keep, gain, tau, least)
+        return step, own.units, *_before_spikes(
+            step, own.units, current, voltage, keep, gain, tau, least, chip_bias, bias
+        )  # fmt: skip
 
     parts = in_threads(one_sample, _samples(events.steps(dt), events.units, events.offsets, layer.n_in, n_steps))
     nothing = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
@@ -78,11 +82,12 @@ def spikes(
 def _before_spikes(
     steps: np.ndarray, units: np.ndarray, current: np.ndarray, voltage: np.ndarray,
     keep: np.ndarray, gain: np.ndarray, tau_mem: np.ndarray, min_slope: np.ndarray,
+    chip_bias: np.ndarray, bias: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """dV/dt = (I - V) / tau_mem before each spike, and peak steps as in `operation.Emitted`.
+    """dV/dt = (I + bias - V) / tau_mem before each spike, and peak steps as in `operation.Emitted`.
 
     `current` and `voltage` (steps, size) are the chip's u and v after each step, so V before the reset of a spike
-    is worked out once more; I is u / gain.
+    is worked out once more; I is u / gain, `chip_bias` what the chip adds to v in a step.
     """
     slopes = np.empty(len(steps))
     peak = np.full(current.shape[1], -LIMIT, np.int32)
@@ -99,8 +104,8 @@ def _before_spikes(
     for s in range(len(steps)):
         n, j = steps[s], units[s]
         kept = decayed(voltage[n - 1, j], keep[j]) if n > 0 else np.int32(0)
-        reached = min(kept + current[n, j], LIMIT - 1)
-        slopes[s] = max((current[n, j] / gain[j] - reached) / tau_mem[j], min_slope[j])
+        reached = min(kept + current[n, j] + chip_bias[j], LIMIT - 1)
+        slopes[s] = max((current[n, j] / gain[j] + bias[j] - reached) / tau_mem[j], min_slope[j])
         peak_step[j] = -1
     return slopes, peak_step
 

@@ -101,7 +101,8 @@ def export_netx(
     """Quantise `model` and write it as a NetX file for Loihi 2, whole or not at all.
 
     Several spikes of one unit in one step count once on the chip, where the float model adds them up: a coarse
-    dt can cost agreement. What the weights are rounded to here, the chip holds without further loss. Lava reads
+    dt can cost agreement. Biases are rounded to what moves V by one of the threshold's units in a step: the longer
+    tau_mem, the coarser. What the weights are rounded to here, the chip holds without further loss. Lava reads
     the file as it is, but for what `lambent.hardware.loihi2.netx.lava` lists, such as delays onto recurrent layers.
     The readout's units have a scale each, stored with the file: divide voltages by it before comparing them.
 

@@ -25,6 +25,7 @@ class Values(NamedTuple):
         weight, recurrent_weight: (in, out) and (out, out) [from, to] float64; the second may be None.
         tau_mem, tau_syn: (out,) float64, the time constants of the decays [ms].
         delay, recurrent_delay: (in, out) and (out, out) steps.
+        bias: (out,) float64 or None.
     """
 
     weight: np.ndarray
@@ -33,6 +34,7 @@ class Values(NamedTuple):
     tau_syn: np.ndarray
     delay: np.ndarray
     recurrent_delay: np.ndarray
+    bias: np.ndarray | None
 
 
 def time_constant(decay: np.ndarray, dt: float) -> np.ndarray:
@@ -46,6 +48,11 @@ def worth(effect: np.ndarray, tau_mem: np.ndarray, tau_syn: np.ndarray, dt: floa
     return effect / gain.double().numpy()
 
 
+def bias_worth(bias: np.ndarray, scale: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    """The biases (out,) of a model that integers are worth; `scale` is that of `Integers`."""
+    return bias * 4096.0 / (scale * decay)
+
+
 def with_values(modules: Sequence[Spiking | LIReadout], values: Sequence[Values]) -> nn.Sequential:
     """A copy of float layers with other values."""
     made = copy.deepcopy(list(modules))
@@ -57,6 +64,7 @@ def with_values(modules: Sequence[Spiking | LIReadout], values: Sequence[Values]
             _assign(taus.tau_syn, own.tau_syn)
             if isinstance(module, Spiking):
                 _assign(module.recurrent_weight, own.recurrent_weight)
+                _assign(getattr(module, "bias", None), own.bias)
                 _assign(module.delay, own.delay * module.dt)
                 _assign(module.recurrent_delay, own.recurrent_delay * module.dt)
     return nn.Sequential(*made)
@@ -90,7 +98,8 @@ def _values(module: Spiking | LIReadout, layer: Loihi2Layer, network: Loihi2Netw
 
     recurrent = None if layer.weight_rec is None else weight(layer.weight_rec)
     delays = layer.synapse_delays.T, layer.recurrent_delays.T
-    return Values(weight(layer.weight), recurrent, tau_mem, tau_syn, *delays)
+    bias = bias_worth(layer.per_unit(layer.bias), scale, layer.per_unit(layer.v_decay))
+    return Values(weight(layer.weight), recurrent, tau_mem, tau_syn, *delays, bias)
 
 
 def _assign(parameter: Tensor | None, value: np.ndarray | None) -> None:

@@ -21,6 +21,52 @@ def test_readout_cross_entropy():
     assert losses.readout_cross_entropy(steps, labels).isclose(each)
 
 
+def test_labels_of_steps():
+    torch.manual_seed(0)
+    steps, labels = torch.randn(4, 5, 3, requires_grad=True), torch.randint(3, (4, 5))
+    loss = losses.readout_cross_entropy(steps, labels, 2.0)
+    assert loss.isclose(F.cross_entropy(2 * steps.flatten(0, 1), labels.flatten()))
+    unlabelled = torch.rand(4, 5) < 0.5
+    some = labels.masked_fill(unlabelled, -1)
+    loss = losses.readout_cross_entropy(steps, some, 2.0, label_smoothing=0.1, ignore_index=-1)
+    kept = F.cross_entropy(2 * steps[~unlabelled], labels[~unlabelled], label_smoothing=0.1)
+    assert loss.isclose(kept)
+    loss.backward()
+    assert not steps.grad[unlabelled].any()
+    assert steps.grad[~unlabelled].all()
+    whole = losses.readout_cross_entropy(steps[:, 0], some[:, 0], ignore_index=-1)
+    assert whole.isclose(F.cross_entropy(steps[:, 0], some[:, 0], ignore_index=-1))
+    for bad, message in (
+        (labels[:, :4], r"labels must have shape \(4, 5\), got \(4, 4\)"),
+        (torch.full((4, 5), -1), "labels are all -1"),
+        (labels + 1, r"lie in \[0, 3\) or be -1, got 1 to 3"),
+        (some - 1, "or be -1, got -2 to 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            losses.readout_cross_entropy(steps, bad, ignore_index=-1)
+    with pytest.raises(ValueError, match="got -1 to 2"):
+        losses.readout_cross_entropy(steps, some)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "exp_mean", "max", "last", "none"])
+@pytest.mark.parametrize("dt", [1.0, None])
+def test_torchs_own_losses_do_on_readouts(reduce, dt):
+    """Mean squared error on voltages, whose derivative is exact in weights and time constants."""
+    if dt is None and reduce == "none":
+        return
+    torch.manual_seed(0)
+    layer = lb.LIReadout(5, 2, reduce=reduce, dt=dt).double()
+    layer.tau_mem.requires_grad_()
+    events = lb.Events.from_dense((torch.rand(3, 30, 5) < 0.2).int(), 1.0, dtype=torch.float64)
+    targets = torch.rand_like(layer(events))
+
+    def loss(weight, tau_mem):
+        found = torch.func.functional_call(layer, {"weight": weight, "tau_mem": tau_mem}, (events,))
+        return F.mse_loss(found, targets)
+
+    assert torch.autograd.gradcheck(loss, [layer.weight, layer.tau_mem])
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("shape", [(8, 4), (8, 5, 4)])
 def test_smoothed_and_plain_cross_entropy(smoothing, shape):
@@ -75,6 +121,29 @@ def test_count_cross_entropy():
     events = lb.Events.from_lists([[1.0, 2.0, 3.0]], [[0, 0, 1]], 2, 10.0)
     wanted = F.cross_entropy(torch.tensor([[1.0, 0.5]]), torch.tensor([0]))
     assert losses.count_cross_entropy(events, torch.tensor([0]), 0.5).isclose(wanted)
+
+
+def test_population_codes():
+    """Units of a class count together, by their means; one unit a class is what it was."""
+    times = torch.tensor([2.0, 5.0, 6.0, 7.0], requires_grad=True)
+    events = lb.Events(times, torch.tensor([0, 1, 3, 3]), torch.tensor([0, 4]), 6, 10.0)
+    label = torch.tensor([1])
+    assert losses.population_mean(events.counts(), 2).tolist() == [[1.0, 1.0, 0.0]]
+    wanted = F.cross_entropy(torch.tensor([[0.5, 0.5, 0.0]]), label)
+    assert losses.count_cross_entropy(events, label, 0.5, population=2).isclose(wanted)
+    loss = losses.first_spike_cross_entropy(events, label, tau=2.0, alpha=0.1, population=2)
+    t = torch.tensor([[3.5, 8.0, 10.0]])  # silent units count as the duration
+    assert loss.isclose(F.cross_entropy(-t / 2, label) + 0.1 * torch.expm1(t[0, 1] / 50.0))
+    loss.backward()
+    assert (times.grad[:3] != 0).all()
+    assert times.grad[3] == 0
+    for loss in (losses.count_cross_entropy, losses.first_spike_cross_entropy):
+        with pytest.raises(ValueError, match="6 units are no multiple of a population of 4"):
+            loss(events, label, population=4)
+        with pytest.raises(ValueError, match=r"labels must lie in \[0, 2\)"):
+            loss(events, torch.tensor([2]), population=3)
+        with pytest.raises(TypeError, match="population must be a whole number"):
+            loss(events, label, population=1.5)
 
 
 def test_rate_penalty():
