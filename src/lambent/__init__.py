@@ -1,25 +1,45 @@
 """lambent: train spiking networks with exact event-based gradients and see them run on the chip."""
 
-from lambent import connections, data, encode, hardware, losses, neurons, quantize, training
-from lambent.events import Events
-from lambent.layers import LIF, LIReadout, Spiking
-from lambent.machine.waiting import run_ahead
-from lambent.nir import export_nir, import_nir
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "LIF",
-    "Events",
-    "LIReadout",
-    "Spiking",
-    "connections",
-    "data",
-    "encode",
-    "export_nir",
-    "hardware",
-    "import_nir",
-    "losses",
-    "neurons",
-    "quantize",
-    "run_ahead",
-    "training",
-]
+from lambent.machine.lazy import on_demand
+from lambent.machine.version import VERSION
+
+if TYPE_CHECKING:
+    from lambent import connections as connections
+    from lambent import data as data
+    from lambent import encode as encode
+    from lambent import hardware as hardware
+    from lambent import losses as losses
+    from lambent import neurons as neurons
+    from lambent import quantize as quantize
+    from lambent import training as training
+    from lambent.events import Events as Events
+    from lambent.layers import LIF as LIF
+    from lambent.layers import LIReadout as LIReadout
+    from lambent.layers import Spiking as Spiking
+    from lambent.machine.waiting import run_ahead as run_ahead
+    from lambent.nir import export_nir as export_nir
+    from lambent.nir import import_nir as import_nir
+
+__version__ = VERSION
+__getattr__, __dir__, __all__ = on_demand(
+    __name__,
+    {
+        "connections": "lambent",
+        "data": "lambent",
+        "encode": "lambent",
+        "hardware": "lambent",
+        "losses": "lambent",
+        "neurons": "lambent",
+        "quantize": "lambent",
+        "training": "lambent",
+        "Events": "lambent.events",
+        "LIF": "lambent.layers",
+        "LIReadout": "lambent.layers",
+        "Spiking": "lambent.layers",
+        "run_ahead": "lambent.machine.waiting",
+        "export_nir": "lambent.nir",
+        "import_nir": "lambent.nir",
+    },
+)

@@ -146,11 +146,11 @@ def test_evaluate_without_chip(run, files, tmp_path):
     run("train", train, "--out", tmp_path / "r", *SMALL)
     code, out, _ = run("evaluate", tmp_path / "r", test, "--json")
     assert code == 0
-    assert last_line(out).keys() == {"accuracy", "n"}
+    assert last_line(out).keys() == {"accuracy", "n", "classes"}
     assert run("report", tmp_path / "r")[0] == 0
     run("evaluate", tmp_path / "r", test, "--chip")
-    assert "replaces the earlier evaluation with --chip" in run("evaluate", tmp_path / "r", test)[1]
-    assert "replaces" not in run("evaluate", tmp_path / "r", test)[1]
+    assert "replaced the earlier evaluation with --chip" in run("evaluate", tmp_path / "r", test)[1]
+    assert "replaced" not in run("evaluate", tmp_path / "r", test)[1]
 
 
 def test_the_runs_own_network_by_its_path(run, files, tmp_path):
@@ -219,7 +219,7 @@ def test_json_knows_no_infinity(run, files, tmp_path):
 
 def test_lines_that_can_be_pasted(run, files, tmp_path, monkeypatch):
     folder = tmp_path / ("a long name :bug: [b] " * 5)
-    monkeypatch.setattr("lambent.cli.train.train_run", lambda *_, **__: False)
+    monkeypatch.setattr("lambent.runs.train.train_run", lambda *_, **__: False)
     code, out, _ = run("train", files[0], "--out", folder, *SMALL)
     assert code == 130
     line = next(line for line in out.splitlines() if "go on with" in line)

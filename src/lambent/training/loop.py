@@ -99,6 +99,8 @@ def train(
                 run.save("best.pt", trainer.model.state_dict())
                 run.outdate()
             metrics["best_epoch"] = state.best_epoch
+            if "val_accuracy" in metrics:
+                metrics["best_val_accuracy"] = state.best_accuracy
             _record(run, metrics)
             run.save("checkpoint.pt", trainer.checkpoint())
             watcher.epoch(metrics)
