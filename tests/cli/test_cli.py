@@ -249,6 +249,7 @@ def test_config_file_and_options(run, files, tmp_path):
     assert "epochs = 1" in kept
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can be sent SIGINT there")
 def test_interrupt_saves_and_resume_goes_on(files, tmp_path):
     folder = tmp_path / "r"
     settings = [*SMALL, "--epochs", "500"]

@@ -66,10 +66,16 @@ def main() -> None:
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError, NotImplementedError, MemoryError) as error:
-        print(f"error: {error or 'not enough memory'}", file=sys.stderr)
+        print(f"error: {_told(error)}", file=sys.stderr)
         sys.exit(1)
     except RuntimeError as error:
         if "allocate memory" not in str(error):  # torch's way to say that there is not enough
             raise
         print(f"error: not enough memory: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"  # the system's own, without its number
+    return str(error) or "not enough memory"
