@@ -65,11 +65,12 @@ def show_accuracies(summary: dict[str, Any]) -> None:
     """Print those of an evaluation."""
     from rich.table import Table
 
-    table = Table("network", "accuracy", title=f"{summary['n']} samples", title_justify="left")
+    table = Table("network", "accuracy")
     for kind, name in NETWORKS.items():
         key = "accuracy" if kind == "float" else f"accuracy_{kind}"
         if key in summary:
             table.add_row(name, f"{100 * summary[key]:.2f} %")
+    say(f"{summary['n']} samples")
     console.print(table)
     if "agreement" in summary:
         console.print(f"float and chip agree on {100 * summary['agreement']:.2f} % of the samples")
@@ -83,9 +84,10 @@ def show_recall(classes: Sequence[dict[str, Any]]) -> None:
     kinds = [kind for kind in NETWORKS if kind in classes[0]]
     there = sorted((x for x in classes if x["n"]), key=lambda x: x[kinds[-1]])
     title = "recall of each class" if len(there) <= _SHOWN else f"recall of the {_SHOWN} worst of {len(there)} classes"
-    table = Table("class", "samples", *kinds, title=title, title_justify="left")
+    table = Table("class", "samples", *kinds)
     for column in table.columns[1:]:
         column.justify = "right"
     for x in there[:_SHOWN]:
         table.add_row(escape(x["class"]), str(x["n"]), *(f"{100 * x[kind]:.1f} %" for kind in kinds))
+    say(title)
     console.print(table)
