@@ -14,6 +14,7 @@ import pytest
 
 import lambent as lb
 from lambent import cli
+from lambent.audio.reading import resample
 from lambent.runs.listen import Listener
 from lambent.training import Run
 
@@ -109,7 +110,7 @@ def test_stream_and_microphone_hear_the_same(trained, sentence, capsys, monkeypa
     assert (run / "listen.html").exists()
 
     sound, rate = lb.encode.read_audio(sentence)
-    sound = lb.audio.reading.resample(sound, rate, 16000)
+    sound = resample(sound, rate, 16000)
 
     class InputStream:
         """A microphone before which the file is played, until somebody presses Ctrl-C."""

@@ -31,6 +31,6 @@ def on_demand(
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *where})
+        return sorted({*where, *(x for x in vars(sys.modules[package]) if x.startswith("__"))})
 
     return __getattr__, __dir__, sorted(where)
