@@ -64,7 +64,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show is no reason to stop
     try:
-        app()
+        app(prog_name="lambent")
     except (ValueError, TypeError, OSError, ImportError, NotImplementedError, MemoryError) as error:
         print(f"error: {_told(error)}", file=sys.stderr)
         sys.exit(1)
