@@ -44,6 +44,7 @@ from gpu_limits import atomic_bandwidth, copy_bandwidth, row_bandwidth
 from lambent import calibrate
 from lambent.data import augment
 from lambent.engines.grid import gpu as grid_gpu
+from lambent.layers import spiking
 
 INPUTS, OUT = 700, 20
 COLUMNS = (
@@ -209,7 +210,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.smoke:  # in Triton's interpreter, on the CPU
         args.hidden, args.steps, args.batch, args.repeats = [4], [5], [1], 1
-        lb.layers.lif.engine_for = lambda device, dt: grid_gpu
+        spiking.engine_for = lambda device, dt: grid_gpu
     elif not torch.cuda.is_available():
         parser.error("needs a CUDA device")
     torch.set_float32_matmul_precision("high")

@@ -137,6 +137,7 @@ def test_commands_in_blocks_are_complete(line: str) -> None:
 
 @pytest.mark.parametrize("line", in_the_text())
 def test_options_in_the_text_exist(line: str) -> None:
-    _, name, *words = shlex.split(line)
-    options = {option for parameter in COMMANDS.commands[name].params for option in parameter.opts}
+    _, *words = shlex.split(line)
+    command = COMMANDS if words[0].startswith("--") else COMMANDS.commands[words.pop(0)]
+    options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options | {"--help"}

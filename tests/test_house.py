@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import lambent
 
@@ -119,10 +122,59 @@ def test_the_report_knows_plain_values_only() -> None:
     assert knowing({"report"}, "training", "runs", "hardware") == set()
 
 
-def test_what_importing_leaves_out() -> None:
+OPTIONAL = (
+    "matplotlib",
+    "rich",
+    "typer",
+    "triton",
+    "nir",
+    "soundfile",
+    "sounddevice",
+    "pynvml",
+    "pymetis",
+    "safetensors",
+)
+
+
+@pytest.mark.parametrize(
+    ("imports", "waits"),
+    [
+        ("lambent", ("torch", "numpy", "numba", *OPTIONAL)),
+        ("lambent.cli", ("torch", "numpy", "numba", "matplotlib", "nir")),
+        ("lambent.__all__", ("scipy.signal", *OPTIONAL)),
+    ],
+)
+def test_what_importing_leaves_out(imports: str, waits: tuple[str, ...]) -> None:
     """Packages that take long to import, or are optional, wait until they are needed."""
-    slow = ("matplotlib", "rich", "typer", "triton", "safetensors")
-    waits = (*slow, "nir", "soundfile", "sounddevice", "pynvml", "pymetis")
-    ask = f"import sys, lambent; print(*[x for x in {waits} if x in sys.modules])"
+    statement = "from lambent import *" if imports == "lambent.__all__" else f"import {imports}"
+    ask = f"import sys; {statement}; print(*[x for x in {waits} if x in sys.modules])"
     found = subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True)
     assert found.stdout.split() == []
+
+
+def on_demand(path: Path) -> dict[str, str]:
+    """The table of a package that imports its names when they are asked for; empty for others."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    tables = [ast.literal_eval(call.args[1]) for call in calls if getattr(call.func, "id", "") == "on_demand"]
+    return tables[0] if tables else {}
+
+
+LAZY = {name: table for name, path in MODULES.items() if path.name == "__init__.py" and (table := on_demand(path))}
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_names_on_demand(name: str) -> None:
+    """They are what a type checker sees, are there, and none is hidden by a module of its name, once imported."""
+    package, table, path = importlib.import_module(name), LAZY[name], MODULES[name]
+    seen = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    typed = {alias.name: node.module for node in seen for alias in node.names if alias.asname == alias.name}
+    assert typed == table
+    assert package.__all__ == sorted(table)
+    for public, where in table.items():
+        value = getattr(package, public)
+        expected = importlib.import_module(f"{name}.{public}") if where == name else vars(sys.modules[where])[public]
+        assert value is expected
+        assert where == name or f"{name}.{public}" not in MODULES
+    assert set(table) <= set(dir(package))
+    with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'nonsense'"):
+        package.nonsense  # noqa: B018

@@ -1,36 +1,59 @@
 """lambent: train spiking networks with exact event-based gradients and see them run on the chip."""
 
-from lambent import connections, data, encode, hardware, losses, neurons, plot, quantize, training
-from lambent.events import Events
-from lambent.layers import LIF, EventDropout, LIReadout, Spiking, calibrate, record
-from lambent.machine.waiting import run_ahead
-from lambent.nir import export_nir, import_nir
-from lambent.saving import load, save
-from lambent.training import fit
+from typing import TYPE_CHECKING
 
-Events.plot = plot.raster  # here, since events know nothing of drawing
+from lambent.machine.lazy import on_demand
+from lambent.machine.version import VERSION
 
-__all__ = [
-    "LIF",
-    "EventDropout",
-    "Events",
-    "LIReadout",
-    "Spiking",
-    "calibrate",
-    "connections",
-    "data",
-    "encode",
-    "export_nir",
-    "fit",
-    "hardware",
-    "import_nir",
-    "load",
-    "losses",
-    "neurons",
-    "plot",
-    "quantize",
-    "record",
-    "run_ahead",
-    "save",
-    "training",
-]
+if TYPE_CHECKING:
+    from lambent import connections as connections
+    from lambent import data as data
+    from lambent import encode as encode
+    from lambent import hardware as hardware
+    from lambent import losses as losses
+    from lambent import neurons as neurons
+    from lambent import plot as plot
+    from lambent import quantize as quantize
+    from lambent import training as training
+    from lambent.events import Events as Events
+    from lambent.layers import LIF as LIF
+    from lambent.layers import EventDropout as EventDropout
+    from lambent.layers import LIReadout as LIReadout
+    from lambent.layers import Spiking as Spiking
+    from lambent.layers import calibrate as calibrate
+    from lambent.layers import record as record
+    from lambent.machine.waiting import run_ahead as run_ahead
+    from lambent.nir import export_nir as export_nir
+    from lambent.nir import import_nir as import_nir
+    from lambent.saving import load as load
+    from lambent.saving import save as save
+    from lambent.training import fit as fit
+
+__version__ = VERSION
+__getattr__, __dir__, __all__ = on_demand(
+    __name__,
+    {
+        "connections": "lambent",
+        "data": "lambent",
+        "encode": "lambent",
+        "hardware": "lambent",
+        "losses": "lambent",
+        "neurons": "lambent",
+        "plot": "lambent",
+        "quantize": "lambent",
+        "training": "lambent",
+        "Events": "lambent.events",
+        "LIF": "lambent.layers",
+        "EventDropout": "lambent.layers",
+        "LIReadout": "lambent.layers",
+        "Spiking": "lambent.layers",
+        "calibrate": "lambent.layers",
+        "record": "lambent.layers",
+        "run_ahead": "lambent.machine.waiting",
+        "export_nir": "lambent.nir",
+        "import_nir": "lambent.nir",
+        "load": "lambent.saving",
+        "save": "lambent.saving",
+        "fit": "lambent.training",
+    },
+)

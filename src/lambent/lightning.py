@@ -14,7 +14,7 @@ except ImportError as error:
 
 from lambent.events import Events
 from lambent.losses import rate_penalty
-from lambent.training.fit import config_of
+from lambent.training.fitting import config_of
 from lambent.training.objective import Loss, Metrics, Objective
 from lambent.training.parameters import parameter_groups
 from lambent.training.scoring import activity, forward

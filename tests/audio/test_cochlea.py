@@ -95,7 +95,7 @@ def test_long_recordings_go_in_blocks(monkeypatch, vowel):
     """Two seconds in blocks are what one long transform gives."""
     audio = np.tile(vowel, 10) * (1 + np.sin(np.arange(16000) / 500))
     blocks = lb.encode.Cochlea(20)(audio, 8000)
-    monkeypatch.setattr(lb.audio.cochlea, "block_length", lambda samples: samples + samples % 2 + 2 * REACH)
+    monkeypatch.setattr("lambent.audio.cochlea.block_length", lambda samples: samples + samples % 2 + 2 * REACH)
     whole = lb.encode.Cochlea(20)(audio, 8000)
     assert abs(len(blocks.times) / len(whole.times) - 1) < 0.01
     assert (blocks.counts() - whole.counts()).abs().max() < 12

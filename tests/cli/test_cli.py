@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
 import pytest
 
 import lambent as lb
+from lambent.cli._common import show_recall
+from lambent.hardware.chip import CHIPS, DEFAULT, find_chip
 
 SMALL = [
     "--hidden", "20", "--epochs", "2", "--batch-size", "50", "--initial-spikes", "1", "--rate-lower", "0.2",
@@ -42,6 +45,11 @@ def test_the_whole_way(run, files, tmp_path):
     assert result["finished"] is True
     assert result["epochs"] == 2
     assert 0 <= result["accuracy_test"] <= 1
+    history = lb.training.Run(folder).metrics()
+    assert result["val_accuracy"] == max(m["val_accuracy"] for m in history)
+    assert result["best_epoch"] in (1, 2)
+    assert result["seconds"] == pytest.approx(sum(m["seconds"] for m in history))
+    assert f"kept: the network of epoch {result['best_epoch']}, validation accuracy" in out
 
     code, out, _ = run("export", folder, "--weight-bits", 6, "--json")
     assert code == 0
@@ -65,6 +73,11 @@ def test_the_whole_way(run, files, tmp_path):
     assert "modelled for Loihi 2" in out
     assert "measured on cpu" in out
     assert {"accuracy", "accuracy_quantised", "accuracy_chip", "agreement"} <= result.keys()
+    assert [x["class"] for x in result["classes"]] == ["yin", "yang", "dot"]
+    for kind, accuracy in (("float", "accuracy"), ("chip", "accuracy_chip"), ("quantised", "accuracy_quantised")):
+        right = sum(x["n"] * x[kind] for x in result["classes"])
+        assert right / 60 == pytest.approx(result[accuracy])
+    assert "recall of each class" in out
 
     code, out, _ = run("simulate", folder / "words.net", test, "--json")
     assert code == 0
@@ -84,6 +97,10 @@ def test_the_whole_way(run, files, tmp_path):
         assert code == 0
         assert last_line(out)
     assert last_line(out)["cores"] == 2
+    for what in (folder, folder / "words.net"):
+        out = run("info", what)[1]
+        assert not set("{}[]") & set(out)  # no raw values
+    assert run("info", folder)[1].count("hidden = 20") == 1
 
 
 def test_quantisation_aware(run, files, tmp_path):
@@ -146,11 +163,17 @@ def test_evaluate_without_chip(run, files, tmp_path):
     run("train", train, "--out", tmp_path / "r", *SMALL)
     code, out, _ = run("evaluate", tmp_path / "r", test, "--json")
     assert code == 0
-    assert last_line(out).keys() == {"accuracy", "n"}
+    assert last_line(out).keys() == {"accuracy", "n", "classes"}
     assert run("report", tmp_path / "r")[0] == 0
     run("evaluate", tmp_path / "r", test, "--chip")
-    assert "replaces the earlier evaluation with --chip" in run("evaluate", tmp_path / "r", test)[1]
-    assert "replaces" not in run("evaluate", tmp_path / "r", test)[1]
+    assert "replaced the earlier evaluation with --chip" in run("evaluate", tmp_path / "r", test)[1]
+    assert "replaced" not in run("evaluate", tmp_path / "r", test)[1]
+    run("evaluate", tmp_path / "r", test, "--chip")
+    kept = (tmp_path / "r" / "evaluation.npz").read_bytes()
+    code, out, _ = run("evaluate", tmp_path / "r", tmp_path / "none.h5")
+    assert code == 1
+    assert "replaced" not in out
+    assert (tmp_path / "r" / "evaluation.npz").read_bytes() == kept
 
 
 def test_the_runs_own_network_by_its_path(run, files, tmp_path):
@@ -207,7 +230,7 @@ def test_settings_of_a_run_stay(run, files, tmp_path):
 def test_version(run):
     code, out, _ = run("--version")
     assert code == 0
-    assert out.startswith("lambent 0")
+    assert out == f"lambent {lb.__version__}\n"
 
 
 def test_json_knows_no_infinity(run, files, tmp_path):
@@ -219,7 +242,7 @@ def test_json_knows_no_infinity(run, files, tmp_path):
 
 def test_lines_that_can_be_pasted(run, files, tmp_path, monkeypatch):
     folder = tmp_path / ("a long name :bug: [b] " * 5)
-    monkeypatch.setattr("lambent.cli.train.train_run", lambda *_, **__: False)
+    monkeypatch.setattr("lambent.runs.train.train_run", lambda *_, **__: False)
     code, out, _ = run("train", files[0], "--out", folder, *SMALL)
     assert code == 130
     line = next(line for line in out.splitlines() if "go on with" in line)
@@ -249,6 +272,7 @@ def test_config_file_and_options(run, files, tmp_path):
     assert "epochs = 1" in kept
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can be sent SIGINT there")
 def test_interrupt_saves_and_resume_goes_on(files, tmp_path):
     folder = tmp_path / "r"
     settings = [*SMALL, "--epochs", "500"]
@@ -280,6 +304,53 @@ def test_help(run, command):
     assert "--json" in out
 
 
+def test_help_of_a_narrow_terminal_is_whole(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    _, out, _ = run("--help")
+    assert "..." not in out.partition("Commands:")[2]
+    assert max(map(len, out.splitlines())) <= 50
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = run("--help")[1].partition("Commands:\n")[2].splitlines()
+    assert len(listed) == 9  # a line each
+
+
+def test_help_of_train_is_in_groups(run):
+    """Every setting under the title of its group, with its default."""
+    _, out, _ = run("train", "--help")
+    sections = dict(re.findall(r"^(\S[^\n]*):\n((?:  .*\n)+)", out, re.MULTILINE))
+    for f in fields(lb.training.Config):
+        shown = sections[f.metadata["group"]].partition(f"--{f.name.replace('_', '-')} ")[2].partition("\n  --")[0]
+        default = str(f.default).lower() if isinstance(f.default, bool) else str(f.default)
+        assert not default or f"[default: {default}]" in " ".join(shown.split()), f.name
+    assert "--help" in sections["Options"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("lambent tr", ["train"]),
+        ("lambent train --readout-tau-m", ["--readout-tau-mem"]),
+        ("lambent train --reduce m", ["mean", "max"]),
+        ("lambent train --chip ", list(CHIPS)),
+        ("lambent export r --format ", [*find_chip(DEFAULT).formats, "nir"]),
+    ],
+)
+def test_completion(run, monkeypatch, words, found):
+    monkeypatch.setenv("_LAMBENT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    assert run()[1].split() == found
+
+
+def test_many_classes_show_the_worst(capsys):
+    show_recall([{"class": f"word {c}", "n": 5 * (c != 3), "float": c / 40} for c in range(40)])
+    out = capsys.readouterr().out
+    assert "20 worst of 39 classes" in out
+    assert "word 0 " in out
+    assert "word 3 " not in out  # of which there was no sample
+    assert "word 30" not in out
+
+
 def test_info(run):
     code, out, _ = run("info", "--json")
     assert code == 0
@@ -293,7 +364,7 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
     run("train", train, "--out", tmp_path / "r", *SMALL)
     for args, message in [
         (("train", other, "--out", tmp_path / "r", "--resume"), "was trained on other data"),
-        (("train", tmp_path / "no.h5", "--out", tmp_path / "x"), "no.h5"),
+        (("train", tmp_path / "no.h5", "--out", tmp_path / "x"), "no.h5: No such file or directory"),
         (("train", __file__, "--out", tmp_path / "x"), "test_cli.py"),
         (("train", train, "--out", tmp_path / "r"), "--resume"),
         (("train", train, "--out", tmp_path / "x", "--lr", "-1"), "lr must be positive"),

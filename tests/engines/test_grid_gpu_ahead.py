@@ -26,8 +26,8 @@ def waits(device, monkeypatch):
         levels_grid_gpu_backward=grid_gpu.levels_backward,
     )
     monkeypatch.setattr(waiting, "makes_wait", lambda device: True)
-    monkeypatch.setattr(lb.layers.spiking, "engine_for", lambda device, dt: grid_gpu)
-    monkeypatch.setattr(lb.layers.readout, "engine_for", lambda device, dt: grid_gpu)
+    monkeypatch.setattr("lambent.layers.spiking.engine_for", lambda device, dt: grid_gpu)
+    monkeypatch.setattr("lambent.layers.readout.engine_for", lambda device, dt: grid_gpu)
 
     def unseen(owner, name):
         work = getattr(owner, name)

@@ -59,10 +59,13 @@ class Package:
     def run(self, value: int, **environment: str) -> tuple[str, str]:
         """What the kernel returns, and how many signatures were found compiled."""
         (self.room / "helper.py").write_text(HELPER.format(value))
+        return self.run_as_it_is([], **environment)
+
+    def run_as_it_is(self, prefix: list[str], **environment: str) -> tuple[str, str]:
         code = "from lambent.room.kernel import run; print(run(), len(run.stats.cache_hits))"
         inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
         answer = subprocess.run(
-            [sys.executable, "-c", code], cwd=self.folder.parent, check=True, capture_output=True, text=True,
+            [*prefix, sys.executable, "-c", code], cwd=self.folder.parent, check=True, capture_output=True, text=True,
             env=inherited | {"PYTHONPATH": str(self.folder.parent)} | environment,
         )  # fmt: skip
         value_, hits = answer.stdout.split()
@@ -115,6 +118,39 @@ def test_folders_that_cannot_be_written(package, tmp_path):
     (tmp_path / "file").touch()
     for value in (1, 1, 2):
         assert package.run(value, XDG_CACHE_HOME=str(tmp_path / "file")) == (str(value), "0")
+
+
+@pytest.fixture
+def obedient() -> list[str]:
+    """What to begin a command with so that permissions hold for it, also for root's."""
+    if os.name == "nt":
+        pytest.skip("folders have no such permissions")
+    if os.geteuid():
+        return []
+    setpriv = shutil.which("setpriv") or pytest.skip("root may write anywhere, and there is no setpriv")
+    return [setpriv, "--bounding-set=-dac_override,-dac_read_search,-fowner", "--inh-caps=-all"]
+
+
+def test_a_read_only_install(package, tmp_path, obedient):
+    (package.room / "helper.py").write_text(HELPER.format(1))
+    home, nothing = tmp_path / "home", tmp_path / "nothing"
+    home.mkdir()
+    nothing.mkdir(mode=0o555)
+    folders = [package.folder.parent, package.folder, *(path for path in package.folder.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        for hits in ("0", "1"):
+            assert package.run_as_it_is(obedient, XDG_CACHE_HOME="", HOME=str(home)) == ("1", hits)
+        assert len(list((home / ".cache" / "lambent-kernels").iterdir())) == 1
+        for elsewhere in (str(nothing), "relative"):  # compiled anew, and kept nowhere
+            for _ in range(2):
+                assert package.run_as_it_is(obedient, XDG_CACHE_HOME=elsewhere) == ("1", "0")
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert not package.kept()
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["home", "lambent", "nothing"]
 
 
 def test_functions_of_a_users_file(package, tmp_path):

@@ -85,6 +85,9 @@ def test_quantisation_error() -> None:
     assert levels == 3
     assert error == pytest.approx(np.sqrt((0.16 + 0.16) / (1 + 1 + 0.16 + 0.36)))
     assert quantisation_error(WeightMatrix("w", values)) is None
+    scales = np.array([0.1, 0.7, 1.3])  # of three units
+    levels, _ = quantisation_error(WeightMatrix("w", np.ones((4, 3)), np.round(values)[:, None] * scales))  # type: ignore[misc]
+    assert levels == 3
     assert quantisation_error(WeightMatrix("w", np.zeros(3), np.zeros(3))) == (1, 0.0)
 
 

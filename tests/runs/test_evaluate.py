@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -9,6 +10,7 @@ import lambent as lb
 from lambent.hardware.loihi2 import Loihi2Network
 from lambent.hardware.loihi2 import chip as loihi2
 from lambent.runs.evaluate import evaluate_run, kept_chip_cost
+from lambent.runs.evaluation import Evaluation
 from lambent.runs.export import export_run
 from lambent.runs.report import report_run
 from lambent.runs.simulate import simulate
@@ -55,3 +57,12 @@ def test_a_network_without_answers(run):
     lb.hardware.loihi2.save_netx(Loihi2Network(network.n_in, network.layers), run.network)
     with pytest.raises(ValueError, match=r"words\.net: the network has no readout"):
         evaluate_run(run, lb.data.yin_yang(10, seed=1), chip=True)
+
+
+def test_recall_of_each_class():
+    scores = np.eye(4)[[0, 1, 1, 3, 0]]
+    evaluation = Evaluation("x", np.array([0, 0, 1, 3, 3]), {"float": scores, "chip": scores[::-1]}, [], None, 0)
+    np.testing.assert_array_equal(evaluation.recall("float"), [0.5, 1.0, np.nan, 0.5])
+    first, *_, last = evaluation.classes(["a", "b", "c", "a"])
+    assert first == {"class": "a", "n": 2, "float": 0.5, "chip": 0.5}
+    assert last == {"class": "a", "n": 2, "float": 0.5, "chip": 0.0}  # a name that two classes share loses none of them

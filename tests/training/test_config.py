@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambent.layers.readout import REDUCTIONS
 from lambent.training import Config
 
 
@@ -24,6 +25,23 @@ def test_round_trip(tmp_path_factory, hidden, lr, reset, recurrent):
     path.write_text(config.to_toml())
     assert Config.from_toml(path) == config
     assert set(tomllib.loads(config.to_toml())) == {f.name for f in fields(Config)}
+
+
+def test_groups():
+    """Their titles are comments of the file, each once, and the keys of one stand together."""
+    lines = Config().to_toml().splitlines()
+    titles = [line.removeprefix("# ") for line in lines if line.startswith("#")]
+    assert titles == list(dict.fromkeys(f.metadata["group"] for f in fields(Config)))
+
+
+def test_choices():
+    for f in fields(Config):
+        if f.metadata["choices"]:
+            assert f.default in f.metadata["choices"]
+            with pytest.raises(ValueError, match=f"{f.name} must be one of .*, got 'other'"):
+                Config(**{f.name: "other"})
+    reduce = next(f for f in fields(Config) if f.name == "reduce")
+    assert {*reduce.metadata["choices"], "none"} == set(REDUCTIONS)
 
 
 def test_partial_file_takes_defaults(tmp_path):

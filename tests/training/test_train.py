@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import sys
 from pathlib import Path
@@ -31,7 +30,7 @@ class Quiet:
     def batch(self, epoch, done, of, metrics):
         self.batches += 1
         if self.batches == self.stop_after:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     def epoch(self, metrics):
         self.epochs.append(metrics)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from lambent.training.progress import in_notebook, is_live, pace
 
@@ -23,6 +21,11 @@ Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trainin
 DataFile = Annotated[
     Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
 ]
+
+
+def completing(choices: Collection[str]) -> Callable[[str], list[str]] | None:
+    """What a shell completes an option's value with: those of `choices` that begin so; None where there are none."""
+    return (lambda incomplete: [x for x in choices if x.startswith(incomplete)]) if choices else None
 
 
 def say(text: object) -> None:
@@ -47,6 +50,8 @@ def _finite(value: Any) -> Any:
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar, as a function of (done, of); where nothing can be drawn over, a line every half minute."""
+    from rich.progress import Progress
+
     if not is_live(console):
         due = pace()
         yield lambda done, of: say(f"{title}: {done:,} of {of:,}") if due() else None
@@ -56,13 +61,39 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
+NETWORKS = {"float": "float", "quantised": "quantised parameters", "chip": "chip model"}
+"""The kinds of network that an evaluation speaks of, as a reader knows them."""
+
+_SHOWN = 20  # classes, at most
+
+
 def show_accuracies(summary: dict[str, Any]) -> None:
     """Print those of an evaluation."""
-    table = Table("network", "accuracy", title=f"{summary['n']} samples", title_justify="left")
-    names = {"accuracy": "float", "accuracy_quantised": "quantised parameters", "accuracy_chip": "chip model"}
-    for key, name in names.items():
+    from rich.table import Table
+
+    table = Table("network", "accuracy")
+    for kind, name in NETWORKS.items():
+        key = "accuracy" if kind == "float" else f"accuracy_{kind}"
         if key in summary:
             table.add_row(name, f"{100 * summary[key]:.2f} %")
+    say(f"{summary['n']} samples")
     console.print(table)
     if "agreement" in summary:
         console.print(f"float and chip agree on {100 * summary['agreement']:.2f} % of the samples")
+
+
+def show_recall(classes: Sequence[dict[str, Any]]) -> None:
+    """Print that of each class of an evaluation, the worst first, of many only these."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    kinds = [kind for kind in NETWORKS if kind in classes[0]]
+    there = sorted((x for x in classes if x["n"]), key=lambda x: x[kinds[-1]])
+    title = "recall of each class" if len(there) <= _SHOWN else f"recall of the {_SHOWN} worst of {len(there)} classes"
+    table = Table("class", "samples", *kinds)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for x in there[:_SHOWN]:
+        table.add_row(escape(x["class"]), str(x["n"]), *(f"{100 * x[kind]:.1f} %" for kind in kinds))
+    say(title)
+    console.print(table)

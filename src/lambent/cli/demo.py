@@ -17,8 +17,11 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Keyword spotting on spoken words in the package: train, quantise, export, chip model, report; about a minute."""
-    from lambent.demo import run_demo  # brings matplotlib, which takes its time
+    """The whole way on spoken words in the package, in about a minute.
+
+    Trains a network to spot keywords, quantises and exports it, runs it on the chip model, and writes the report.
+    """
+    from lambent.demo import run_demo
 
     folder = out or Path(tempfile.mkdtemp(prefix="lambent-demo-")) / "keywords"
     try:

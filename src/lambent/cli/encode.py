@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lambent.cli._common import Json, console, last_line, progress_bar, say
-from lambent.data import encode_recordings
+from lambent.cli._common import Json, completing, console, last_line, progress_bar, say
 
 
 def encode(
@@ -27,7 +26,11 @@ def encode(
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="WHAT", help="What a split takes: a share of each class, or whole speakers.  [class]"),
+        typer.Option(
+            metavar="WHAT",
+            autocompletion=completing(("class", "speaker")),
+            help="What a split takes: a share of each class, or whole speakers (class, speaker).  [default: class]",
+        ),
     ] = None,
     duration: Annotated[
         float | None, typer.Option(help="Length of a sample [ms], cuts longer ones; that of the longest if left out.")
@@ -36,7 +39,12 @@ def encode(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn recordings into spike trains; Ctrl-C, then the same command again, goes on where it was."""
+    """Turn recordings into spike trains.
+
+    Ctrl-C, then the same command again, goes on where it was.
+    """
+    from lambent.data import encode_recordings
+
     if by and not split:
         raise ValueError("--by says what a --split takes; give one, such as --split test=0.1")
     shares: dict[str, float] = {}

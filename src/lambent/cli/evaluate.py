@@ -6,9 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import DataFile, Folder, Json, console, last_line, progress_bar, say, show_accuracies
-from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
-from lambent.training.run import Run
+from lambent.cli._common import (
+    DataFile,
+    Folder,
+    Json,
+    console,
+    last_line,
+    progress_bar,
+    say,
+    show_accuracies,
+    show_recall,
+)  # fmt: skip
 
 
 def evaluate(
@@ -21,14 +29,23 @@ def evaluate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Test a trained network, as floats and with --chip as integers on the chip model, with its modelled cost."""
+    """Test a trained network; with --chip also on the chip model.
+
+    As floats, and with --chip as integers on the model of the chip, with its modelled cost.
+    """
+    from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
+    from lambent.training.run import Run
+
     there = Run(run)
-    if not chip and there.path("cost.json").exists():
-        say("this replaces the earlier evaluation with --chip in the report")
+    loses_chip = not chip and there.path("cost.json").exists()
     with progress_bar("evaluating") as progress:
         evaluation = evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
     show_accuracies(summary)
+    classes = evaluation.classes(there.facts()["class_names"])
+    show_recall(classes)
+    if loses_chip:
+        say("this replaced the earlier evaluation with --chip in the report")
     if "accuracy_quantised" not in summary and there.aware_model() is not None:
         console.print("trained with quantised weights; the float network has the same, in floating point")
     if chip:
@@ -42,4 +59,4 @@ def evaluate(
         for host_cost in measured:
             say(host_cost)
         summary["host"] = [x.as_dict() for x in measured]
-    last_line(as_json, summary)
+    last_line(as_json, summary | {"classes": classes})

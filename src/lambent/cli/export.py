@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lambent.cli._common import Folder, Json, last_line, say
-from lambent.nir import export_nir
-from lambent.runs.export import export_as, export_run, exported_network, trained_for_other_bits
+from lambent.cli._common import Folder, Json, completing, last_line, say
 from lambent.training.config import parse_bits
-from lambent.training.run import Run
+
+if TYPE_CHECKING:
+    from lambent.training.run import Run
 
 
 def export(
@@ -32,8 +32,9 @@ def export(
     format: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completing(("netx", "lava", "nir")),
             help="netx, where left out: Loihi 2's file format. lava: a folder that runs in Intel's Lava, on its model "
-            "of the chip or on a chip. nir: for other frameworks."
+            "of the chip or on a chip. nir: for other frameworks.",
         ),
     ] = None,
     lava_compatible: Annotated[
@@ -41,7 +42,14 @@ def export(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a trained network: quantised for its chip, or as it is as NIR for other frameworks."""
+    """Write a trained network for its chip, or as NIR for others.
+
+    For the chip it is quantised; NIR, for other frameworks, holds the weights as they are.
+    """
+    from lambent.nir import export_nir
+    from lambent.runs.export import export_as, export_run, exported_network
+    from lambent.training.run import Run
+
     there = Run(run)
     chip = there.chip()
     formats = (*chip.formats, "nir")
@@ -80,6 +88,8 @@ def export(
 
 
 def _say_what_changed(run: Run, bits: Sequence[int], evaluated: bool) -> None:
+    from lambent.runs.export import trained_for_other_bits
+
     if evaluated and not run.path("evaluation.npz").exists():
         say(f"{run.network} is another network than before: evaluation and report were of that one, and are gone")
     if trained_for_other_bits(run, bits):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
-from rich.table import Table
 
-from lambent.cli._common import Json, console, last_line, say
-from lambent.hardware.chip import DEFAULT, find_chip
-from lambent.training.run import Run, versions
+from lambent.cli._common import Json, last_line, say
 
 
 def info(
@@ -20,39 +17,84 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Say what is installed, or what a run or a NetX file holds."""
-    facts: dict[str, Any]
     shown_after = ""
     if run is None:
-        facts = {
-            "versions": versions(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        }
+        facts = _installed()
     elif not run.exists():
         raise FileNotFoundError(f"{run}: no such file or folder")
     elif run.is_file():
-        chip = find_chip(DEFAULT)
-        network = chip.load(run)
-        facts = chip.describe(network)
-        try:
-            placement = chip.place(network)
-            facts |= {"cores": placement.n_cores, "memory_bytes": placement.memory}
-            shown_after = str(placement)
-        except ValueError as error:
-            facts["cores"] = None
-            shown_after = f"does not fit on a chip: {error}"
+        facts, shown_after = _of_file(run)
     else:
-        there = Run(run)
-        config = vars(there.config())
-        history = there.metrics()
-        facts = there.facts() | {"config": config, "epochs_done": len(history)}
-        facts |= {"last_epoch": history[-1]} if history else {}
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        shown = "\n".join(f"{k} = {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        table.add_row(name, shown)
-    console.print(table, markup=False)
+        facts = _of_run(run)
+    _show(facts)
     if shown_after:
         say(shown_after)
     last_line(as_json, facts)
+
+
+def _installed() -> dict[str, Any]:
+    import torch
+
+    from lambent.training.run import versions
+
+    return {
+        "versions": versions(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _of_file(path: Path) -> tuple[dict[str, Any], str]:
+    """What a chip's file holds, and how it lies on the chip."""
+    from lambent.hardware.chip import DEFAULT, find_chip
+
+    chip = find_chip(DEFAULT)
+    network = chip.load(path)
+    facts = chip.describe(network)
+    try:
+        placement = chip.place(network)
+    except ValueError as error:
+        return facts | {"cores": None}, f"does not fit on a chip: {error}"
+    return facts | {"cores": placement.n_cores, "memory_bytes": placement.memory}, str(placement)
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    from lambent.training.run import Run
+
+    there = Run(folder)
+    history = there.metrics()
+    facts = {key: value for key, value in there.facts().items() if key != "settings"}  # of the start; `config` is now
+    facts |= {"config": vars(there.config()), "epochs_done": len(history)}
+    return facts | ({"last_epoch": history[-1]} if history else {})
+
+
+def _show(facts: Mapping[str, Any]) -> None:
+    """A column of names and one of values; what is long runs on, so that it can be copied."""
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        for n, line in enumerate(_lines(value)):
+            say(f"{'' if n else name:{width}}  {line}")
+
+
+def _lines(value: Any) -> list[str]:
+    """A value as a reader wants it, things of a kind as a table."""
+    if isinstance(value, Mapping):
+        return [f"{key} = {_words(x)}" for key, x in value.items()]
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        rows = [list(value[0]), *([_words(x) for x in row.values()] for row in value)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return ["  ".join(f"{x:{w}}" for x, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [_words(value)]
+
+
+def _words(value: Any) -> str:
+    if value in (None, "", []):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from lambent.audio.words import MICROPHONE_RATE, file_blocks, microphone_blocks
 from lambent.cli._common import Folder, Json, console, last_line, say
-from lambent.encode import read_audio
-from lambent.training.run import Run
 
 
 def listen(
@@ -34,8 +29,17 @@ def listen(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the cochlea's noise.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Classify sound files, or what a microphone hears, in float and, if the run was exported, on the chip model."""
-    from lambent.runs.listen import PICTURES, Heard, Listener  # brings matplotlib, which takes its time
+    """Classify sound files, or what a microphone hears.
+
+    In float and, if the run was exported, on the chip model.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    from lambent.audio.words import MICROPHONE_RATE, file_blocks, microphone_blocks
+    from lambent.encode import read_audio
+    from lambent.runs.listen import PICTURES, Heard, Listener
+    from lambent.training.run import Run
 
     if bool(files) == microphone:
         raise ValueError("listen takes sound files or --microphone")

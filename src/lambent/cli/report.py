@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from lambent.cli._common import Folder, Json, last_line, say
-from lambent.training.run import Run
 
 
 def report(
@@ -17,7 +16,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about an evaluated run."""
-    from lambent.runs.report import report_run  # brings matplotlib, which takes its time
+    from lambent.runs.report import report_run
+    from lambent.training.run import Run
 
     path = report_run(Run(run), out)
     say(f"wrote {path}")

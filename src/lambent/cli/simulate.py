@@ -8,10 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from lambent.cli._common import DataFile, Json, console, last_line, progress_bar, say
-from lambent.data import SpikeDataset
-from lambent.hardware.chip import DEFAULT, find_chip
-from lambent.runs import simulate as step
-from lambent.runs.evaluation import match_classes
 
 
 def simulate(
@@ -26,7 +22,15 @@ def simulate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run any NetX file on the bit-exact chip model: spikes per layer, speed, modelled cost, accuracy of a readout."""
+    """Run any NetX file on the bit-exact chip model.
+
+    Says the spikes of each layer, the speed, the modelled cost, and the accuracy if the network has a readout.
+    """
+    from lambent.data import SpikeDataset
+    from lambent.hardware.chip import DEFAULT, find_chip
+    from lambent.runs import simulate as step
+    from lambent.runs.evaluation import match_classes
+
     chip = find_chip(DEFAULT)
     net = chip.load(network)
     samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)

@@ -11,12 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, console, last_line, say
+from lambent.cli._common import Json, completing, console, last_line, say
 from lambent.hardware.chip import find_chip
-from lambent.runs.evaluate import evaluate_run
-from lambent.runs.train import load_training_data, train_run
 from lambent.training.config import Config
-from lambent.training.run import Run
 
 _LONG = 1e5  # ms, of a sample
 
@@ -29,8 +26,14 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
         kind = type(f.default)
         name = f.name.replace("_", "-")
         flags = [f"--{name}/--no-{name}"] if kind is bool else [f"--{name}"]
-        shown = f"{f.metadata['help']}  [{str(f.default).lower() if kind is bool else f.default}]"
-        option = typer.Option(*flags, help=shown, rich_help_panel="Settings", show_default=False)
+        text, default = f.metadata["help"], str(f.default).lower() if kind is bool else f.default
+        option = typer.Option(
+            *flags,
+            help=f"{text[0].upper()}{text[1:]}." + (f"  [default: {default}]" if default != "" else ""),
+            rich_help_panel=f.metadata["group"],
+            show_default=False,
+            autocompletion=completing(f.metadata["choices"]),
+        )
         added.append(
             inspect.Parameter(
                 f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
@@ -68,6 +71,10 @@ def train(
     **settings: Any,
 ) -> None:
     """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
+    from lambent.runs.evaluate import evaluate_run
+    from lambent.runs.train import load_training_data, train_run
+    from lambent.training.run import Run
+
     if resume and overwrite:
         raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")
     run = Run(out)
@@ -113,7 +120,11 @@ def train(
     result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
     if history:
         result |= {k: history[-1][k] for k in ("loss", "accuracy", "spikes_per_unit", "silent", "best_epoch")}
+        result["val_accuracy"] = history[-1].get("best_val_accuracy")  # none were held out, or an older version's run
         result["seconds"] = sum(m["seconds"] for m in history)
+        if finished and result["val_accuracy"] is not None:
+            kept, accuracy = result["best_epoch"], result["val_accuracy"]
+            console.print(f"kept: the network of epoch {kept}, validation accuracy {100 * accuracy:.2f} %")
         untuned = sum("aware" not in m for m in history)
         if finished and chosen.qat_bits and result["best_epoch"] == untuned < len(history):
             say("fine-tuning did not improve on the validation samples: kept as first quantised")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -51,9 +52,6 @@ class Events:
         >>> events.counts().tolist()
         [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
     """
-
-    plot: ClassVar[Callable[..., Any]]
-    """`lambent.plot.raster` as a method."""
 
     __slots__ = ("_counts", "_padded", "_times", "_units", "dt", "duration", "n_units", "offsets")
     # dt: the time step [ms] of the layer that they come from, None of one in continuous time, 0 of none known
@@ -597,6 +595,10 @@ class Events:
             ("times", f"{self.times.dtype}, {self.device}"),
         ]
         return html_table("Events", rows)
+
+    def plot(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw a raster; see `lambent.plot.raster`."""
+        return import_module("lambent.plot").raster(self, *args, **kwargs)  # by name: events know nothing of drawing
 
     def __repr__(self) -> str:
         return (

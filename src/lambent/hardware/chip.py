@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-from torch import nn
+if TYPE_CHECKING:  # settings and commands know chips' names before anything slow is imported
+    import numpy as np
+    from torch import nn
 
-from lambent.events import Events
+    from lambent.events import Events
 
 CHIPS = {"loihi2": "lambent.hardware.loihi2.chip"}
 """Where each chip is; imported when asked for."""

@@ -46,7 +46,8 @@ def _folder(package: Path) -> Path | None:
     if _settings.CACHE_DIR:
         places = [Path(_settings.CACHE_DIR)]
     else:
-        places = [package / "__pycache__", Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache")))]
+        own = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
+        places = [package / "__pycache__", *([own] if own.is_absolute() else [])]  # who has no home has no cache
     for place in places:
         folder = place / "lambent-kernels" / name
         with suppress(OSError):

@@ -7,9 +7,6 @@ from dataclasses import fields
 from html import escape
 from typing import Any
 
-import numpy as np
-import torch
-
 _ROWS = 20  # of a table in a notebook
 
 
@@ -66,7 +63,7 @@ class _Said(str):
 
 def _shapes(value: Any) -> Any:
     """`value`, but types and shapes in place of tensors and arrays, in tuples, lists and dictionaries too."""
-    if isinstance(value, (torch.Tensor, np.ndarray)):
+    if hasattr(value, "dtype") and hasattr(value, "ndim"):  # known by that, so that settings print without torch
         return _Said(f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}") if value.ndim else value.item()
     if type(value) is dict:
         return {key: _shapes(x) for key, x in value.items()}

@@ -24,7 +24,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="lambent")
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads don't survive a fork
+if hasattr(os, "register_at_fork"):  # where there is a fork: threads don't survive one
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def in_threads(work: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> list[_Result]:

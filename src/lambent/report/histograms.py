@@ -65,9 +65,15 @@ def _finish(axes: Axes, x: str, y: str) -> None:
 
 
 def quantisation_error(matrix: WeightMatrix) -> tuple[int, float] | None:
-    """Number of levels in use and root mean square rounding error as a share of that of the weights."""
+    """Levels in use and root mean square rounding error as a share of that of the weights.
+
+    Levels are those of the unit that uses most: weights lead from the first axis to units that may each have a scale of
+    their own on the chip, so that all levels together would be many more than the chip has.
+    """
     if matrix.quantised is None:
         return None
     power = float(np.mean(matrix.values**2))
     error = float(np.mean((matrix.quantised - matrix.values) ** 2))
-    return len(np.unique(matrix.quantised)), float(np.sqrt(error / power)) if power else 0.0
+    levels = np.sort(matrix.quantised.reshape(len(matrix.quantised), -1), axis=0)
+    most = 1 + int((np.diff(levels, axis=0) != 0).sum(0).max())
+    return most, float(np.sqrt(error / power)) if power else 0.0

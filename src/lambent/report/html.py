@@ -194,7 +194,7 @@ def _weights(data: ReportData) -> str:
     if not rows:
         return _section("weights", "Weights", _figure(drawings, "Weights by value.", "thirds"))
     figure = _figure(drawings, caption, "thirds")
-    head = ["Connection", "Levels in use", "Rounding error, share of the weights"]
+    head = ["Connection", "Levels in use by a unit, at most", "Rounding error, share of the weights"]
     table = tables.table("Quantisation (root mean square)", head, rows)
     return _section("weights", "Weights before and after quantisation", figure, table)
 

@@ -133,7 +133,7 @@ class WeightMatrix:
 
     Args:
         name: what the connection is called on the page.
-        values: the float weights, any shape.
+        values: the float weights, any shape; the first axis counts what they come from.
         quantised: the rounded weights in the units of `values` and of the same shape, or None.
     """
 

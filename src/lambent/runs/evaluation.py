@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +47,13 @@ class Evaluation(Short):
         """Share of right predictions."""
         return float((self.predictions(kind) == self.labels).mean())
 
+    def recall(self, kind: str) -> np.ndarray:
+        """(classes,) share of each class's samples that are recognised; NaN where there are none."""
+        n = self.scores[kind].shape[1]
+        of = np.bincount(self.labels, minlength=n)
+        right = np.bincount(self.labels[self.predictions(kind) == self.labels], minlength=n)
+        return np.divide(right, of, out=np.full(n, np.nan), where=of > 0)
+
     def agreement(self) -> float:
         """Share of samples on which float network and chip agree."""
         return float((self.predictions("float") == self.predictions("chip")).mean())
@@ -57,6 +65,15 @@ class Evaluation(Short):
         if "chip" in self.scores:
             out["agreement"] = self.agreement()
         return out
+
+    def classes(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """For each class its name, its number of samples `n`, and its recall for each kind that was run."""
+        counts = np.bincount(self.labels, minlength=len(names)).tolist()
+        recalls = {kind: self.recall(kind).tolist() for kind in KINDS if kind in self.scores}
+        return [
+            {"class": name, "n": counts[c], **{kind: recall[c] for kind, recall in recalls.items()}}
+            for c, name in enumerate(names)
+        ]
 
     def save(self, path: Path) -> None:
         """Write an .npz file."""

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lambent.hardware.chip import DEFAULT, TrainingChip, find_chip
-from lambent.layers.readout import REDUCTIONS
+from lambent.hardware.chip import CHIPS, DEFAULT, TrainingChip, find_chip
 from lambent.machine.showing import Short, html_table
 
 
-def _key(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _key(group: str, default: Any, help: str, choices: Collection[str] = ()) -> Any:
+    return field(default=default, metadata={"group": group, "help": help, "choices": choices})
 
+
+_network = partial(_key, "Network")
+_optimisation = partial(_key, "Optimisation")
+_augmentation = partial(_key, "Augmentation")
+_chip = partial(_key, "Chip")
+_aware = partial(_key, "Quantisation-aware training, after the other epochs")
+_procedure = partial(_key, "Procedure")
 
 NETWORK = (
     "hidden", "layers", "recurrent", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay", "readout_tau_mem",
@@ -50,57 +59,60 @@ class Config(Short):
         ValueError: a value is out of range; names the key.
     """
 
-    # network
-    hidden: int = _key(256, "units in each hidden layer")
-    layers: int = _key(1, "number of hidden layers")
-    recurrent: bool = _key(True, "connect the units of a hidden layer among themselves")
-    dt: float = _key(1.0, "time step [ms]")
-    duration: float = _key(0.0, "length of a sample [ms]; 0: that of the training data")
-    tau_mem: float = _key(20.0, "membrane time constant [ms]")
-    tau_syn: float = _key(5.0, "synaptic time constant [ms]")
-    tau_spread: float = _key(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
-    reset: str = _key("zero", "what a spike does to the voltage: zero or subtract")
-    delay: float = _key(60.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps; 0: none")
-    readout_tau_mem: float = _key(20.0, "membrane time constant of the readout [ms]")
-    readout_tau_syn: float = _key(5.0, "synaptic time constant of the readout [ms]")
-    reduce: str = _key("exp_mean", "how the readout's voltages become scores: mean, exp_mean, max or last")
-    count_gradient: float = _key(
+    hidden: int = _network(256, "units in each hidden layer")
+    layers: int = _network(1, "number of hidden layers")
+    recurrent: bool = _network(True, "connect the units of a hidden layer among themselves")
+    dt: float = _network(1.0, "time step [ms]")
+    duration: float = _network(0.0, "length of a sample [ms]; 0: that of the training data")
+    tau_mem: float = _network(20.0, "membrane time constant [ms]")
+    tau_syn: float = _network(5.0, "synaptic time constant [ms]")
+    tau_spread: float = _network(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
+    reset: str = _network("zero", "what a spike does to the voltage: zero or subtract", ("zero", "subtract"))
+    delay: float = _network(60.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps; 0: none")
+    readout_tau_mem: float = _network(20.0, "membrane time constant of the readout [ms]")
+    readout_tau_syn: float = _network(5.0, "synaptic time constant of the readout [ms]")
+    reduce: str = _network(
+        "exp_mean",
+        "how the readout's voltages become scores: mean, exp_mean, max or last",
+        ("mean", "exp_mean", "max", "last"),
+    )
+    count_gradient: float = _network(
         1.0, "weight of the gradient for spikes that may come or go, beside that for their times; not with max"
     )
-    initial_spikes: float = _key(10.0, "spikes per unit and sample to which the initial weights are scaled")
-    # optimisation
-    epochs: int = _key(60, "passes over the training data; 0: only those with quantised weights")
-    batch_size: int = _key(32, "samples per step")
-    lr: float = _key(5e-3, "learning rate of weights (Adam), at its highest")
-    lr_tau: float = _key(0.0, "learning rate of hidden time constants [ms]; 0: they stay fixed")
-    lr_delay: float = _key(0.5, "learning rate of delays [ms]; 0: they stay fixed")
-    schedule: str = _key("cosine", "course of the learning rates: cosine (to 0) or constant")
-    warmup: float = _key(0.0, "epochs over which the learning rates rise from 0")
-    weight_decay: float = _key(0.0, "decoupled weight decay (AdamW)")
-    clip: float = _key(1.0, "largest norm of the gradient; longer ones, from spikes that graze threshold, are cut")
-    logit_scale: float = _key(30.0, "factor on the readout's voltages before the softmax")
-    label_smoothing: float = _key(0.1, "label smoothing of the cross-entropy")
-    rate_strength: float = _key(0.1, "weight of the rate penalty")
-    rate_lower: float = _key(2.0, "mean spikes per unit and sample below which units are pulled up")
-    rate_upper: float = _key(14.0, "mean spikes per unit and sample above which units are held down")
-    # augmentation
-    shift: int = _key(10, "shift of all channels of a sample, up to this many either way")
-    shift_time: float = _key(0.0, "shift of a sample in time, up to this many ms either way")
-    jitter: float = _key(0.0, "standard deviation of the jitter of each spike [ms]")
-    dilate: float = _key(0.0, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
-    drop: float = _key(0.0, "share of spikes removed")
-    blend: float = _key(0.5, "share of samples blended with another of their class")
-    chip: str = _key(DEFAULT, "the chip that the network is for")
-    # quantisation-aware training, after the epochs above: the chip's integers forward
-    qat_bits: str = _key("", "bits of a weight, 2 to 8: 4, or one for each layer such as 4,8; empty: none")
-    qat_epochs: int = _key(8, "passes over the training data with quantised weights")
-    qat_lr: float = _key(0.2, "factor on the learning rates in these passes")
-    # procedure
-    valid: float = _key(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
-    patience: int = _key(0, "stop after this many epochs without a better validation accuracy; 0: never")
-    seed: int = _key(0, "seed of everything random")
-    device: str = _key("cpu", "where to train: cpu or cuda; quantised weights always on the cpu")
-    threads: int = _key(0, "threads; 0: one per core")
+    initial_spikes: float = _network(10.0, "spikes per unit and sample to which the initial weights are scaled")
+    epochs: int = _optimisation(60, "passes over the training data; 0: only those with quantised weights")
+    batch_size: int = _optimisation(32, "samples per step")
+    lr: float = _optimisation(5e-3, "learning rate of weights (Adam), at its highest")
+    lr_tau: float = _optimisation(0.0, "learning rate of hidden time constants [ms]; 0: they stay fixed")
+    lr_delay: float = _optimisation(0.5, "learning rate of delays [ms]; 0: they stay fixed")
+    schedule: str = _optimisation(
+        "cosine", "course of the learning rates: cosine (to 0) or constant", ("cosine", "constant")
+    )
+    warmup: float = _optimisation(0.0, "epochs over which the learning rates rise from 0")
+    weight_decay: float = _optimisation(0.0, "decoupled weight decay (AdamW)")
+    clip: float = _optimisation(
+        1.0, "largest norm of the gradient; longer ones, from spikes that graze threshold, are cut"
+    )
+    logit_scale: float = _optimisation(30.0, "factor on the readout's voltages before the softmax")
+    label_smoothing: float = _optimisation(0.1, "label smoothing of the cross-entropy")
+    rate_strength: float = _optimisation(0.1, "weight of the rate penalty")
+    rate_lower: float = _optimisation(2.0, "mean spikes per unit and sample below which units are pulled up")
+    rate_upper: float = _optimisation(14.0, "mean spikes per unit and sample above which units are held down")
+    shift: int = _augmentation(10, "shift of all channels of a sample, up to this many either way")
+    shift_time: float = _augmentation(0.0, "shift of a sample in time, up to this many ms either way")
+    jitter: float = _augmentation(0.0, "standard deviation of the jitter of each spike [ms]")
+    dilate: float = _augmentation(0.0, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
+    drop: float = _augmentation(0.0, "share of spikes removed")
+    blend: float = _augmentation(0.5, "share of samples blended with another of their class")
+    chip: str = _chip(DEFAULT, "the chip that the network is for", CHIPS)
+    qat_bits: str = _aware("", "bits of a weight, 2 to 8: 4, or one for each layer such as 4,8; empty: none")
+    qat_epochs: int = _aware(8, "passes over the training data with quantised weights, the chip's integers forward")
+    qat_lr: float = _aware(0.2, "factor on the learning rates in these passes")
+    valid: float = _procedure(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
+    patience: int = _procedure(0, "stop after this many epochs without a better validation accuracy; 0: never")
+    seed: int = _procedure(0, "seed of everything random")
+    device: str = _procedure("cpu", "where to train: cpu or cuda; quantised weights always on the cpu", ("cpu", "cuda"))
+    threads: int = _procedure(0, "threads; 0: one per core")
 
     def __post_init__(self) -> None:
         if type(self.qat_bits) is int or isinstance(self.qat_bits, (list, tuple)):
@@ -127,14 +139,13 @@ class Config(Short):
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
-        self._need("device", self.device in ("cpu", "cuda"), "cpu or cuda")
-        self._need("reset", self.reset in ("zero", "subtract"), "zero or subtract")
-        self._need("reduce", self.reduce in REDUCTIONS and self.reduce != "none", "mean, exp_mean, max or last")
+        for f in fields(self):
+            if choices := f.metadata["choices"]:
+                self._need(f.name, getattr(self, f.name) in choices, f"one of {', '.join(choices)}")
         chip = find_chip(self.chip)
         trains = isinstance(chip, TrainingChip) or not self.qat_bits
         self._need("qat_bits", trains, f"empty, as no model can be trained on {chip.title}'s arithmetic")
         chip.check(self)
-        self._need("schedule", self.schedule in ("cosine", "constant"), "cosine or constant")
 
     def _repr_html_(self) -> str:
         changed = [f for f in fields(self) if getattr(self, f.name) != f.default]
@@ -155,13 +166,16 @@ class Config(Short):
             raise ValueError(f"{name} must be {what}, got {getattr(self, name)!r}")
 
     def to_toml(self) -> str:
-        """The settings as TOML, each with its explanation."""
-        lines = []
-        for f in fields(self):
-            value = getattr(self, f.name)
-            text = f'"{value}"' if isinstance(value, str) else str(value).lower()
-            lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
-        return "\n".join(lines) + "\n"
+        """The settings as TOML, in groups, each with its explanation."""
+        groups = []
+        for group, keys in groupby(fields(self), lambda f: f.metadata["group"]):
+            lines = [f"# {group}"]
+            for f in keys:
+                value = getattr(self, f.name)
+                text = f'"{value}"' if isinstance(value, str) else str(value).lower()
+                lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
+            groups.append("\n".join(lines) + "\n")
+        return "\n".join(groups)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Config:

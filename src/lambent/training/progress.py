@@ -19,6 +19,7 @@ _BAR = 12  # columns
 _PAUSE = 30.0  # seconds between plain lines
 _KNOWN = {
     "epoch", "loss", "accuracy", "spikes_per_unit", "silent", "samples_per_s", "seconds", "lr", "aware", "best_epoch",
+    "best_val_accuracy",
 }  # fmt: skip
 
 

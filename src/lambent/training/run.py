@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from lambent.hardware.chip import Chip, find_chip
+from lambent.machine.version import VERSION
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
 from lambent.training.config import Config
@@ -239,5 +240,5 @@ def damaged(path: Path) -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Versions of what decides a run's numbers."""
-    packages = ("lambent", "torch", "numpy", "numba", "scipy", "h5py")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    packages = ("torch", "numpy", "numba", "scipy", "h5py")
+    return {"python": platform.python_version(), "lambent": VERSION} | {name: version(name) for name in packages}

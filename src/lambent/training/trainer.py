@@ -281,6 +281,8 @@ class Trainer:
         if score >= state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
         metrics["best_epoch"] = state.best_epoch
+        if "val_accuracy" in metrics:
+            metrics["best_val_accuracy"] = state.best_score
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""

@@ -1,0 +1,3 @@
+"""The version of the package: pyproject.toml takes it from here, without importing."""
+
+VERSION = "0.1.0"
