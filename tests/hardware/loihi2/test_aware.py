@@ -126,8 +126,8 @@ def test_gradients_are_those_of_the_quantised_model(bits, count_gradient):
 
 def test_gradients_of_everything_else():
     batch, model = events(twice=0.0), build()
-    for layer in model:
-        layer.requires_grad_(True)
+    for value in model.state_dict(keep_vars=True).values():
+        value.requires_grad_()
     aware = quantization_aware(model, 8, calibration=batch)
     got, wanted = gradients(aware, batch), gradients(quantized_model(aware), batch)
     assert {"0.tau_mem", "0.tau_syn", "0.threshold", "0.delay", "0.recurrent_delay", "1.tau_mem"} <= got.keys()
