@@ -65,6 +65,8 @@ def test_python_blocks(page: str) -> None:
             names |= few_spikes()
         torch.manual_seed(0)
         exec(compile(block, page, "exec"), names)
+        if "test accuracy" in block:  # what README says of its first network
+            assert (names["scores"].argmax(1) == names["labels"]).double().mean() > 0.9
 
 
 # -- docstrings ---------------------------------------------------------------------------------------
