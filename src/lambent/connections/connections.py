@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lambent.machine.showing import Short
 from lambent.machine.waiting import Check
+from lambent.neurons.neuron import CURE
 
 
 class Entries(NamedTuple):
@@ -177,7 +178,8 @@ def check_entries(name: str, x: Tensor, ends: Callable[[int], tuple[int, int]], 
         bad = int((~good).nonzero()[0])
         wanted = "finite" if lowest == -torch.inf else f"finite and at least {lowest:g}"
         source, target = ends(bad)
-        raise ValueError(f"{name} from unit {source} to unit {target} is {x[bad].item()}; it must be {wanted}")
+        cure = CURE if torch.isfinite(x[bad]) else ""
+        raise ValueError(f"{name} from unit {source} to unit {target} is {x[bad].item()}; it must be {wanted}{cure}")
 
     return Check(good.all(), complain)
 

@@ -18,6 +18,7 @@ from lambent.machine.showing import Short
 from lambent.machine.waiting import Check
 
 _LONGEST_RISE = 10_000  # steps after which a response is taken to have reached its peak
+CURE = " (what is trained stays so if the layer's constrain_() is called after each step of the optimiser)"
 Numbers = tuple[Any, ...]
 """A state or its adjoint, one entry for each of a unit's `n_states` numbers."""
 
@@ -137,7 +138,7 @@ class Neuron(Short):
         for name in self.parameters:
             value = getattr(self, name)
             if value is not None:
-                yield check_values(name, value.detach(), positive=name not in self.signed)
+                yield check_values(name, value.detach(), name not in self.signed, CURE)
 
     def suits(self, dt: float | None) -> None:
         """Raise ValueError where such units cannot run with a time step of `dt` [ms], None for continuous time."""
@@ -167,8 +168,8 @@ class Neuron(Short):
         raise NotImplementedError
 
 
-def check_values(name: str, x: Tensor, positive: bool = True) -> Check:
-    """That every entry of x (units,) is finite, and `positive`; complains of the first unit whose is not."""
+def check_values(name: str, x: Tensor, positive: bool = True, cure: str = "") -> Check:
+    """That every entry of x (units,) is finite, and `positive`; complains of the first unit whose is not, and says the `cure`."""
     good = torch.isfinite(x)
     if positive:
         good &= x > 0
@@ -176,7 +177,8 @@ def check_values(name: str, x: Tensor, positive: bool = True) -> Check:
     def complain() -> None:
         unit = int((~good).nonzero()[0])
         wanted = "positive and finite" if positive else "finite"
-        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}")
+        hint = cure if torch.isfinite(x[unit]) else ""
+        raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}{hint}")
 
     return Check(good.all(), complain)
 
