@@ -169,7 +169,7 @@ class Neuron(Short):
 
 
 def check_values(name: str, x: Tensor, positive: bool = True, cure: str = "") -> Check:
-    """That every entry of x (units,) is finite, and `positive`; complains of the first unit whose is not, and says the `cure`."""
+    """That every entry of x (units,) is finite, and `positive`; complains of the first that is not, with a `cure`."""
     good = torch.isfinite(x)
     if positive:
         good &= x > 0
