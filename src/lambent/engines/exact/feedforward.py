@@ -20,6 +20,7 @@ from lambent.engines.exact.unit import (
     after,
     before,
     decays,
+    driven,
     highest,
     mean_change,
     new_spikes,
@@ -250,7 +251,10 @@ def lif_backward(
                     if a_v != 0.0 or a_i != 0.0 or drive != 0.0:
                         arrival = inbox.time[n]
                         d = _decays_to(inbox, n + 1) if from_arrival else decays(now - arrival, unit, False)
-                        a_v, a_i = before(a_v, a_i, d, drive, unit)
+                        a_v, a_i = before(a_v, a_i, d)
+                        if drive != 0.0:
+                            more = driven(drive, d, unit)
+                            a_v, a_i = a_v + more[0], a_i + more[1]
                         c = inbox.connection[n] + inbox.shift
                         d_weight[c] += a_i
                         if len(d_times) or len(d_delay):
@@ -263,7 +267,7 @@ def lif_backward(
                     n -= 1
                 if j >= begin:
                     if a_v != 0.0 or a_i != 0.0:
-                        a_v, a_i = before(a_v, a_i, decays(now - t, unit, False), 0.0, unit)
+                        a_v, a_i = before(a_v, a_i, decays(now - t, unit, False))
                     a_v = through_spike(
                         a_v, grad_times[own[j]], spikes, own[j], unit, min_slope, grad_counts[b, k], d_units
                     )

@@ -23,6 +23,7 @@ from lambent.engines.exact.unit import (
     after,
     before,
     decays,
+    driven,
     highest,
     mean_change,
     new_spikes,
@@ -173,7 +174,8 @@ def lif_forward(
                 k = target[c]
                 known = _advance(k, arrival, units, past, known, counts[b, k] == 0, derivatives)
                 past.state[k, 1] += weight[c]
-                past.arrived[k] += weight[c]
+                if derivatives:
+                    past.arrived[k] += weight[c]
                 _await(k, units, past, queue, solved)
                 c += 1
             if c < end:
@@ -200,7 +202,11 @@ def _retreat(k, t, units, a_v, a_i, drive, last, known):
     if s > 0.0:
         unit = unit_at(units, k)
         known = _again(known, s, unit, False)
-        a_v[k], a_i[k] = before(a_v[k], a_i[k], known[0], drive[k], unit)
+        a_v[k], a_i[k] = before(a_v[k], a_i[k], known[0])
+        if drive[k] != 0.0:
+            more = driven(drive[k], known[0], unit)
+            a_v[k] += more[0]
+            a_i[k] += more[1]
         last[k] = t
     return known
 

@@ -173,10 +173,15 @@ def mean_change(x, arrived, unit, duration):
 
 
 @inline
-def before(a_v, a_i, d, drive, unit):
-    """The adjoint, dL/dV and dL/dI, a time `d.s` earlier, if meanwhile V adds `drive` V to L in a ms."""
-    a_i = a_i * d.syn + a_v * d.r + drive * (unit.tau_syn * (1.0 - d.syn) - unit.tau_mem * d.r)
-    return a_v * d.mem + drive * unit.tau_mem * (1.0 - d.mem), a_i
+def before(a_v, a_i, d):
+    """The adjoint, dL/dV and dL/dI, a time `d.s` earlier."""
+    return a_v * d.mem, a_i * d.syn + a_v * d.r
+
+
+@inline
+def driven(drive, d, unit):
+    """What the adjoint a time `d.s` earlier has in addition, if meanwhile V adds `drive` V to L in a ms."""
+    return drive * unit.tau_mem * (1.0 - d.mem), drive * (unit.tau_syn * (1.0 - d.syn) - unit.tau_mem * d.r)
 
 
 @inline
@@ -198,6 +203,8 @@ def of_silent(k, time, change, unit, grad_count, duration, d_units):
     Only its highest V counts, or where it never rose above rest (`time` is infinite) the mean.
     """
     push = grad_count / unit.threshold
+    if push == 0.0:
+        return -math.inf, 0.0, 0.0
     low = time == math.inf
     late = math.expm1(-(duration if low else time) / unit.tau_mem)
     d_units[0, k] += push * change[0]
