@@ -20,7 +20,8 @@ class Spiking(Layer):
     Gradients are those of EventProp (Wunderlich & Pehle 2021, extended by delays, time constants and
     thresholds; DESIGN 4): the spike times that come out carry them, and so does ``out.counts()``. A count
     is not differentiable; its gradient g enters the adjoint of V as g / threshold at each spike of the unit
-    and, where a unit stayed silent in a sample, at its highest voltage, so that silent units can be revived.
+    and, where a unit stayed silent in a sample, at its highest voltage, so that silent units can be revived. Where
+    inhibition kept it from ever rising above rest, it enters through the mean voltage.
 
     Args:
         neuron: what the units are, such as `lambent.neurons.LIF`; parameters are numbers or one per unit.

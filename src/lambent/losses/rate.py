@@ -20,7 +20,8 @@ def rate_penalty(
     """How far the units' mean spike counts lie outside [lower, upper]: mean over units of the distance squared.
 
     Counts are averaged over the batch (Nowotny, Turner & Knight 2024). Units below `lower` are pulled up, at
-    their spikes and, in samples in which they are silent, at their highest voltage: silent units revive.
+    their spikes and, in samples in which they are silent, at their highest voltage (where it is rest, the mean
+    voltage): silent units revive.
 
     Args:
         events: a layer's spikes.
