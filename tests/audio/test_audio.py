@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lambent.audio.reading import mono
 from lambent.encode import read_audio
 
 soundfile = pytest.importorskip("soundfile")
@@ -27,6 +28,42 @@ def test_stereo_is_mixed_down(tmp_path, vowel):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.stack([vowel, -vowel / 2], 1) / 4, 8000, "DOUBLE")
     np.testing.assert_allclose(read_audio(path)[0], vowel / 16, atol=1e-12)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    "kind", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "big endian"]
+)
+def test_half_copied_files_are_no_shorter_words(tmp_path, vowel, kind, channels):
+    """libsndfile alone reads most of these as whole."""
+    path, options = tmp_path / "a.sound", {"endian": "BIG"} if kind == "big endian" else {}
+    sound = np.stack([np.tile(vowel, 20) / 4] * channels, 1)
+    soundfile.write(path, sound, 16000, format="WAV" if options else kind, **options)
+    assert len(read_audio(path)[0]) == len(sound)
+    whole = path.read_bytes()
+    for kept in (len(whole) // 2, len(whole) - 2 * channels if kind != "OGG" else len(whole) // 3):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(ValueError, match=r"a\.sound: (cut off|no audio|empty)"):
+            read_audio(path)
+
+
+def test_a_size_that_a_recorder_did_not_know_is_none(tmp_path, vowel):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, vowel / 4, 8000)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    for unknown in (b"\xff\xff\xff\xff",):
+        content[at : at + 4] = unknown
+        path.write_bytes(content)
+        assert len(read_audio(path)[0]) == len(vowel)
+
+
+def test_channels_that_cancel(tmp_path, vowel):
+    """A side turned over is not silence, nor is what noise leaves of it the sound."""
+    noise = 1e-3 * np.random.default_rng(0).normal(size=len(vowel))
+    for other in (-vowel, -vowel + noise, noise - 0.97 * vowel):
+        mixed = mono(np.stack([vowel, other], 1))
+        assert np.abs(np.corrcoef(mixed, vowel)[0, 1]) > 0.99
 
 
 def write_bad(path, vowel):

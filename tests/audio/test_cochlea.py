@@ -220,3 +220,9 @@ def test_short_and_loud_sounds_are_encoded(ear, vowel):
     assert ear(vowel[:2], 8000).duration == 51
     clipped = np.clip(vowel, -0.3, 0.3)
     assert len(ear(clipped, 8000).times) > 200
+
+
+def test_a_constant_offset_is_nothing_to_hear(vowel):
+    cochlea = lb.encode.Cochlea(300)
+    plain, lifted = (len(cochlea(0.2 * vowel + offset, 16000).times) for offset in (0.0, 0.8))
+    assert lifted == pytest.approx(plain, rel=0.05)

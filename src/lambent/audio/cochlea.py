@@ -142,6 +142,7 @@ def _prepare(audio: ArrayLike, rate: int, where: str) -> tuple[NDArray[np.float3
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}{error}") from error
     digest = hashlib.blake2b(x.tobytes() + str(rate).encode(), digest_size=8).digest()
+    x = x - x.mean()  # a constant that the microphone added
     x = resample(x / np.abs(x).max(), rate, RATE)
     x *= _LEVEL / np.sqrt(np.mean(x**2))
     ramp = min(int(_RAMP / _STEP), len(x) // 2)

@@ -32,7 +32,7 @@ def cut_words(
     Args:
         blocks: consecutive pieces of the sound, (samples,) each, of any length.
         rate: sampling rate [Hz].
-        level: root mean square of 20 ms from which they are loud.
+        level: root mean square of 20 ms, about their mean, from which they are loud.
         longest: a word ends after so many seconds even if no pause comes.
         notice: called with the level of every 20 ms.
 
@@ -45,7 +45,7 @@ def cut_words(
     for n, frame in enumerate(_frames(blocks, max(1, round(rate * _FRAME)))):
         is_loud = False
         if len(frame):
-            here = float(np.sqrt(np.mean(np.square(frame))))
+            here = float(np.std(frame))  # whatever constant a microphone adds
             is_loud = here >= level
             notice(here)
         if not word and is_loud:

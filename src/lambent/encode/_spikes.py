@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from lambent.events import Events
+from lambent.events import Events, check_n_units, check_spikes
 
 
 def pack(times: Tensor, samples: Tensor, units: Tensor, batch: int, n_units: int, duration: float) -> Events:
@@ -16,7 +16,11 @@ def pack(times: Tensor, samples: Tensor, units: Tensor, batch: int, n_units: int
     order = order[torch.argsort(samples[order], stable=True)]
     sizes = torch.bincount(samples, minlength=batch)
     offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    return Events(times[order], units[order], offsets, n_units, duration)
+    times, units = times[order], units[order]
+    # no warning of seconds: an encoder knows what its times are
+    t, u, o = (x.detach().cpu().numpy() for x in (times, units, offsets))
+    check_spikes(t, u, o, check_n_units(n_units), duration)
+    return Events(times, units, offsets, n_units, duration, check=False)
 
 
 def first_times(events: Events) -> Tensor:
