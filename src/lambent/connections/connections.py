@@ -21,6 +21,8 @@ from lambent.machine.showing import Short
 from lambent.machine.waiting import Check
 from lambent.neurons.neuron import CURE
 
+LARGEST = 1e30  # in size, of weights and delays: sums of larger ones overflow
+
 
 class Entries(NamedTuple):
     """Every connection by itself, one entry each.
@@ -167,18 +169,19 @@ class Connections(Short):
 
 
 def check_entries(name: str, x: Tensor, ends: Callable[[int], tuple[int, int]], lowest: float = -torch.inf) -> Check:
-    """That every entry of x (n,) is finite and at least `lowest`; complains of the first that is not.
+    """That every entry of x (n,) is a number of sensible size and at least `lowest`; complains of the first that isn't.
 
     Args:
         ends: which units an entry connects.
     """
-    good = torch.isfinite(x) & (x >= lowest)
+    good = (x <= LARGEST) & (x >= max(lowest, -LARGEST))
 
     def complain() -> None:
         bad = int((~good).nonzero()[0])
-        wanted = "finite" if lowest == -torch.inf else f"finite and at least {lowest:g}"
+        wanted = f"at most {LARGEST:g} in size" if lowest == -torch.inf else f"finite and at least {lowest:g}"
+        wanted = wanted if torch.isfinite(x[bad]) else "finite"
         source, target = ends(bad)
-        cure = CURE if torch.isfinite(x[bad]) else ""
+        cure = CURE if lowest > -torch.inf and torch.isfinite(x[bad]) else ""
         raise ValueError(f"{name} from unit {source} to unit {target} is {x[bad].item()}; it must be {wanted}{cure}")
 
     return Check(good.all(), complain)

@@ -18,7 +18,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from lambent.data.packing import as_events, check_units, gather, pack_units
 from lambent.data.readers.shd import read_shd
-from lambent.events import Events, check_layout, check_n_units, check_spikes, warn_of_seconds
+from lambent.events import Events, as_float32, check_layout, check_n_units, check_spikes, warn_of_seconds
 from lambent.machine.showing import html_table
 
 Batch = tuple[Events, Any]
@@ -85,7 +85,7 @@ class SpikeDataset(Dataset):
         units = _integers("units", units)
         self.n_units = check_n_units(n_units)
         self.duration = float(duration)
-        self.times = np.asarray(times, dtype=np.float32)
+        self.times = as_float32(np.asarray(times, dtype=None if np.size(times) else np.float32), self.duration)
         self.offsets = _integers("offsets", offsets).astype(np.int64, copy=False)
         self.targets = None if labels is None else _targets(labels)
         self.speakers = None if speakers is None else _integers("speakers", speakers)

@@ -1,13 +1,22 @@
 """`Events`, and the checks of packed spikes."""
 
 from lambent.events import pytree
-from lambent.events.checks import check_layout, check_n_units, check_spikes, locate, n_steps, warn_of_seconds
+from lambent.events.checks import (
+    as_float32,
+    check_layout,
+    check_n_units,
+    check_spikes,
+    locate,
+    n_steps,
+    warn_of_seconds,
+)
 from lambent.events.events import Events, within
 from lambent.events.structured import Start, pack_records
 
 __all__ = [
     "Events",
     "Start",
+    "as_float32",
     "check_layout",
     "check_n_units",
     "check_spikes",

@@ -112,6 +112,17 @@ def locate(entry: int, offsets: NDArray[np.integer[Any]], first_sample: int = 0)
     return f"sample {first_sample + sample}, entry {entry - int(offsets[sample])}"
 
 
+def as_float32(times: NDArray[np.floating[Any]], duration: float) -> NDArray[np.float32]:
+    """Times as float32, those before `duration` still before it where rounding would take them there."""
+    narrow = times.astype(np.float32, copy=False)
+    late = (narrow >= duration) & (times < duration)
+    if late.any():
+        last = np.float32(duration)
+        last = last if last < duration else np.nextafter(last, np.float32(0))
+        narrow = np.where(late, last, narrow)
+    return narrow
+
+
 def warn_of_seconds(n_spikes: int, n_units: int, batch: int, duration: float) -> None:
     """Warn if times are probably in seconds: samples of at most 10 ms with over three spikes per unit and millisecond.
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lambent.events.checks import check_n_units, check_spikes, n_steps, warn_of_seconds
+from lambent.events.checks import as_float32, check_n_units, check_spikes, n_steps, warn_of_seconds
 from lambent.events.structured import Start, pack_records
 from lambent.machine.showing import html_table
 from lambent.machine.warn import warn_caller
@@ -126,7 +126,7 @@ class Events:
             for b, x in enumerate(lists):
                 if np.ndim(x) == 0:
                     raise TypeError(f"sample {b}: {name} must be a sequence of numbers, got {x!r}")
-        t = [torch.as_tensor(x, dtype=dtype).reshape(-1) for x in times]
+        t = [_as_times(x, duration, dtype) for x in times]
         u = [_as_units(x, b) for b, x in enumerate(units)]
         for b, (tb, ub) in enumerate(zip(t, u, strict=True)):
             if len(tb) != len(ub):
@@ -611,6 +611,12 @@ def within(times: Tensor, duration: float) -> Tensor:
     """The times, those that rounding took to `duration` moved to the last one before it; gradients pass."""
     last = torch.nextafter(times.new_full((), duration), times.new_zeros(()))
     return times + (times.detach().clamp(max=last) - times.detach())
+
+
+def _as_times(x: Any, duration: float, dtype: torch.dtype) -> Tensor:
+    if dtype is not torch.float32 or isinstance(x, Tensor):
+        return torch.as_tensor(x, dtype=dtype).reshape(-1)
+    return torch.from_numpy(as_float32(np.asarray(x, np.float64).reshape(-1), duration))
 
 
 def _as_units(x: Any, sample: int) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lambent.hardware.chip import find_chip
 from lambent.layers import LIF, LIReadout
+from lambent.layers import calibrate as calibrate  # where programs used to find it
 from lambent.training.config import Config
 
 

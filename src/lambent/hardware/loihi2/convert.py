@@ -28,9 +28,11 @@ from lambent.hardware.loihi2.rounding import Integers, choose_integers
 from lambent.layers import LIReadout, Spiking
 from lambent.layers.chain import check_chain
 from lambent.machine.showing import Short
+from lambent.machine.warn import warn_caller
 from lambent.neurons.response import grid_constants
 
 _ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
+_TAU_ERROR = 0.05  # of a time constant on the chip, from which it is warned of
 _HEADROOM = 1.5  # room for voltages beyond the highest one seen
 _CALIBRATION_CHUNK = 8  # samples whose voltages are held at once
 
@@ -49,6 +51,7 @@ class ConvertedLayer(Short):
         bias: (out,) float64, what the integer biases are worth in such a model; None without any.
         rms_error: root mean square error of the weights' effect, relative to its root mean square.
         clipped: share of weights that were too large.
+        tau_error: by how much rounding its decay changed a time constant most, relative to it; signed.
     """
 
     layer: Loihi2Layer
@@ -61,6 +64,7 @@ class ConvertedLayer(Short):
     bias: np.ndarray | None
     rms_error: float
     clipped: float
+    tau_error: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,6 +143,8 @@ def convert(
         layers = [_Part(i, module).rounded(own) for i, (module, own) in enumerate(zip(modules, known, strict=True))]
         return _assemble(modules, layers, labels)
     parts = [_Part(i, module) for i, module in enumerate(modules)]
+    for part in parts:
+        part.check_time_constants()
     activity = [part.assumed_activity() for part in parts]
     bits = bits or (8,) * len(parts)
     if calibration is not None:
@@ -220,6 +226,12 @@ class _Part:
         self.i_decay = np.clip(np.rint((1 - alpha_syn) * 4096), 1, 4095).astype(np.int64)
         keep_mem, keep_syn = 1 - self.v_decay / 4096, 1 - self.i_decay / 4096
         self.tau_mem, self.tau_syn = (time_constant(x, self.dt) for x in (self.v_decay, self.i_decay))
+        wanted = {"tau_mem": _array(neuron.tau_mem), "tau_syn": _array(neuron.tau_syn)}
+        self.tau_errors = {name: getattr(self, name) / tau - 1 for name, tau in wanted.items()}
+        self.lost = {  # decays of 12 bits that are none
+            name: tau[(decay < 0.5 / 4096) | (decay > 4095.5 / 4096)]
+            for (name, tau), decay in zip(wanted.items(), (1 - alpha_mem, 1 - alpha_syn), strict=True)
+        }
         # V summed over time per unit of k w: that of the model, and that of the rounded decays
         self.response = 1 / ((1 - keep_mem) * (1 - keep_syn))
         self.gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
@@ -227,6 +239,23 @@ class _Part:
         self.drive = np.concatenate([_array(w) for w in weights]) * self.gain
         bias: Tensor | None = getattr(neuron, "bias", None)
         self.bias = None if bias is None else _array(bias)
+
+    def check_time_constants(self) -> None:
+        """Raise ValueError where the chip has no decay for a time constant, warn where that is far from it."""
+        for name, lost in self.lost.items():
+            if len(lost):
+                low, high = (time_constant(np.array(d), self.dt) for d in (4095.5, 0.5))
+                raise ValueError(
+                    f"{self.name}: {name} of {lost[0]:g} ms cannot be had on the chip, whose decays, in 1/4096 of a "
+                    f"step of {self.dt:g} ms, hold {low:.3g} to {high:.3g} ms; take other time constants or another dt"
+                )
+        for name, error in self.tau_errors.items():
+            worst = error[np.abs(error).argmax()]
+            if abs(worst) > _TAU_ERROR:
+                warn_caller(
+                    f"{self.name}: {name} is up to {worst:+.0%} off on the chip, whose decays are rounded to 1/4096 of "
+                    f"a step of {self.dt:g} ms; with a longer dt, or shorter time constants, they come closer"
+                )
 
     def assumed_activity(self) -> _Activity:
         """Every source fires at the assumed rate, and the worst comes together."""
@@ -273,6 +302,7 @@ class _Part:
             bias=None if bias is None else bias_worth(bias, integers.scale, self.v_decay),
             rms_error=float(np.sqrt(error)),
             clipped=float(integers.clipped(self.drive).mean()),
+            tau_error=float(max(np.concatenate([*self.tau_errors.values()]), key=abs)),
         )
 
 

@@ -14,7 +14,7 @@ from lambent.hardware.loihi2.convert import Conversion, ConvertedLayer, convert
 from lambent.hardware.loihi2.netx import save_netx
 from lambent.machine.showing import counted, html_table, text_table
 
-_HEAD = ("layer", "kind", "shape", "bits", "clipped", "rms error", "scale", "weights")
+_HEAD = ("layer", "kind", "shape", "bits", "clipped", "rms error", "taus off by", "scale", "weights")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class LayerReport:
         weight_bits: bits of a weight, sign included.
         clipped: share of weights that were too large and were cut to the largest there is.
         rms_error: root mean square error of the weights, relative to their root mean square.
+        tau_error: by how much rounding its decay changed a time constant most, relative to it; signed.
         scale: least and largest number of chip units that make one unit of the model's voltage.
         weight_bytes: memory of all synaptic weights at `weight_bits`.
     """
@@ -38,6 +39,7 @@ class LayerReport:
     weight_bits: int
     clipped: float
     rms_error: float
+    tau_error: float
     scale: tuple[float, float]
     weight_bytes: int
 
@@ -82,6 +84,7 @@ class NetxReport:
                 str(x.weight_bits),
                 f"{x.clipped:.2%}",
                 f"{x.rms_error:.2%}",
+                f"{x.tau_error:+.1%}",
                 f"{x.scale[0]:.4g} to {x.scale[1]:.4g}",
                 f"{x.weight_bytes:,} B",
             )
@@ -143,6 +146,7 @@ def _layer_report(converted: ConvertedLayer) -> LayerReport:
         weight_bits=weight_bits,
         clipped=converted.clipped,
         rms_error=converted.rms_error,
+        tau_error=converted.tau_error,
         scale=(float(converted.scale.min()), float(converted.scale.max())),
         weight_bytes=-(-n_weights * weight_bits // 8),
     )
