@@ -35,7 +35,6 @@ from lambent.runs.export import export_run
 from lambent.runs.report import report_run
 from lambent.runs.train import load_training_data, train_run
 from lambent.training import Config, Run, Trainer, build_model, predict
-from lambent.training.state import generator
 
 SETTINGS: dict[str, Any] = {}  # beside those of every case; only --smoke has some
 CHUNK = 32  # steps of BPTT that are compiled at a time
@@ -131,12 +130,12 @@ def _fit(trainer: Trainer, step: Any, answers: Any) -> dict[str, Any]:
     config, state = trainer.config, trainer.state
     start = time.perf_counter()
     for _ in range(config.epochs):
-        order = torch.randperm(len(trainer.data), generator=generator(config.seed, 1, state.epoch))
-        loss = 0.0
-        for state.batch, chosen in enumerate(order.split(config.batch_size)):
-            loss += step(*trainer.data.batch(chosen))["loss"]
+        loss, samples = 0.0, 0
+        for number, (events, labels) in enumerate(trainer.data.epoch(config.seed, state.epoch)):
+            state.batch = number
+            loss, samples = loss + step(events, labels)["loss"], samples + len(labels)
         state.epoch, state.batch = state.epoch + 1, 0
-        print(f"{state.epoch}/{config.epochs}  loss {loss / len(trainer.data):.3f}", flush=True)
+        print(f"{state.epoch}/{config.epochs}  loss {loss / samples:.3f}", flush=True)
     minutes = (time.perf_counter() - start) / 60
     scores, labels = answers()
     accuracy = (scores.argmax(1) == labels).double().mean().item()

@@ -52,10 +52,11 @@ def test_a_later_layer_is_named() -> None:
         step(model, batch())
 
 
-def test_counts_alone_ask_for_gradients_too() -> None:
+def test_a_penalty_that_pulls_up_is_cure_enough() -> None:
     layer = deep(1e-3)[0]
+    lb.losses.rate_penalty(layer(batch()), lower=1.0).backward()
     with pytest.warns(UserWarning, match="silent"):
-        lb.losses.rate_penalty(layer(batch()), lower=1.0).backward()
+        lb.losses.rate_penalty(layer(batch()), upper=1.0).backward()
 
 
 def test_no_warning_without_training_or_need() -> None:

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
+from torch.autograd.graph import register_multi_grad_hook
 
 from lambent.events import Events, n_steps
 from lambent.layers.layer import Layer
-from lambent.machine.waiting import learn, running_ahead
+from lambent.machine.waiting import running_ahead
 from lambent.machine.warn import warn_caller
 
-_SATURATED = 0.5  # spikes per unit and step
+_SATURATED = 0.75  # spikes per unit and step
 
 
 def watch_activity(layer: Layer, events: Events, out: Events) -> None:
-    """Warn, once a layer, if it is wholly silent or saturated when the gradients of this pass are asked for.
+    """Warn, once a layer, if it is wholly silent or saturated when the gradients of this pass are worked out.
 
-    A layer is not to blame where nothing arrives at it.
+    Not of a silent layer whose counts have a gradient, such as that of a rate penalty, which pulls it up; nor where
+    nothing arrives; nor in a step that runs ahead of a device, for the host does not know yet.
     """
-    if layer.warned or not layer.training or torch.compiler.is_compiling():
-        return
-    node = out.padded().times.grad_fn
-    if node is None:
+    if layer.warned or not layer.training or torch.compiler.is_compiling() or running_ahead(out.device):
         return
     steps = n_steps(out.duration, layer.dt) if layer.dt is not None else float("inf")
-    most = _SATURATED * len(out) * out.n_units * steps
+    spikes, most = len(out.times), _SATURATED * len(out) * out.n_units * steps
+    if 0 < spikes <= most or not out.times.requires_grad or not len(events.times):
+        return
 
-    def judge(spikes: float) -> bool:
-        if not layer.warned and (spikes == 0 or spikes > most) and bool(events.offsets[-1]):
+    def warn(gradients: Sequence[Tensor | None]) -> None:
+        _, of_counts = gradients
+        if not layer.warned and (spikes or of_counts is None or not of_counts.any()):
             layer.warned = True
             warn_caller(_complaint(layer, events, out, spikes, steps))
-        return True
 
-    if running_ahead(out.device):  # which holds a whole step, its gradients too
-        learn(out.offsets[-1], judge)
-    elif not 0 < len(out.times) <= most:
-        node.register_prehook(lambda _: (judge(len(out.times)), None)[1])
+    register_multi_grad_hook((out.times, out.counts()), warn)
 
 
 def _complaint(layer: Layer, events: Events, out: Events, spikes: float, steps: float) -> str:

@@ -117,9 +117,7 @@ class LIReadout(Layer):
         if self.dt is not None and self.reduce in ("max", "none"):
             v = self.scale * self.voltages(events)
             return v.amax(1) if self.reduce == "max" else v
-        neuron, connections = self._checked(events)
-        if self.reduce == "max":
-            check_derivative(events, neuron, connections)
+        neuron, connections = self._checked(events, backward_only=self.reduce == "max")
         if self.dt is None:
             per_spike = in_continuous_time(self.reduce, events, neuron, connections)
         else:
@@ -146,14 +144,15 @@ class LIReadout(Layer):
         """
         if self.dt is None:
             raise ValueError("continuous time (dt=None) has no steps to give voltages of; give a dt [ms]")
-        neuron, connections = self._checked(events)
-        check_derivative(events, neuron, connections)
+        neuron, connections = self._checked(events, backward_only=True)
         return engine_for(events.device, self.dt).levels(events, neuron, connections, self.dt)
 
-    def _checked(self, events: Events) -> tuple[Neuron, Connections]:
+    def _checked(self, events: Events, backward_only: bool) -> tuple[Neuron, Connections]:
         """What the layer is now, if `events` and that are as they must be."""
         neuron, connections = self.neuron, self.connections
         check_input(events, neuron, connections)
+        if backward_only:
+            check_derivative(events, neuron, connections)
         expect(*all_hold(neuron.checks()))
         self._watch_dt(events)
         return neuron, connections

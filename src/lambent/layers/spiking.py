@@ -118,8 +118,8 @@ class Spiking(Layer):
     def forward(self, events: Events) -> Events:
         """Spikes of the layer.
 
-        A layer that is wholly silent in training, or spikes in more than half of all steps, says so in a `UserWarning`,
-        once, when the gradients are worked out.
+        A layer that is wholly silent in training, with nothing that pulls it up, or whose units spike nearly all the
+        time says so in a `UserWarning`, once, when the gradients are worked out.
 
         Raises:
             TypeError: `events` is no `Events`.

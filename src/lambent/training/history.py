@@ -21,10 +21,8 @@ class History:
     Example:
         >>> history = lb.fit(torch.nn.Sequential(lb.LIF(5, 16), lb.LIReadout(16, 3, scale=30)),
         ...                  lb.data.yin_yang(64, seed=0), epochs=2, progress=False)
-        >>> history
-        History(2 epochs, best 2: loss ..., accuracy ...)
-        >>> len(history["loss"])
-        2
+        >>> len(history), len(history["loss"]), history.best_epoch
+        (2, 2, 2)
     """
 
     metrics: list[dict[str, Any]]
