@@ -244,6 +244,13 @@ def test_small_data(tmp_path, data, config):
         train(Run(tmp_path / "r"), config, data.subset(range(4)), Quiet(), facts=FACTS)
 
 
+def test_one_class(tmp_path, data, config):
+    facts = FACTS | {"data": {"train": "a.h5", "test": None}}
+    alike = data.subset((data.labels == 1).nonzero()[0])
+    with pytest.raises(ValueError, match=r"^a\.h5: all \d+ samples are of one class, .*nothing to tell apart"):
+        train(Run(tmp_path / "r"), config, alike, Quiet(), facts=facts)
+
+
 def test_no_data(tmp_path, data, config):
     facts = FACTS | {"data": {"train": "a.h5", "test": None}}
     with pytest.raises(ValueError, match=r"^a\.h5: holds no samples"):

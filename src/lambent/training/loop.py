@@ -49,6 +49,12 @@ def train(
         torch.set_num_threads(config.threads)
     if len(data) == 0:
         raise ValueError(f"{facts.get('data', {}).get('train', 'the training data')}: holds no samples")
+    if (data.labels == data.labels[0]).all():
+        only = facts["class_names"][data.labels[0]]
+        raise ValueError(
+            f"{facts.get('data', {}).get('train', 'the training data')}: all {len(data)} samples are of one class, "
+            f"{only!r}; there is nothing to tell apart"
+        )
     spread = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
     typical, _ = data.batch(spread)
     valid = None
