@@ -388,3 +388,12 @@ def test_a_layer_can_be_copied_with_changes() -> None:
     np.testing.assert_array_equal(copy.neuron.i_decay, layer.i_decay)
     with pytest.raises(ValueError, match="give either neuron or v_th_mant"):
         dataclasses.replace(layer, v_th_mant=77)
+
+
+def test_units_that_were_meant_never_to_spike_and_do_are_told() -> None:
+    """Exporters write 2^16 for "never", which voltages of up to 2^23 reach."""
+    layers = [Loihi2Layer("layer/1", "dense", np.full((2, 3), 254), i_decay=0, v_decay=0, v_th_mant=1 << 16)]
+    network = Loihi2Network(3, layers)
+    assert not network.run(np.zeros((1, 3, 20), np.int8), ("spikes",)).spikes[0].any()
+    with pytest.warns(UserWarning, match=r"layer/1: units that were meant never to spike did"):
+        assert network.run(np.ones((1, 3, 60), np.int8), ("spikes",)).spikes[0].any()

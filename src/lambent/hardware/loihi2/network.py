@@ -20,10 +20,11 @@ from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spik
 from lambent.hardware.loihi2.layers.base import Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.input import InputLayer
-from lambent.hardware.loihi2.neurons import MAX_MESSAGE_BITS
+from lambent.hardware.loihi2.neurons import MAX_MESSAGE_BITS, MEANT_NEVER
 from lambent.hardware.loihi2.readout import Average, Readout
 from lambent.layers.recording import recorded, recorded_table
 from lambent.machine.threads import in_threads
+from lambent.machine.warn import warn_caller
 
 SpikeLists = tuple[np.ndarray, np.ndarray]
 """Offsets (steps + 1,) and units of one sample's spikes."""
@@ -197,14 +198,24 @@ def _run(
     nothing = np.zeros(steps + 1, np.int64), np.zeros(0, np.int32)
     inputs: list[SpikeLists] = [nothing] * batch
 
+    quiet = {i for i, layer in enumerate(layers) if np.all(getattr(layer.neuron, "v_th_mant", 0) == MEANT_NEVER)}
+    fired: set[int] = set()
+
     def one_sample(b: int) -> None:
         signal = sample(b)
         if isinstance(signal, Spikes):
             inputs[b] = signal.offsets, signal.units
         for i, layer in enumerate(constants):
             signal = layer.run(signal, *(trace(name, i, b) for name in _RECORDABLE))
+            if i in quiet and isinstance(signal, Spikes) and len(signal.units):
+                fired.add(i)
 
     in_threads(one_sample, range(batch))
+    for i in sorted(fired):
+        warn_caller(
+            f"{layers[i].name}: units that were meant never to spike did (vThMant is 2^16, a threshold of 2^22, and "
+            "voltages reach 2^23): what follows them, and their voltages after a spike, are not what was trained"
+        )
     recorded = {name: tuple(a.transpose(0, 2, 1) for a in traces) for name, traces in arrays.items()}
     return Recording(**recorded, inputs=tuple(inputs))
 

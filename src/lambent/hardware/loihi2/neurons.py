@@ -16,6 +16,8 @@ from lambent.machine.showing import Short
 
 THRESHOLD_LIMIT = 1 << 17
 """A threshold mantissa this high is never reached: shifted by 6 it lies above the highest voltage."""
+MEANT_NEVER = 1 << 16
+"""The mantissa that exporters write for units which should not spike, though voltages can reach that threshold."""
 MAX_MESSAGE_BITS = 32
 """Bits of the value that a graded spike can carry."""
 
