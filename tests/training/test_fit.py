@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 import lambent as lb
+from lambent.training.objective import Objective
 
 DATA = lb.data.yin_yang(300, seed=0)
 
@@ -78,6 +79,34 @@ def test_a_label_a_step() -> None:
     assert 0 < history["accuracy"][0] < 1
     again = fit(model, batches(lambda y: y))  # one for all steps
     assert again["loss"][0] == pytest.approx(history["loss"][-1], rel=0.2)
+
+
+def test_data_sets_of_floats_and_of_labels_of_steps() -> None:
+    events, labels = DATA.batch(range(100))
+    train = lb.data.SpikeDataset.from_events(events, labels.float())
+    history = fit(nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 1, scale=10.0)), train, 0.2)
+    assert history["val_loss"][-1] < history["val_loss"][0]
+
+    model = nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3, reduce="none", scale=30.0))
+    steps = labels.unsqueeze(1).repeat(1, model(events).shape[1])
+    history = fit(model, lb.data.SpikeDataset.from_events(events, steps), 0.2)
+    assert history["val_loss"][-1] < history["val_loss"][0]
+
+
+def test_steps_that_do_not_count() -> None:
+    """They change neither the loss nor the accuracy, and a batch of nothing else says so."""
+    events, labels = DATA.batch(range(100))
+    model = nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3, reduce="none", scale=30.0))
+    voltages = model(events)
+    steps = labels.unsqueeze(1).repeat(1, voltages.shape[1])
+    steps[:, :10] = -100
+    objective = Objective()
+    assert objective.losses(voltages, steps)[0] == objective.losses(voltages[:, 10:], steps[:, 10:])[0]
+    assert objective.figures(voltages, steps) == objective.figures(voltages[:, 10:], steps[:, 10:])
+    history = fit(model, lb.data.SpikeDataset.from_events(events, steps), 0.2)
+    assert history["val_loss"][-1] < history["val_loss"][0]
+    with pytest.raises(ValueError, match="the labels of a batch are all -100"):
+        fit(model, lb.data.SpikeDataset.from_events(events, torch.full_like(steps, -100)))
 
 
 def test_losses_and_metrics_of_ones_own() -> None:

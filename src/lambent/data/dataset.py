@@ -26,7 +26,8 @@ Batch = tuple[Events, Any]
 
 Indices = Sequence[int] | NDArray[Any] | Tensor
 
-_IGNORED = -100  # `ignore_index` of torch's `cross_entropy`
+IGNORED = -100
+"""The label of a step that does not count: `ignore_index` of torch's `cross_entropy`."""
 
 
 class SpikeDataset(Dataset):
@@ -120,7 +121,7 @@ class SpikeDataset(Dataset):
         if x.dtype == np.int64:
             bad, what = (x < 0) | (x >= self.n_classes), f"outside [0, {self.n_classes})"
             if x.ndim > 1:
-                bad &= x != _IGNORED
+                bad &= x != IGNORED
         else:
             bad, what = ~np.isfinite(x), "not finite"
         if bad.any():

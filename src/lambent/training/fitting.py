@@ -65,7 +65,8 @@ def fit(
         epochs: passes over the training data.
         lr: learning rate of weights, thresholds and biases, at its highest.
         loss: a function (outputs, targets) -> number to minimise. Left out, what suits the targets: cross-entropy of
-            whole numbers, one a sample or one a step, with label smoothing 0.1; mean squared error of floats.
+            whole numbers, one a sample or one a step (where -100 does not count), with label smoothing 0.1; mean
+            squared error of floats.
         metrics: functions (outputs, targets) -> number to show, by name; left out, the accuracy of classes.
         augment: (events, targets, generator) -> events, of training batches, such as
             ``lb.data.augment.Compose([lb.data.augment.JitterTimes(2.0)])``.
@@ -157,8 +158,8 @@ def _split(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset, S
 
 def _has_classes(data: Source) -> bool:
     """Whether targets are whole numbers, as far as that can be told without reading data: batches are taken to be."""
-    targets = getattr(data, "labels", None)
-    return targets is None or not torch.as_tensor(targets).is_floating_point()
+    targets = data.targets if isinstance(data, SpikeDataset) else None
+    return targets is None or targets.dtype.kind == "i"
 
 
 def _shown(epochs: int, done: int) -> Any:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lambent.data.dataset import IGNORED
 from lambent.events import Events
 from lambent.losses import smoothed_and_plain_cross_entropy
 
@@ -78,7 +79,7 @@ def _are_classes(targets: Any) -> bool:
 
 
 def _matched(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
-    """Outputs and targets of the same samples, one row for each; of every step where the outputs have steps."""
+    """Outputs and targets of the same samples, one row for each; of every step that counts where the outputs have steps."""
     if not isinstance(outputs, Tensor):
         raise ValueError(
             f"the model must give a tensor such as scores (batch, classes), got {type(outputs).__name__}; "
@@ -101,7 +102,12 @@ def _matched(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
         steps = targets.unsqueeze(1).expand(-1, outputs.shape[1]) if targets.ndim == 1 else targets
         if steps.shape != outputs.shape[:2]:
             raise ValueError(f"labels of shape {tuple(targets.shape)} for scores of {tuple(outputs.shape)}")
-        outputs, targets = outputs.flatten(0, 1), steps.flatten()
-    elif targets.shape != outputs.shape[:1]:
+        if targets.ndim == 1:
+            return outputs.flatten(0, 1), steps.flatten()
+        counted = steps != IGNORED
+        if not counted.any():
+            raise ValueError(f"the labels of a batch are all {IGNORED}, which does not count: there is nothing to learn")
+        return outputs[counted], steps[counted]
+    if targets.shape != outputs.shape[:1]:
         raise ValueError(f"labels of shape {tuple(targets.shape)} for scores of {tuple(outputs.shape)}")
     return outputs, targets
