@@ -20,9 +20,8 @@ import lambent as lb
 small = "--smoke" in sys.argv
 torch.manual_seed(0)
 try:
-    import norse.torch as norse
-
     import nir
+    import norse.torch as norse
 except ImportError:
     print("skipped: this example needs Norse and nir; pip install 'lambent[nir]' norse")
     sys.exit(0 if small else 1)
