@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lambent.data import DeviceDataset, SpikeDataset
 from lambent.events import Events
+from lambent.training.batches import OfLoader
 from lambent.training.objective import together
 
 EVALUATION_BATCH = 100
@@ -48,13 +49,44 @@ def activity(hidden: list[Events], like: Tensor) -> dict[str, Tensor]:
     return {"spikes_per_unit": spikes, "silent": torch.cat([(c == 0).all(0) for c in counts]).float().mean()}
 
 
-def predict(model: nn.Module, data: SpikeDataset | DeviceDataset) -> tuple[Tensor, Tensor]:
-    """Class scores (n, classes) and labels (n,) of a whole data set."""
-    return answers(model, data.batches(EVALUATION_BATCH))
+def predict(model: nn.Module, data: SpikeDataset | DeviceDataset | Iterable[tuple[Events, Any]]) -> tuple[Any, Any]:
+    """What a model gives for all samples, and their targets; without gradients, and with dropout switched off.
+
+    Args:
+        model: any module that takes `Events`; afterwards in training or evaluation mode as it was.
+        data: a data set, or batches (`Events`, targets) with a length, such as a `torch.utils.data.DataLoader`.
+
+    Returns:
+        The outputs of all samples together, such as class scores (samples, classes), or `Events` of models that end in
+        spikes; and their targets, None where the set has none.
+
+    Raises:
+        TypeError: data or outputs of another kind.
+        ValueError: there are no samples.
+
+    Example:
+        >>> model = torch.nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3))
+        >>> scores, labels = lb.training.predict(model, lb.data.yin_yang(200, seed=0))
+        >>> accuracy = (scores.argmax(1) == labels).double().mean()
+    """
+    if isinstance(data, (SpikeDataset, DeviceDataset)):
+        batches = data.batches(EVALUATION_BATCH)
+    else:
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        batches = OfLoader(data, device).in_order(EVALUATION_BATCH)
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        return answers(model.eval(), batches)
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @torch.no_grad()
 def answers(model: nn.Module, batches: Iterable[tuple[Events, Any]]) -> tuple[Any, Any]:
-    """What a model gives for all batches, as if they were one, and their targets."""
-    outputs, targets = zip(*((model(events), targets) for events, targets in batches), strict=True)
-    return together(outputs), together(targets)
+    """What a model gives for all batches, as if they were one, and their targets; None where there are none."""
+    pairs = [(model(events), targets) for events, targets in batches]
+    if not pairs:
+        raise ValueError("there are no samples to answer to")
+    outputs, targets = zip(*pairs, strict=True)
+    return together(outputs), None if targets[0] is None else together(targets)
