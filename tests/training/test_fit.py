@@ -224,3 +224,8 @@ def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
 def test_bad_arguments(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         fit(classifier(), **options)
+
+
+def test_one_class_is_told() -> None:
+    with pytest.warns(UserWarning, match="samples of train are of one class"):
+        fit(classifier(), DATA.subset((DATA.labels == 1).nonzero()[0]), epochs=1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lambent.data import SpikeDataset
+from lambent.machine.warn import warn_caller
 from lambent.training.config import RUNNING, Config
 from lambent.training.folder import Folder
 from lambent.training.history import History
@@ -104,6 +105,8 @@ def fit(
     for name, data in (("train", train), ("valid", valid)):
         if isinstance(data, Sized) and len(data) == 0:
             raise ValueError(f"{name} holds no samples")
+    if loss is None and isinstance(train, SpikeDataset) and _of_one_class(train):
+        warn_caller(f"all {len(train)} samples of train are of one class: there is nothing to tell apart")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     own = {"epochs": epochs, "lr": lr, "patience": patience, "seed": seed, "device": device.type}
     config = config_of(loss is None and _has_classes(train), settings, **own)
@@ -160,6 +163,11 @@ def _has_classes(data: Source) -> bool:
     """Whether targets are whole numbers, as far as that can be told without reading data: batches are taken to be."""
     targets = data.targets if isinstance(data, SpikeDataset) else None
     return targets is None or targets.dtype.kind == "i"
+
+
+def _of_one_class(data: SpikeDataset) -> bool:
+    targets = data.targets
+    return targets is not None and targets.dtype.kind == "i" and bool((targets == targets.flat[0]).all())
 
 
 def _shown(epochs: int, done: int) -> Any:
