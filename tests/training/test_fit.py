@@ -18,6 +18,11 @@ from lambent.training.objective import Objective
 DATA = lb.data.yin_yang(300, seed=0)
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
 def classifier(dropout: float = 0.0) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 8, scale=30.0), nn.Dropout(dropout), nn.Linear(8, 3))
@@ -90,7 +95,7 @@ def test_data_sets_of_floats_and_of_labels_of_steps() -> None:
     model = nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3, reduce="none", scale=30.0))
     steps = labels.unsqueeze(1).repeat(1, model(events).shape[1])
     history = fit(model, lb.data.SpikeDataset.from_events(events, steps), 0.2)
-    assert history["val_loss"][-1] < history["val_loss"][0]
+    assert history["loss"][-1] < history["loss"][0]
 
 
 def test_steps_that_do_not_count() -> None:
@@ -104,7 +109,7 @@ def test_steps_that_do_not_count() -> None:
     assert objective.losses(voltages, steps)[0] == objective.losses(voltages[:, 10:], steps[:, 10:])[0]
     assert objective.figures(voltages, steps) == objective.figures(voltages[:, 10:], steps[:, 10:])
     history = fit(model, lb.data.SpikeDataset.from_events(events, steps), 0.2)
-    assert history["val_loss"][-1] < history["val_loss"][0]
+    assert history["loss"][-1] < history["loss"][0]
     with pytest.raises(ValueError, match="the labels of a batch are all -100"):
         fit(model, lb.data.SpikeDataset.from_events(events, torch.full_like(steps, -100)))
 
