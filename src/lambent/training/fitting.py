@@ -167,7 +167,8 @@ def _has_classes(data: Source) -> bool:
 
 def _of_one_class(data: SpikeDataset) -> bool:
     targets = data.targets
-    return targets is not None and targets.dtype.kind == "i" and bool((targets == targets.flat[0]).all())
+    one_each = targets is not None and targets.dtype.kind == "i" and targets.ndim == 1
+    return one_each and bool((targets == targets[0]).all())
 
 
 def _shown(epochs: int, done: int) -> Any:
