@@ -167,8 +167,9 @@ def _has_classes(data: Source) -> bool:
 
 def _of_one_class(data: SpikeDataset) -> bool:
     targets = data.targets
-    one_each = targets is not None and targets.dtype.kind == "i" and targets.ndim == 1
-    return one_each and bool((targets == targets[0]).all())
+    if targets is None or targets.dtype.kind != "i" or targets.ndim != 1:
+        return False
+    return bool((targets == targets[0]).all())
 
 
 def _shown(epochs: int, done: int) -> Any:
