@@ -79,7 +79,7 @@ def _are_classes(targets: Any) -> bool:
 
 
 def _matched(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
-    """Outputs and targets of the same samples, one row for each; of every step that counts where the outputs have steps."""
+    """Outputs and targets of the same samples, one row for each; where outputs have steps, for each step that counts."""
     if not isinstance(outputs, Tensor):
         raise ValueError(
             f"the model must give a tensor such as scores (batch, classes), got {type(outputs).__name__}; "
@@ -106,7 +106,7 @@ def _matched(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
             return outputs.flatten(0, 1), steps.flatten()
         counted = steps != IGNORED
         if not counted.any():
-            raise ValueError(f"the labels of a batch are all {IGNORED}, which does not count: there is nothing to learn")
+            raise ValueError(f"the labels of a batch are all {IGNORED}, which does not count: nothing to learn")
         return outputs[counted], steps[counted]
     if targets.shape != outputs.shape[:1]:
         raise ValueError(f"labels of shape {tuple(targets.shape)} for scores of {tuple(outputs.shape)}")
