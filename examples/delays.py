@@ -23,7 +23,7 @@ def data(n, seed):
 def main(small=False, seed=0, delays=True):
     """Train, and return the accuracy on clicks not heard before."""
     torch.manual_seed(seed)
-    (times, labels), (test_times, test_labels) = data(100 if small else 1000, seed), data(500, seed + 1000)
+    (times, labels), (test_times, test_labels) = data(500 if small else 1000, seed), data(500, seed + 1000)
 
     def events(times):
         order = times.argsort(1)
@@ -33,7 +33,7 @@ def main(small=False, seed=0, delays=True):
     model = torch.nn.Sequential(
         lb.LIF(2, 60, delay=delay, tau_mem=4.0, tau_syn=2.0), lb.LIReadout(60, 6, reduce="mean", scale=100)
     )
-    lb.fit(model, lb.data.SpikeDataset.from_events(events(times), labels), epochs=2 if small else 30, lr_delay=0.5)
+    lb.fit(model, lb.data.SpikeDataset.from_events(events(times), labels), epochs=8 if small else 30, lr_delay=0.5)
 
     with torch.no_grad():
         return (model(events(test_times)).argmax(1) == test_labels).float().mean().item()

@@ -34,14 +34,14 @@ def main(small=False, seed=0):
     """Train, and return the accuracy on recordings not seen before."""
     torch.manual_seed(seed)
     (recordings, directions), (test_recordings, test_directions) = (
-        data(100 if small else 1500, seed),
+        data(600 if small else 1500, seed),
         data(300, seed + 1000),
     )
 
     events = lb.Events.from_structured(recordings, sensor_size=(16, 16, 2), duration=100.0)
     train = lb.data.SpikeDataset.from_events(events, directions)
     model = torch.nn.Sequential(lb.LIF(512, 64, recurrent=True), lb.LIReadout(64, 8, scale=30))
-    lb.fit(model, train, epochs=2 if small else 15)
+    lb.fit(model, train, epochs=5 if small else 15)
 
     with torch.no_grad():
         guess = model(lb.Events.from_structured(test_recordings, sensor_size=(16, 16, 2), duration=100.0)).argmax(1)

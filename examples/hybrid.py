@@ -18,14 +18,14 @@ def data(n, seed):
     labels = rng.integers(8, size=n)
     y, x = np.mgrid[:16, :16]
     angle, phase, width = (a[:, None, None] for a in (np.pi / 8 * labels, rng.uniform(0, 7, n), rng.uniform(1, 1.6, n)))
-    images = np.sin((x * np.cos(angle) + y * np.sin(angle)) / width + phase) + rng.normal(0.0, 2.0, (n, 16, 16))
+    images = np.sin((x * np.cos(angle) + y * np.sin(angle)) / width + phase) + rng.normal(0.0, 1.5, (n, 16, 16))
     return torch.tensor(images[:, None], dtype=torch.float32), torch.tensor(labels)
 
 
 def main(small=False, seed=0):
     """Train, and return the accuracy on images not seen before."""
     torch.manual_seed(seed)
-    (images, labels), (test_images, test_labels) = data(200 if small else 2000, seed), data(500, seed + 1000)
+    (images, labels), (test_images, test_labels) = data(1000 if small else 2000, seed), data(500, seed + 1000)
 
     model = nn.Sequential(
         nn.Conv2d(1, 16, 5, stride=2),
@@ -38,7 +38,7 @@ def main(small=False, seed=0):
         nn.Linear(32, 8),
     )
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
-    for _ in range(1 if small else 15):
+    for _ in range(5 if small else 15):
         for batch in torch.randperm(len(images)).split(32):
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
             optimizer.zero_grad()

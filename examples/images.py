@@ -29,11 +29,11 @@ def data(n, seed):
 def main(small=False, seed=0):
     """Train, and return the accuracy on images not seen before."""
     torch.manual_seed(seed)
-    (images, labels), (test_images, test_labels) = data(200 if small else 3000, seed), data(500, seed + 1000)
+    (images, labels), (test_images, test_labels) = data(1000 if small else 3000, seed), data(500, seed + 1000)
 
     train = lb.data.SpikeDataset.from_events(lb.encode.latency(images, duration=60.0, t_late=50.0), labels)
     model = torch.nn.Sequential(lb.LIF(256, 100), lb.LIReadout(100, 5, scale=30))
-    lb.fit(model, train, epochs=2 if small else 20)
+    lb.fit(model, train, epochs=5 if small else 20)
 
     with torch.no_grad():
         guess = model(lb.encode.latency(test_images, duration=60.0, t_late=50.0)).argmax(1)

@@ -28,17 +28,17 @@ def data(n, seed):
 def main(small=False, seed=0):
     """Train, and return the share of steps that are right, in sequences not heard before."""
     torch.manual_seed(seed)
-    (spikes, labels), (test_spikes, test_labels) = data(50 if small else 400, seed), data(200, seed + 1000)
+    (spikes, labels), (test_spikes, test_labels) = data(100 if small else 400, seed), data(200, seed + 1000)
 
-    train = lb.data.SpikeDataset.from_events(lb.Events.from_dense(spikes, dt=1.0), labels)
+    train = lb.data.SpikeDataset.from_events(lb.Events.from_dense(spikes, dt=1.0, batch_first=True), labels)
     model = torch.nn.Sequential(
-        lb.LIF(40, 100, tau_mem=10.0, tau_syn=2.0),
+        lb.LIF(40, 100, tau_mem=5.0, tau_syn=2.0),
         lb.LIReadout(100, 4, tau_mem=10.0, tau_syn=2.0, reduce="none", scale=30),
     )
-    lb.fit(model, train, epochs=2 if small else 15, lr=1e-2)
+    lb.fit(model, train, epochs=5 if small else 15, lr=1e-2, rate_upper=60)
 
     with torch.no_grad():
-        guess = model(lb.Events.from_dense(test_spikes, dt=1.0)).argmax(2)  # of (200, 300, 4)
+        guess = model(lb.Events.from_dense(test_spikes, dt=1.0, batch_first=True)).argmax(2)  # of (200, 300, 4)
     return (guess == test_labels)[test_labels != -100].float().mean().item()
 
 

@@ -29,7 +29,7 @@ def main(small=False, seed=0):
     )
     lb.calibrate(model, x[:200], spikes=1.0)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    for _ in range(2 if small else 50):
+    for _ in range(10 if small else 50):
         for batch in torch.randperm(len(x)).split(50):
             times = lb.losses.first_spike_times(model(x[batch]))
             loss = torch.nn.functional.smooth_l1_loss(times, wanted[batch])

@@ -23,14 +23,14 @@ def data(n, seed):
 def main(small=False, seed=0):
     """Train, and return the accuracy on points not seen before."""
     torch.manual_seed(seed)
-    (points, labels), (test_points, test_labels) = data(200 if small else 2000, seed), data(1000, seed + 1000)
+    (points, labels), (test_points, test_labels) = data(1000 if small else 2000, seed), data(1000, seed + 1000)
 
     code = lb.encode.Encoder(lb.encode.population, duration=60.0, t_late=30.0, fields=10)
     model = torch.nn.Sequential(lb.LIF(20, 100), lb.LIF(100, 30))
     lb.fit(
         model,
         lb.data.SpikeDataset.from_events(code(points), labels),
-        epochs=2 if small else 30,
+        epochs=6 if small else 30,
         loss=lambda spikes, labels: lb.losses.count_cross_entropy(spikes, labels, population=10),
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+NEEDS_MORE = 3  # the status of a benchmark whose opponent is not installed
 BENCHMARKS = sorted(path.name for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
 
 
@@ -23,6 +24,8 @@ def test_smoke(name: str, tmp_path: Path) -> None:
     environment.pop("TRITON_INTERPRET", None)  # set for the other tests
     command = [sys.executable, FOLDER / name, "--smoke"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+    if run.returncode == NEEDS_MORE:
+        pytest.skip(run.stderr.strip())
     assert run.returncode == 0, run.stderr
     cases = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
     assert cases

@@ -38,7 +38,7 @@ def main(data, small, seed):
     spikes = frames(train)
     net = Net()
     loss_fn = SF.ce_count_loss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
     for _ in range(2 if small else 15):
         for batch in torch.randperm(len(directions)).split(32):
             loss = loss_fn(net(spikes[:, batch]), directions[batch])

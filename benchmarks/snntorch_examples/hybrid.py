@@ -33,7 +33,7 @@ def main(data, small, seed):
     (images, labels), (test_images, test_labels) = data(200 if small else 2000, seed), data(500, seed + 1000)
     net = Net()
     loss_fn = nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(1 if small else 15):
         for batch in torch.randperm(len(images)).split(32):
             loss = loss_fn(net(images[batch]), labels[batch])

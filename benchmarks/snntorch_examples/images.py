@@ -33,7 +33,7 @@ def main(data, small, seed):
     )
     net = Net()
     loss_fn = SF.ce_count_loss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(2 if small else 20):
         for batch in torch.randperm(len(images)).split(32):
             loss = loss_fn(net(spikes[:, batch]), labels[batch])

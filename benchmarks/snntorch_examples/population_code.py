@@ -38,7 +38,7 @@ def main(data, small, seed):
     spikes = encode(points)
     net = Net()
     loss_fn = SF.ce_count_loss(population_code=True, num_classes=3)
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(2 if small else 30):
         for batch in torch.randperm(len(points)).split(32):
             loss = loss_fn(net(spikes[:, batch]), labels[batch])

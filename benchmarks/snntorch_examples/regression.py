@@ -33,7 +33,7 @@ def main(data, small, seed):
     )
     net = Net()
     loss_fn = nn.MSELoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
     for _ in range(2 if small else 20):
         for batch in torch.randperm(len(waves)).split(32):
             loss = loss_fn(net(spikes[:, batch]), (frequency[batch] - 15) / 5)

@@ -11,7 +11,7 @@ class Net(nn.Module):
         self.fc1 = nn.Linear(24, 100)
         self.lif1 = snn.Leaky(beta=torch.exp(-1 / (5 * 80 ** torch.rand(100))), learn_beta=True)
         self.fc2 = nn.Linear(100, 4)
-        self.lif2 = snn.Leaky(beta=0.95, reset_mechanism="none")
+        self.lif2 = snn.Leaky(beta=0.9, reset_mechanism="none")
 
     def forward(self, x):
         mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
@@ -27,8 +27,8 @@ def main(data, small, seed):
     spikes = spikes.transpose(0, 1).float()
     net = Net()
     loss_fn = nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-    for _ in range(2 if small else 30):
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for _ in range(2 if small else 20):
         for batch in torch.randperm(len(labels)).split(32):
             loss = loss_fn(net(spikes[:, batch]), labels[batch])
             optimizer.zero_grad()

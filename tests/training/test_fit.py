@@ -90,12 +90,14 @@ def test_data_sets_of_floats_and_of_labels_of_steps() -> None:
     events, labels = DATA.batch(range(100))
     train = lb.data.SpikeDataset.from_events(events, labels.float())
     history = fit(nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 1, scale=10.0)), train, 0.2)
-    assert history["val_loss"][-1] < history["val_loss"][0]
+    assert history["loss"][-1] < history["loss"][0]
+    assert history.best["val_loss"] == min(history["val_loss"])
 
     model = nn.Sequential(lb.LIF(5, 30), lb.LIReadout(30, 3, reduce="none", scale=30.0))
     steps = labels.unsqueeze(1).repeat(1, model(events).shape[1])
     history = fit(model, lb.data.SpikeDataset.from_events(events, steps), 0.2)
     assert history["loss"][-1] < history["loss"][0]
+    assert 0 < history["val_accuracy"][-1] < 1
 
 
 def test_steps_that_do_not_count() -> None:
@@ -110,6 +112,7 @@ def test_steps_that_do_not_count() -> None:
     assert objective.figures(voltages, steps) == objective.figures(voltages[:, 10:], steps[:, 10:])
     history = fit(model, lb.data.SpikeDataset.from_events(events, steps), 0.2)
     assert history["loss"][-1] < history["loss"][0]
+    assert 0 < history["val_accuracy"][-1] < 1
     with pytest.raises(ValueError, match="the labels of a batch are all -100"):
         fit(model, lb.data.SpikeDataset.from_events(events, torch.full_like(steps, -100)))
 

@@ -106,9 +106,7 @@ def _matched(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
             return outputs.flatten(0, 1), steps.flatten()
         counted = steps != IGNORED
         if not counted.any():
-            raise ValueError(
-                f"the labels of a batch are all {IGNORED}, which does not count: there is nothing to learn"
-            )
+            raise ValueError(f"the labels of a batch are all {IGNORED}, which does not count: nothing to learn")
         return outputs[counted], steps[counted]
     if targets.shape != outputs.shape[:1]:
         raise ValueError(f"labels of shape {tuple(targets.shape)} for scores of {tuple(outputs.shape)}")
