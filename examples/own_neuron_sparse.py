@@ -4,7 +4,7 @@ The neuron is a LIF unit that a spike takes to -1 instead of 0: only what is dif
 in 12 lines, and the compiled engine runs it. One in five pairs of units is connected, and every layer hears the
 input and all layers before it. Spoken commands, as in keywords.py.
 
-Reaches test accuracy X in X s on two cores.
+Reaches test accuracy 0.95 in two minutes on two cores, ten seconds of them to compile the neuron.
 
     python examples/own_neuron_sparse.py
 """

@@ -5,8 +5,8 @@ has the exact exp(-dt / tau), so the nodes of the file get the constants with wh
 
 Needs Norse and nir: pip install 'lambent[nir]' norse
 
-Reaches test accuracy 0.93 here and in Norse, where 98.7 to 100 % of all spike counts are the same (with the constants
-of the file as they are, accuracy drops to 0.75); half a minute on two cores.
+Reaches test accuracy 0.93 here and in Norse, where at least 98.7 % of all spike counts are the same (with
+the constants of the file as they are, accuracy drops to 0.75); half a minute on two cores.
 
     python examples/to_norse.py
 """

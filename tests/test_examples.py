@@ -38,6 +38,8 @@ def test_smoke(name: str, tmp_path: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
     assert run.returncode == 0, run.stderr
     last = run.stdout.splitlines()[-1]
+    if last.startswith("skipped"):  # for want of a package
+        pytest.skip(last)
     numbers = re.findall(r"\d+\.?\d*", last)
     assert numbers, last
     low, high = REACHED.get(name, (0.0, float("inf")))
