@@ -37,15 +37,15 @@ class _Steps(NamedTuple):
 
     Attributes:
         weight, recurrent: (in, out) and (out, out) or None, what an event adds to gain I.
-        alpha_mem, alpha_syn: (out,) decays in a step.
+        tau_mem, tau_syn: (out,) time constants in steps.
         push: (out,) what the bias adds to V in a step, or None.
         spiking: whether it is no readout.
     """
 
     weight: np.ndarray
     recurrent: np.ndarray | None
-    alpha_mem: np.ndarray
-    alpha_syn: np.ndarray
+    tau_mem: np.ndarray
+    tau_syn: np.ndarray
     push: np.ndarray | None
     spiking: bool
 
@@ -75,7 +75,8 @@ def _check(layers: Sequence[Spiking | LIReadout], dt: float, target: str) -> Non
     """Raise ValueError for what a reader would refuse, drop or run otherwise."""
     reader = READERS[target]
     elsewhere = 'or write target="generic"'
-    resets = [layer._neuron.reset for layer in layers if isinstance(layer, Spiking)]  # type: ignore[attr-defined]
+    neurons: list[Any] = [layer.neuron for layer in layers if isinstance(layer, Spiking)]
+    resets = [neuron.reset for neuron in neurons]
     runs = {"norse": resets[:1], "snntorch": ["zero"], "sinabs": ["subtract"]}[target]
     for i, layer in enumerate(layers):
         where = f"layer {i} ({type(layer).__name__})"
@@ -102,14 +103,15 @@ def _check(layers: Sequence[Spiking | LIReadout], dt: float, target: str) -> Non
 
 def _steps(layer: Spiking | LIReadout, dt: float) -> _Steps:
     neuron: Any = layer.neuron
-    alpha_mem, alpha_syn, gain = (_array(x) for x in grid_constants(neuron.tau_mem, neuron.tau_syn, dt))
+    gain = _array(grid_constants(neuron.tau_mem, neuron.tau_syn, dt)[2])
+    tau_mem, tau_syn = _array(neuron.tau_mem) / dt, _array(neuron.tau_syn) / dt
     if isinstance(layer, LIReadout):
-        return _Steps(_array(layer.weight) * gain * layer.scale, None, alpha_mem, alpha_syn, None, False)
+        return _Steps(_array(layer.weight) * gain * layer.scale, None, tau_mem, tau_syn, None, False)
     threshold = _array(layer.threshold)
     per_weight = gain / threshold
     recurrent = None if layer.recurrent_weight is None else _array(layer.recurrent_weight) * per_weight
-    push = None if neuron.bias is None else (1 - alpha_mem) * _array(neuron.bias) / threshold
-    return _Steps(_array(layer.weight) * per_weight, recurrent, alpha_mem, alpha_syn, push, True)
+    push = None if neuron.bias is None else -np.expm1(-1 / tau_mem) * _array(neuron.bias) / threshold
+    return _Steps(_array(layer.weight) * per_weight, recurrent, tau_mem, tau_syn, push, True)
 
 
 class _Graph:
@@ -139,15 +141,16 @@ class _Graph:
 def _add_to_loops(graph: _Graph, name: str, steps: _Steps, clock: float) -> None:
     """A layer for Norse or snnTorch, which take a step of `clock` [ms]."""
     nir = nir_package()
-    n = len(steps.alpha_mem)
+    n = len(steps.tau_mem)
     if not steps.spiking:
         # neither has leaky integrators: sums that keep a part of themselves, whose voltage is then the network's output
         graph.add(f"{name}_dense", nir.Linear(_weights(steps.weight)))
-        for state, alpha in ((f"{name}_current", steps.alpha_syn), (f"{name}_li", steps.alpha_mem)):
+        for state, tau in ((f"{name}_current", steps.tau_syn), (f"{name}_li", steps.tau_mem)):
             graph.add(state, nir.Linear(_weights(np.eye(n))))
-            graph.loop(f"{state}_kept", nir.Linear(_weights(np.diag(alpha))))
+            graph.loop(f"{state}_kept", nir.Linear(_weights(np.diag(np.exp(-1 / tau)))))
         return
-    tau_syn, tau_mem = (clock / 1000 / (1 - alpha) for alpha in (steps.alpha_syn, steps.alpha_mem))
+    # 1 - clock / tau is what is left of a state after a step
+    tau_syn, tau_mem = (clock / 1000 / -np.expm1(-1 / tau) for tau in (steps.tau_syn, steps.tau_mem))
     unit = nir.CubaLIF(
         tau_syn=tau_syn,
         tau_mem=tau_mem,
@@ -167,7 +170,7 @@ def _add_to_loops(graph: _Graph, name: str, steps: _Steps, clock: float) -> None
         graph.add(f"{name}_dense", nir.Affine(_weights(steps.weight), steps.push.astype(np.float32)))
         back = nir.Affine(
             _weights(np.zeros((n, n)) if recurrent is None else recurrent),
-            (-steps.alpha_syn * steps.push).astype(np.float32),
+            (-np.exp(-1 / steps.tau_syn) * steps.push).astype(np.float32),
         )
     if back is not None:
         unit = recurrent_graph(unit, n, {"w_rec": back}, [("lif", "w_rec"), ("w_rec", "lif")])
@@ -177,17 +180,16 @@ def _add_to_loops(graph: _Graph, name: str, steps: _Steps, clock: float) -> None
 def _add_to_sinabs(graph: _Graph, name: str, steps: _Steps) -> None:
     """A layer for sinabs: its units have no current, which is a leaky integrator before them."""
     nir = nir_package()
-    n = len(steps.alpha_mem)
+    n = len(steps.tau_mem)
     one, zero = np.ones(n, np.float32), np.zeros(n, np.float32)
-    tau_syn, tau_mem = (-1 / np.log(alpha) for alpha in (steps.alpha_syn, steps.alpha_mem))
     graph.add(f"{name}_dense", nir.Affine(_weights(steps.weight), zero))
-    graph.add(f"{name}_current", nir.LI(tau=tau_syn, r=one, v_leak=zero))
+    graph.add(f"{name}_current", nir.LI(tau=steps.tau_syn, r=one, v_leak=zero))
     if steps.push is not None:
         graph.add(f"{name}_bias", nir.Affine(_weights(np.eye(n)), steps.push.astype(np.float32)))
     if steps.spiking:
-        graph.add(f"{name}_lif", nir.LIF(tau=tau_mem, r=one, v_leak=zero, v_threshold=one, v_reset=zero))
+        graph.add(f"{name}_lif", nir.LIF(tau=steps.tau_mem, r=one, v_leak=zero, v_threshold=one, v_reset=zero))
     else:
-        graph.add(f"{name}_li", nir.LI(tau=tau_mem, r=one, v_leak=zero))
+        graph.add(f"{name}_li", nir.LI(tau=steps.tau_mem, r=one, v_leak=zero))
 
 
 def _weights(x: np.ndarray) -> np.ndarray:
