@@ -63,6 +63,12 @@ def test_the_whole_way(run, files, tmp_path):
     assert code == 0
     assert last_line(out)["path"] == str(folder / "words.nir")
     assert isinstance(lb.import_nir(folder / "words.nir")[-1], lb.LIReadout)
+    for_norse = ("export", folder, "--format", "nir", "--target", "norse", "--out", folder / "norse.nir", "--json")
+    code, _, error = run(*for_norse)
+    assert code == 1
+    assert "layer 0 (LIF): delay is up to" in error
+    assert "lambent train --delay 0" in error
+    assert not (folder / "norse.nir").exists()
 
     code, out, _ = run("evaluate", folder, test, "--chip", "--host", "--json")
     assert code == 0
@@ -333,6 +339,7 @@ def test_help_of_train_is_in_groups(run):
         ("lambent train --reduce m", ["mean", "max"]),
         ("lambent train --chip ", list(CHIPS)),
         ("lambent export r --format ", [*find_chip(DEFAULT).formats, "nir"]),
+        ("lambent export r --target ", ["generic", "norse", "snntorch", "sinabs"]),
     ],
 )
 def test_completion(run, monkeypatch, words, found):
@@ -388,6 +395,8 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
         (("export", tmp_path / "r", "--weight-bits", "4,x"), "such as 4,8"),
         (("export", tmp_path), "config.toml"),
         (("export", tmp_path / "r", "--format", "nir", "--weight-bits", 4), "--weight-bits"),
+        (("export", tmp_path / "r", "--target", "norse"), "--target is of --format nir"),
+        (("export", tmp_path / "r", "--format", "nir", "--target", "brian"), "target must be one of generic, norse"),
         (("evaluate", tmp_path / "r", tmp_path / "no.h5"), "no.h5"),
         (("report", tmp_path / "r"), "not evaluated yet"),
         (("simulate", test, test), "test.h5"),

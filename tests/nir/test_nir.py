@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,21 +190,102 @@ def test_a_bias_is_where_the_leak_goes(tmp_path):
     assert torch.equal(again(spikes(3, n=120)).times, layer(spikes(3, n=120)).times)
 
 
-def test_lif_without_current(tmp_path):
-    """NIR's LIF takes events into the voltage at once; compared with its own recurrence."""
+def lif_steps(arriving, keep, add, threshold):
+    """Spikes (batch, steps, units) of NIR's LIF in plain steps, each a step after what caused them."""
+    v, fired = np.zeros(arriving.shape[::2]), []
+    for n in range(arriving.shape[1]):
+        v = v * keep + (add * arriving[:, n - 1] if n else 0)
+        fired.append(v >= threshold)
+        v = np.where(fired[-1], 0, v)
+    return np.stack(fired, 1)
+
+
+@pytest.mark.parametrize(
+    ("decay", "keep", "add"), [("exact", np.exp(-1 / 10), 1 - np.exp(-1 / 10)), ("euler", 0.9, 0.1)]
+)
+def test_lif_without_current(tmp_path, decay, keep, add):
+    """NIR's LIF takes events, pulses of a step, into the voltage at once: tau dV/dt = -V + r w."""
     path = chain(tmp_path / "a.nir", nir.Affine(WEIGHT, np.zeros(2)), lif(2, v_threshold=0.47))
     model = lb.import_nir(path, dt=1.0)
     events = spikes(3, n=120)
-    arriving = events.to_dense(1.0).double().numpy() @ WEIGHT.T
-    v, expected = np.zeros((3, 2)), []
-    for n in range(40):
-        v = v * np.exp(-1 / 10) + (10.0 * 0.001 / 0.01 * arriving[:, n - 1] if n else 0)
-        fired = v >= 0.47
-        expected.append(fired)
-        v = np.where(fired, 0, v)
+    expected = lif_steps(events.to_dense(1.0).double().numpy() @ WEIGHT.T, keep, 10.0 * add, 0.47)
     found = model(events).to_dense(1.0)
     assert found.sum() > 10
-    np.testing.assert_array_equal(found.detach().numpy(), np.stack(expected, 1))
+    np.testing.assert_array_equal(found.detach().numpy(), expected)
+
+
+def test_the_nir_papers_lif(shared):
+    """Spikes in steps 460, 510, 710 and 760, here one later."""
+    path = shared / "cases" / "nir"
+    if not path.is_dir():
+        pytest.skip("needs shared/cases/nir")
+    with gzip.open(path / "lif_exact.csv.gz", "rt") as file:
+        rows = np.loadtxt(file, delimiter=",")
+    steps = np.flatnonzero(rows[:, 0] > 0.5)
+    events = lb.Events.from_lists([(steps + 0.5) * 0.1], [np.zeros(len(steps), int)], 1, 100.0)
+    out = lb.import_nir(path / "lif_norse.nir", dt=0.1)(events)
+    assert (out.times / 0.1).round().tolist() == [461, 511, 711, 761]
+
+
+def test_networks_of_the_nir_paper(shared):
+    path = shared / "cases" / "nir"
+    if not path.is_dir():
+        pytest.skip("needs shared/cases/nir")
+    biased = lb.import_nir(path / "braille_noDelay_bias_zero.nir", dt=0.1, decay="euler")
+    assert [layer.bias is not None for layer in biased] == [True, True]
+    subtracting = lb.import_nir(path / "braille_noDelay_noBias_subtract.nir", dt=0.1, reset="subtract")
+    assert [layer.reset for layer in subtracting] == ["subtract", "subtract"]
+    with pytest.raises(ValueError, match="node '0': lambent cannot run Conv2d"):
+        lb.import_nir(path / "cnn_sinabs.nir", dt=1.0)
+
+
+def test_the_bias_of_weights(tmp_path):
+    """It is a current as any input: what is always there adds r w_in bias, after the scales behind it."""
+    path = chain(
+        tmp_path / "a.nir", nir.Affine(WEIGHT, np.array([0.5, -1.0])), nir.Scale(np.array([2.0])), cuba(2, r=3)
+    )
+    bias = torch.tensor([0.5, -1.0]) * 2 * 3 * 2
+    torch.testing.assert_close(lb.import_nir(path, dt=1.0)[0].bias.detach(), bias)
+    torch.testing.assert_close(lb.import_nir(path, dt=1.0, decay="euler")[0].bias.detach(), bias)
+
+
+def test_reset_is_an_argument(tmp_path):
+    """For graphs that do not say it; it wins over those that do. Subtracting leaves v_reset without a meaning."""
+    path = chain(tmp_path / "a.nir", nir.Linear(WEIGHT), cuba(2, v_reset=-1.0))
+    zero, subtract = (lb.import_nir(path, dt=1.0, reset=reset)[0] for reset in (None, "subtract"))
+    assert (zero.reset, zero.threshold.tolist()) == ("zero", [1.5, 1.5])
+    assert (subtract.reset, subtract.threshold.tolist(), subtract.bias) == ("subtract", [0.5, 0.5], None)
+    lb.export_nir(torch.nn.Sequential(subtract), tmp_path / "b.nir")
+    assert lb.import_nir(tmp_path / "b.nir")[0].reset == "subtract"
+    assert lb.import_nir(tmp_path / "b.nir", reset="zero")[0].reset == "zero"
+    for wrong in ({"reset": "half"}, {"decay": "midpoint"}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            lb.import_nir(path, dt=1.0, **wrong)
+
+
+def test_time_constants_too_short_for_euler(tmp_path):
+    path = chain(tmp_path / "a.nir", nir.Linear(WEIGHT), cuba(2, tau_syn=0.001))
+    assert lb.import_nir(path, dt=1.0, decay="euler")[0].tau_syn.tolist() == pytest.approx([0.02, 0.02])  # nothing left
+    with pytest.raises(ValueError, match="'n1': tau_syn of 1 ms is less than a step of 2 ms"):
+        lb.import_nir(path, dt=2.0, decay="euler")
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.3, 0.7, 1.0, 1.7])
+def test_delays_on_half_steps(tmp_path, dt):
+    """Rounded in the file as the layer rounds them, recurrent ones too."""
+    n = torch.arange(64).reshape(8, 8) + 0.5
+    layer = lb.LIF(8, 8, recurrent=True, delay=n * dt, recurrent_delay=n * dt, max_delay=64 * dt, dt=dt)
+    lb.export_nir(torch.nn.Sequential(layer), tmp_path / "a.nir")
+    again = lb.import_nir(tmp_path / "a.nir")[0]
+    assert torch.equal(again.delay, layer.delay)
+    assert torch.equal(again.recurrent_delay, layer.recurrent_delay)
+    graph = nir.read(tmp_path / "a.nir")
+    for node in graph.nodes.values():
+        node.metadata = {}
+    nir.write(tmp_path / "b.nir", graph)
+    steps = torch.round(layer.delay.detach().double() / dt)
+    bare = lb.import_nir(tmp_path / "b.nir", dt=dt)[0]
+    assert torch.equal(torch.round(bare.delay.detach().double() / dt), steps)
 
 
 def test_flat_recurrence_flatten_scale_and_delay(tmp_path):
@@ -251,7 +334,11 @@ def graph_file(path, **nodes):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda p: chain(p, nir.Affine(WEIGHT, np.ones(2)), cuba(2)), "'n0': has a bias"),
+        (lambda p: chain(p, nir.Affine(WEIGHT, np.ones(5)), cuba(2)), "'n0': bias must be 2 numbers"),
+        (
+            lambda p: chain(p, nir.Affine(WEIGHT, np.ones(2)), nir.LI(np.ones(2), np.ones(2), np.zeros(2))),
+            "'n1': the bias of what feeds it must be 0",
+        ),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, v_threshold=-1.0)), "'n1': threshold of unit 0"),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, tau_syn=0.0)), "'n1': tau_syn must be positive"),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2, tau_mem=np.nan)), "'n1': tau_mem must be positive"),
@@ -294,9 +381,12 @@ def test_step_is_needed(tmp_path):
 def test_no_nir_file(tmp_path):
     with pytest.raises(OSError, match=r"no\.nir"):
         lb.import_nir(tmp_path / "no.nir")
-    (tmp_path / "text.nir").write_text("no HDF5")
-    with pytest.raises(OSError, match="signature"):
-        lb.import_nir(tmp_path / "text.nir")
+    for name, content in (("text.nir", b"no HDF5"), ("empty.nir", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}: is no NIR file"):
+            lb.import_nir(tmp_path / name)
+    with pytest.raises(ValueError, match="is no file"):
+        lb.import_nir(tmp_path)
     nir.write(tmp_path / "one.nir", cuba(2))
     with pytest.raises(ValueError, match="is no NIR file"):
         lb.import_nir(tmp_path / "one.nir", dt=1.0)
@@ -364,3 +454,15 @@ def test_import_without_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "nir", None)
     with pytest.raises(ImportError, match=r"lambent\[nir\]"):
         lb.export_nir(torch.nn.Sequential(lb.LIF(2, 3)), tmp_path / "a.nir")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk(tmp_path, monkeypatch):
+    """One OSError that names the file, and nothing left; HDF5 alone took the process with it."""
+    (tmp_path / ".a.nir.0.tmp").symlink_to("/dev/full")
+    monkeypatch.setattr("os.getpid", lambda: 0)
+    with pytest.raises(OSError, match=r"No space left on device.*a\.nir"):
+        lb.export_nir(torch.nn.Sequential(lb.LIF(200, 300)), tmp_path / "a.nir")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match="no such folder; make it first"):
+        lb.export_nir(torch.nn.Sequential(lb.LIF(2, 3)), tmp_path / "no" / "a.nir")

@@ -37,6 +37,14 @@ def export(
             "of the chip or on a chip. nir: for other frameworks.",
         ),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=completing(("generic", "norse", "snntorch", "sinabs")),
+            help="NIR: who is to run it, generic, norse, snntorch or sinabs. generic, where left out: in NIR's own "
+            "terms, which lambent reads back exactly.",
+        ),
+    ] = None,
     lava_compatible: Annotated[
         bool, typer.Option("--lava-compatible", help="NetX: refuse what Lava's own reader would get wrong.")
     ] = False,
@@ -58,15 +66,19 @@ def export(
         raise ValueError(f"--format must be one of {', '.join(formats)}, got {format!r}")
     if lava_compatible and format != formats[0]:
         raise ValueError(f"--lava-compatible is of --format {formats[0]}, not of {format}")
+    if target is not None and format != "nir":
+        raise ValueError(f"--target is of --format nir, not of {format}")
     bits = None if weight_bits is None else parse_bits(weight_bits)
     evaluated = there.path("evaluation.npz").exists()
     if format == "nir":
         if bits is not None:
             raise ValueError("--weight-bits is of the chip's formats; NIR holds the weights as they are")
         path = out or there.network.with_suffix(".nir")
-        export_nir(there.model(), path)
+        export_nir(there.model(), path, target or "generic")
         say(f"wrote {path}")
-        last_line(as_json, {"path": str(path), "file_bytes": path.stat().st_size})
+        if target not in (None, "generic"):
+            say(f"docs/nir.md shows how {target} runs it; a step is {there.config().dt:g} ms")
+        last_line(as_json, {"path": str(path), "target": target or "generic", "file_bytes": path.stat().st_size})
         return
     if format != chip.formats[0]:
         path, used, what_next = export_as(there, format, bits, out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,18 @@ _ADVICE = {
     "SumPool2d": "lambent has no pooling in NIR yet",
     "AvgPool2d": "lambent has no pooling in NIR yet",
 }
+
+
+class Synapses(NamedTuple):
+    """What reaches units from one source.
+
+    Attributes:
+        dense: weights, and delays [ms].
+        bias: (n_out,) float64, what is always there as input: the biases of `Affine` nodes.
+    """
+
+    dense: Dense
+    bias: np.ndarray
 
 
 class Graph:
@@ -67,7 +79,7 @@ class Graph:
                 for b in ends(target, "Input"):
                     self._into[b].append(a)
 
-    def chain(self) -> Iterator[tuple[str, Dense, Dense | None]]:
+    def chain(self) -> Iterator[tuple[str, Synapses, Synapses | None]]:
         """Every node of units with the synapses from the one before and those from itself.
 
         Raises:
@@ -100,7 +112,7 @@ class Graph:
                     f"node {name!r}: also gets spikes from {sorted(others)}; lambent runs chains of layers"
                 )
             inputs = self._synapses(name, sources[name][last], size)
-            size = inputs.n_out
+            size = inputs.dense.n_out
             back = sources[name].get(name)
             yield name, inputs, None if back is None else self._synapses(name, back, size)
             last = name
@@ -125,22 +137,22 @@ class Graph:
                 for start, path in self._paths(source, (*behind, source)):
                     yield start, path if kind in _PASSED else [*path, source]
 
-    def _synapses(self, target: str, paths: list[list[str]], n_from: int) -> Dense:
+    def _synapses(self, target: str, paths: list[list[str]], n_from: int) -> Synapses:
         """What parallel paths do together; each pair of units may have one delay."""
         parts = [self._path(path, n_from) for path in paths]
         shape = parts[0][0].shape
-        total, delay = np.zeros(shape), np.zeros(shape)
-        for weight, lag in parts:
+        total, delay, bias = np.zeros(shape), np.zeros(shape), np.zeros(shape[1])
+        for weight, lag, constant in parts:
             if weight.shape != shape:
                 raise ValueError(f"node {target!r}: gets {weight.shape[1]} and {shape[1]} inputs from one node")
             used, there = total != 0, weight != 0
             if (there & used & (delay != lag)).any():
                 raise ValueError(f"node {target!r}: two synapses with different delays between the same two units")
-            total, delay = total + weight, np.where(there, lag, delay)
-        return Dense(shape[0], shape[1], torch.from_numpy(total), torch.from_numpy(delay))
+            total, delay, bias = total + weight, np.where(there, lag, delay), bias + constant
+        return Synapses(Dense(shape[0], shape[1], torch.from_numpy(total), torch.from_numpy(delay)), bias)
 
-    def _path(self, path: list[str], n_from: int) -> tuple[np.ndarray, np.ndarray]:
-        """Weight and delay [ms], each (from, to), of a path of nodes."""
+    def _path(self, path: list[str], n_from: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weight and delay [ms], each (from, to), and bias (to,) of a path of nodes."""
         weights = [i for i, name in enumerate(path) if type(self.nodes[name]).__name__ in ("Linear", "Affine")]
         if len(weights) > 1:
             raise ValueError(f"node {path[weights[1]]!r}: follows other weights without units between")
@@ -148,6 +160,7 @@ class Graph:
             raise ValueError(f"{n_from:,} units without weights after them; at most {_MAX_DIRECT:,} can be")
         at = weights[0] if weights else len(path)
         weight = _matrix(path[at], self.nodes[path[at]], n_from) if weights else np.eye(n_from)
+        bias = _bias(path[at], self.nodes[path[at]], weight.shape[1]) if weights else np.zeros(n_from)
         lag = np.zeros_like(weight)
         for i, name in enumerate(path):
             node, kind = self.nodes[name], type(self.nodes[name]).__name__
@@ -157,9 +170,12 @@ class Graph:
             n = weight.shape[0] if i < at else weight.shape[1]
             if len(value) not in (1, n):
                 raise ValueError(f"node {name!r}: has {len(value)} values for {n} units")
-            value = value[:, None] if i < at else value
-            weight, lag = (weight * value, lag) if kind == "Scale" else (weight, lag + 1000 * value)
-        return weight, lag
+            per_weight = value[:, None] if i < at else value
+            if kind == "Delay":
+                lag = lag + 1000 * per_weight
+            else:
+                weight, bias = weight * per_weight, bias if i < at else bias * value
+        return weight, lag, bias
 
 
 def _matrix(name: str, node: Any, n_from: int) -> np.ndarray:
@@ -169,6 +185,14 @@ def _matrix(name: str, node: Any, n_from: int) -> np.ndarray:
         raise ValueError(f"node {name!r}: weight must be a matrix of numbers, got shape {matrix.shape}")
     if matrix.shape[1] != n_from:
         raise ValueError(f"node {name!r}: takes {matrix.shape[1]} inputs, but gets {n_from}")
-    if type(node).__name__ == "Affine" and np.any(node.bias):
-        raise ValueError(f"node {name!r}: has a bias; units take theirs as v_leak")
     return matrix.T.astype(np.float64)
+
+
+def _bias(name: str, node: Any, n_to: int) -> np.ndarray:
+    """The bias (to,) of the Linear or Affine node `name`."""
+    if type(node).__name__ == "Linear":
+        return np.zeros(n_to)
+    bias = np.asarray(node.bias)
+    if bias.shape not in ((), (n_to,)) or bias.dtype.kind not in "fiu":
+        raise ValueError(f"node {name!r}: bias must be {n_to} numbers, got shape {bias.shape}")
+    return np.broadcast_to(bias.astype(np.float64), n_to)

@@ -12,7 +12,11 @@ metadata whose keys start with `PREFIX`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
+
+import numpy as np
 
 PREFIX = "lambent_"
 
@@ -28,3 +32,13 @@ def nir_package() -> ModuleType:
     except ImportError as error:
         raise ImportError("NIR files need the nir package: pip install 'lambent[nir]'") from error
     return nir
+
+
+def recurrent_graph(unit: Any, size: int, nodes: dict[str, Any], loop: Sequence[tuple[str, str]]) -> Any:
+    """A subgraph of `unit`, named lif, and of `nodes` that lead from it back to it on the edges `loop`.
+
+    The edge out of the loop stands last, where nirtorch, which goes along edges as they stand, needs it.
+    """
+    nir = nir_package()
+    ends = {"input": nir.Input(np.array([size])), "lif": unit, "output": nir.Output(np.array([size]))}
+    return nir.NIRGraph(ends | nodes, [("input", "lif"), *loop, ("lif", "output")])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,95 +14,166 @@ from lambent.connections.dense import Dense
 from lambent.layers import LIF, LIReadout
 from lambent.layers._parameters import check_step
 from lambent.neurons.response import grid_constants
-from lambent.nir.graph import Graph
+from lambent.nir.graph import Graph, Synapses
 from lambent.nir.package import PREFIX, nir_package
 
+DECAYS = ("exact", "euler")
 _INSTANT = 1 / 50  # tau_syn / dt of units without a synapse: exp(-50) of a current is left after a step
 
 
-def import_nir(path: str | os.PathLike[str], dt: float | None = None) -> nn.Sequential:
+def import_nir(
+    path: str | os.PathLike[str], dt: float | None = None, *, reset: str | None = None, decay: str = "exact"
+) -> nn.Sequential:
     """Read a NIR file as a `torch.nn.Sequential` of `LIF` and, where the last units do not spike, `LIReadout`.
 
     What `export_nir` wrote comes back exactly (float32 parameters). Of other graphs lambent runs chains of
-    units, each behind one `Linear` or `Affine` (bias 0) node, itself between any `Delay`, `Scale` and
+    units, each behind one `Linear` or `Affine` node, itself between any `Delay`, `Scale` and
     `Flatten` nodes, with or without synapses from the units back to themselves:
 
     * `CubaLIF`, `CubaLI`: r, w_in and pulses of one step go into the weights; v_reset is where V = 0 lies, from where
       v_leak is the bias.
     * `LIF`, `LI` have no synaptic current: `tau_syn` becomes dt / 50, so that an event acts in one step.
+    * The bias of an `Affine` node is a current into the synapses; it becomes the layer's, as if it had long flowed.
 
-    Spikes take one step from layer to layer here, and decays are exp(-dt / tau) as the equations have it, where
-    other frameworks may pass spikes on at once and decay by 1 - dt / tau. A final layer of leaky integrators gives
-    its voltages, `reduce="none"`, unless the file says otherwise.
+    A final layer of leaky integrators gives its voltages, `reduce="none"`, unless the file says otherwise. Spikes take
+    one step from layer to layer here; other frameworks pass them on at once, so that layer i (from 0) spikes i + 1
+    steps later here.
 
     Args:
         path: the file.
         dt: time step [ms] of the layers. Files of `export_nir` say it themselves; for those of other
             frameworks give the step that they were made for, since it is also how long their spikes last.
+        reset: "zero" or "subtract", for which NIR has no word; left out, what a file of `export_nir` says, else "zero".
+        decay: what is left of a state after a step: "exact", exp(-dt / tau), as NIR's equations have it, or "euler",
+            1 - dt / tau, as Norse, snnTorch and others step through them: their spikes, then, but for rounding.
 
     Raises:
         ImportError: the package nir is missing; `pip install 'lambent[nir]'`.
         OSError: the file cannot be read.
-        ValueError: it is no NIR file, or holds something that lambent cannot run; names the node.
+        ValueError: it is no NIR file, or holds something that lambent cannot run; names the file and the node.
+
+    >>> import lambent as lb
+    >>> lb.export_nir(torch.nn.Sequential(lb.LIF(3, 4, delay=2.0)), "model.nir")
+    >>> lb.import_nir("model.nir")
+    Sequential(
+      (0): LIF(3, 4, delay, reset='zero', dt=1.0)
+    )
     """
+    if reset not in (None, "zero", "subtract"):
+        raise ValueError(f'reset must be "zero" or "subtract", got {reset!r}')
+    if decay not in DECAYS:
+        raise ValueError(f"decay must be one of {', '.join(DECAYS)}, got {decay!r}")
     nir = nir_package()
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: is no file")
+    with path.open("rb"):  # what is not there, or not for us, is not a damaged file
+        pass
     try:
         root = nir.read(path, type_check=False)
-    except OSError:
-        raise
     except Exception as error:  # the reader lets pass whatever a malformed file leads to
         raise ValueError(f"{path}: is no NIR file: {type(error).__name__}: {error}") from error
     try:
-        return _model(Graph(root), root, dt)
+        return _model(Graph(root), root, dt, reset, decay)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _model(graph: Graph, root: Any, dt: float | None) -> nn.Sequential:
+class _Rule(NamedTuple):
+    """How units are read.
+
+    Attributes:
+        pulse: how long a spike lasts [ms].
+        dt: step of the layers [ms].
+        reset: what the caller wants, or None.
+        decay: one of `DECAYS`.
+    """
+
+    pulse: float
+    dt: float
+    reset: str | None
+    decay: str
+
+    def share(self, tau: np.ndarray) -> np.ndarray:
+        """What a constant input of 1, there for a pulse, leaves in units of `tau` [ms] at rest."""
+        return self.pulse / tau if self.decay == "euler" else -np.expm1(-self.pulse / tau)
+
+    def tau(self, name: str, tau: np.ndarray) -> np.ndarray:
+        """The time constants [ms] whose exponential decay in a step is that of `tau`."""
+        if self.decay == "exact":
+            return tau
+        if (tau < self.dt).any():
+            raise ValueError(
+                f"{name} of {tau.min():g} ms is less than a step of {self.dt:g} ms; Euler's steps need more"
+            )
+        with np.errstate(divide="ignore"):
+            return np.maximum(-self.dt / np.log1p(-self.dt / tau), _INSTANT * self.dt)
+
+
+def _model(graph: Graph, root: Any, dt: float | None, reset: str | None, decay: str) -> nn.Sequential:
+    if (target := _metadata(root, "target")) is not None:
+        raise ValueError(f'was written for {target} alone; import_nir reads what target="generic" writes')
     own = _metadata(root, "dt")
     if own is None and dt is None:
         raise ValueError("the file does not say its time step; give dt [ms]")
     step = check_step(1000 * _number("dt", own) if dt is None else dt)
     pulse = step if own is None else check_step(1000 * _number("dt", own))
+    rule = _Rule(pulse, step, reset, decay)
     layers: list[LIF | LIReadout] = []
     for name, inputs, recurrent in graph.chain():
         try:
             if layers and isinstance(layers[-1], LIReadout):
                 raise ValueError("gets its input from units that do not spike")
-            layers.append(_layer(graph.nodes[name], inputs, recurrent, pulse, step))
+            layers.append(_layer(graph.nodes[name], inputs, recurrent, rule))
         except ValueError as error:
             raise ValueError(f"node {name!r}: {error}") from error
     return nn.Sequential(*layers)
 
 
-def _layer(node: Any, inputs: Dense, recurrent: Dense | None, pulse: float, dt: float) -> LIF | LIReadout:
-    """The layer of one node of units; `pulse` is how long a spike lasts [ms]."""
-    n_out = inputs.n_out
+def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, rule: _Rule) -> LIF | LIReadout:
+    """The layer of one node of units."""
+    n_out = inputs.dense.n_out
     values = _Values(node, n_out)
     kind = type(node).__name__
     if kind.startswith("Cuba"):
         tau_mem, tau_syn = 1000 * values.positive("tau_mem"), 1000 * values.positive("tau_syn")
-        gain = values("r") * values("w_in") * pulse / tau_syn
+        steady = values("r") * values("w_in")
+        gain = steady * rule.pulse / tau_syn  # an impulse of the pulse's area
+        if rule.decay == "euler":
+            share, tau_mem = rule.dt / tau_mem, rule.tau("tau_mem", tau_mem)
+            tau_syn = rule.tau("tau_syn", tau_syn)
+            gain = gain * share / _per_event(tau_mem, tau_syn, rule.dt)
         gain = np.where(np.abs(gain - 1) < 1e-12, 1.0, gain)  # rounded on the way through seconds
     else:
-        tau_mem, tau_syn = 1000 * values.positive("tau"), np.full(n_out, _INSTANT * dt)
-        per_event = grid_constants(torch.from_numpy(tau_mem), torch.from_numpy(tau_syn), dt)[2].numpy()
-        gain = values("r") * pulse / tau_mem / per_event
+        tau = 1000 * values.positive("tau")
+        tau_mem, tau_syn, steady = rule.tau("tau", tau), np.full(n_out, _INSTANT * rule.dt), values("r")
+        gain = steady * rule.share(tau) / _per_event(tau_mem, tau_syn, rule.dt)
+    constant = steady * (inputs.bias if recurrent is None else inputs.bias + recurrent.bias)
     build = _lif if kind.endswith("LIF") else _readout
-    layer = build(node, values, inputs, recurrent, tau_mem=_tensor(tau_mem), tau_syn=_tensor(tau_syn), dt=dt)
+    layer = build(node, values, inputs.dense, None if recurrent is None else recurrent.dense, constant, rule,
+                  tau_mem=_tensor(tau_mem), tau_syn=_tensor(tau_syn))  # fmt: skip
     with torch.no_grad():
-        layer.weight.copy_(torch.as_tensor(inputs.weight) * torch.from_numpy(gain))
+        layer.weight.copy_(torch.as_tensor(inputs.dense.weight) * torch.from_numpy(gain))
         if isinstance(layer, LIF) and layer.recurrent_weight is not None and recurrent is not None:
-            layer.recurrent_weight.copy_(torch.as_tensor(recurrent.weight) * torch.from_numpy(gain))
+            layer.recurrent_weight.copy_(torch.as_tensor(recurrent.dense.weight) * torch.from_numpy(gain))
     for name, value in layer.state_dict().items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} holds NaN or infinity")
     return layer
 
 
-def _lif(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, dt: float, **taus: Any) -> LIF:
-    origin = values("v_reset")  # where V is 0 here
-    bias = values("v_leak") - origin
+def _per_event(tau_mem: np.ndarray, tau_syn: np.ndarray, dt: float) -> np.ndarray:
+    """What an event of weight 1 adds to the voltage in its step."""
+    return grid_constants(torch.from_numpy(tau_mem), torch.from_numpy(tau_syn), dt)[2].numpy()
+
+
+def _lif(
+    node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, constant: np.ndarray, rule: _Rule, **taus: Any
+) -> LIF:
+    dt = rule.dt
+    reset = rule.reset or _metadata(node, "reset") or "zero"
+    origin = values("v_reset") if reset == "zero" else np.zeros(inputs.n_out)  # where V is 0 here
+    bias = values("v_leak") - origin + constant
     options: dict[str, Any] = {
         "delay": _delay(node, "delay", inputs, dt),
         "recurrent_delay": None if recurrent is None else _delay(node, "recurrent_delay", recurrent, dt),
@@ -110,23 +182,24 @@ def _lif(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, dt:
     for key in ("max_delay", "min_slope"):
         if (kept := _metadata(node, key)) is not None:
             options[key] = _number(key, kept)
-    if (reset := _metadata(node, "reset")) is not None:
-        options["reset"] = reset
     options |= {"recurrent": recurrent is not None, "threshold": _tensor(values("v_threshold") - origin), "dt": dt}
-    options["bias"] = _tensor(bias) if bias.any() else None
+    options |= {"bias": _tensor(bias) if bias.any() else None, "reset": reset}
     n_in, n_out = inputs.n_in, inputs.n_out
     return LIF(n_in, n_out, **options, **taus)
 
 
-def _readout(node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, **taus: Any) -> LIReadout:
+def _readout(
+    node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, constant: np.ndarray, rule: _Rule, **taus: Any
+) -> LIReadout:
     if recurrent is not None:
         raise ValueError("units that do not spike cannot be recurrent")
-    if values("v_leak").any():
-        raise ValueError("v_leak must be 0 for units that do not spike")
+    for what, value in (("v_leak", values("v_leak")), ("the bias of what feeds it", constant)):
+        if value.any():
+            raise ValueError(f"{what} must be 0 for units that do not spike")
     n_in, n_out = inputs.n_in, inputs.n_out
     scale = _metadata(node, "scale")
     kept = {} if scale is None else {"scale": _number("scale", scale)}
-    return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", **kept, **taus)
+    return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", dt=rule.dt, **kept, **taus)
 
 
 def _delay(node: Any, key: str, connections: Dense, dt: float) -> torch.Tensor | None:
