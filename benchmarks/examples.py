@@ -9,8 +9,8 @@ the same data, sizes of layers, epochs and batches. snnTorch's networks are writ
 units, their own initial weights and surrogate gradient, Adam), with the better of spikes and voltages to read them out
 and the best of the learning rates 1e-3, 3e-3 and 1e-2 on seed 0; lambent's rate is the default of `lambent.fit`, but
 where the script says otherwise, and was chosen no other way. What the table calls lacking is written as it can be.
-Lines are those with code, without imports, docstrings, comments, the function `data`, which both share, and the last two
-or three, which print.
+Lines are those with code, without imports, docstrings, comments, the function `data`, which both share, and the last
+two or three, which print.
 """
 
 from __future__ import annotations
