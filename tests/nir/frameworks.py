@@ -14,11 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import nir
 import torch
 from torch import Tensor
 
 import lambent as lb
-import nir
 
 WHY_NOT = "needs {}: pip install --no-deps norse snntorch sinabs nirtorch pbr"
 
