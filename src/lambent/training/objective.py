@@ -79,7 +79,7 @@ def _are_classes(targets: Any) -> bool:
 
 
 def _matched(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
-    """Outputs and targets of the same samples, one row for each; where outputs have steps, for each step that counts."""
+    """Outputs and targets of the same samples, a row for each; where outputs have steps, for each step that counts."""
     if not isinstance(outputs, Tensor):
         raise ValueError(
             f"the model must give a tensor such as scores (batch, classes), got {type(outputs).__name__}; "
