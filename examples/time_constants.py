@@ -2,7 +2,7 @@
 
 One of two tones sounds; 150 ms later come two clicks, together or one after the other. The readout, which forgets
 within 10 ms, is asked at the end: which tone, and which clicks? With time constants from 5 to 400 ms that are trained
-the test accuracy is 0.00, with 20 ms for all units 0.00; 00 s each.
+the test accuracy is 0.92, with 20 ms for all units 0.50; 10 s each.
 """
 
 import sys
