@@ -50,19 +50,11 @@ def write_words() -> None:
     lb.data.write_shd("words_train.h5.gz", data)
 
 
-def few_spikes() -> dict[str, Any]:
-    """What an example in continuous time takes as given."""
-    events, labels = lb.data.yin_yang(4, seed=0).batch(range(4))
-    return {"events": events, "labels": labels, "output_layer": lb.LIF(120, 3, dt=None)}
-
-
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_python_blocks(page: str) -> None:
     write_words()
     names: dict[str, Any] = {}
     for block in blocks(page, "python"):
-        if "output_layer" in block:
-            names |= few_spikes()
         torch.manual_seed(0)
         exec(compile(block, page, "exec"), names)
         if "test accuracy" in block:  # what README says of its first network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,54 @@ def test_bad_arguments(options: dict[str, Any], error: type[Exception], message:
 def test_one_class_is_told() -> None:
     with pytest.warns(UserWarning, match="samples of train are of one class"):
         fit(classifier(), DATA.subset((DATA.labels == 1).nonzero()[0]), epochs=1)
+
+
+def test_ctrl_c_stops_and_interrupts(tmp_path: Path) -> None:
+    """Also between batches; with a folder it goes on as if it had not been stopped."""
+
+    def press(metrics: dict[str, float]) -> None:
+        if metrics["epoch"] == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    whole, stopped = classifier(0.2), classifier(0.2)
+    fit(whole, epochs=4)
+    with pytest.raises(KeyboardInterrupt, match="stopped in epoch 3 of 4; with resume=True"):
+        fit(stopped, epochs=4, folder=tmp_path / "run", callbacks=[press])
+    again = classifier(0.2)
+    fit(again, epochs=4, folder=tmp_path / "run", resume=True)
+    assert same(whole, again)
+
+
+def test_resuming_wants_the_same_model_and_data(tmp_path: Path) -> None:
+    fit(classifier(), folder=tmp_path / "run", epochs=1)
+    other = classifier()
+    other[0].dt = other[1].dt = 0.5
+    for model, data, message in (
+        (other, DATA, "another model"),
+        (classifier(), lb.data.yin_yang(300, seed=1), "other data"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(model, data, folder=tmp_path / "run", resume=True, epochs=2)
+
+
+def test_data_sets_of_torch_and_models_that_encode() -> None:
+    part = torch.utils.data.Subset(DATA, range(100))
+    history = fit(classifier(), part, part)
+    assert history["val_loss"][-1] < history["val_loss"][0]
+
+    images = torch.rand(120, 1, 6, 6)
+    labels = (images.mean((1, 2, 3)) > 0.5).long()
+    spikes = lb.encode.Encoder(lb.encode.latency, duration=40.0, t_late=30.0)
+    values = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Sigmoid())
+    model = nn.Sequential(values, spikes, lb.LIF(32, 20), lb.LIReadout(20, 2, scale=30.0))
+    history = fit(model, torch.utils.data.TensorDataset(images, labels), batch_size=30)
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_frozen_models_and_options_that_are_no_functions() -> None:
+    with pytest.raises(ValueError, match="nothing of the model requires a gradient"):
+        fit(classifier().requires_grad_(False))
+    with pytest.raises(TypeError, match="optimizer must be made"):
+        fit(classifier(), optimizer=torch.optim.Adam)
+    with pytest.raises(TypeError, match="loss must be a function"):
+        fit(classifier(), loss="mse")

@@ -27,7 +27,10 @@ def check_input(events: Events, neuron: Neuron, inputs: Connections) -> None:
     """
     weight = some_parameter(neuron, inputs)
     if not isinstance(events, Events):
-        raise TypeError(f"a layer takes lambent.Events, got {type(events).__name__}")
+        raise TypeError(
+            f"a layer takes lambent.Events, got {type(events).__name__}; Events.from_dense makes some of spikes per "
+            "step, lambent.encode of values"
+        )
     if events.n_units != inputs.n_in:
         raise ValueError(f"the layer has {inputs.n_in} inputs, the events have {events.n_units} units")
     if events.device != weight.device:

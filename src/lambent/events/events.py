@@ -17,6 +17,7 @@ from lambent.machine.showing import html_table
 from lambent.machine.warn import warn_caller
 
 _FLOATS = (torch.float32, torch.float64)
+_SMALL_BATCH = 32  # an axis so short may well be that of the samples
 
 
 class Events:
@@ -156,8 +157,8 @@ class Events:
             spikes: (batch, steps, units), or (steps, batch, units) with ``batch_first=False``.
             dt: length of a step [ms].
             dtype: of the times.
-            batch_first: whether the batch is the first axis. Left out it is, and there is a UserWarning if that
-                means more samples than steps, for snnTorch and Norse have time first.
+            batch_first: whether the batch is the first axis. Left out it is, and there is a UserWarning if that means
+                few steps (32 or less) of over three times as many samples: snnTorch and Norse have time first.
 
         Raises:
             TypeError: `spikes` is neither a tensor nor an array.
@@ -174,7 +175,7 @@ class Events:
             raise ValueError(f"spikes must be (batch, steps, units), got shape {tuple(spikes.shape)}")
         if not dt > 0:
             raise ValueError(f"dt must be positive, got {dt}")
-        if batch_first is None and spikes.shape[0] > spikes.shape[1]:
+        if batch_first is None and spikes.shape[0] > 3 * spikes.shape[1] and spikes.shape[1] <= _SMALL_BATCH:
             warn_caller(
                 f"spikes of shape {tuple(spikes.shape)} are taken as {spikes.shape[0]} samples of {spikes.shape[1]} "
                 "steps. Is time the first axis, as in snnTorch and Norse? Then pass batch_first=False, else "

@@ -47,15 +47,18 @@ def calibrate(model: nn.Module, events: Events, spikes: float = 10.0, *, per_uni
     """
     if not 0 < spikes < math.inf:
         raise ValueError(f"spikes must be positive, got {spikes}")
+    if len(events) == 0:
+        raise ValueError("events holds no samples to calibrate on")
     waiting = {part.layer: part.name for part in parts(model) if isinstance(part.layer, Spiking)}
 
     def scale(layer: Spiking, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if layer in waiting:
             name = waiting.pop(layer)
             given = [*args, *kwargs.values()]
-            _scale_layer(layer, name, given[0], spikes)
+            _scale_layer(layer, given[0], spikes)
             if per_unit:
                 _scale_units(layer, given[0], spikes)
+            _check(layer, name, given[0], spikes)
 
     hooks = [layer.register_forward_pre_hook(scale, with_kwargs=True) for layer in waiting]
     try:
@@ -65,7 +68,7 @@ def calibrate(model: nn.Module, events: Events, spikes: float = 10.0, *, per_uni
             hook.remove()
 
 
-def _scale_layer(layer: Spiking, name: str, events: Events, spikes: float) -> None:
+def _scale_layer(layer: Spiking, events: Events, spikes: float) -> None:
     """One factor for all weights of a layer."""
     weight = layer.weight.clone()
     low, high = 1 / _WIDEST, _WIDEST
@@ -76,11 +79,18 @@ def _scale_layer(layer: Spiking, name: str, events: Events, spikes: float) -> No
         low, high = (low, factor) if active > spikes else (factor, high)
         if abs(active - spikes) < _NEAR * spikes:
             break
+    if active < 0.5 * spikes:  # as where all inhibit: no scale is better than another
+        layer.weight.copy_(weight)
+
+
+def _check(layer: Spiking, name: str, events: Events, spikes: float) -> None:
+    """Raise ValueError if a layer is far from what was wanted."""
+    active = layer(events).counts().mean().item()
     if not 0.5 * spikes <= active <= 2 * spikes:
         raise ValueError(
             f"layer {name} spikes {active:.3g} times per unit and sample where {spikes:.3g} are wanted: with "
             f"{events.counts().mean().item():.3g} input spikes per unit and sample no scale of its weights reaches "
-            "that; want another number of spikes (initial_spikes of a run)"
+            "that; want another number of spikes (initial_spikes of a run), or other weights where all inhibit"
         )
 
 

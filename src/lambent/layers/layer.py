@@ -26,6 +26,7 @@ class Layer(nn.Module):
     """
 
     warned = False  # of being silent or saturated in training
+    silent_steps = 0  # of training, one after the other
     _warned_of_dt = False
 
     def __init__(
@@ -50,6 +51,12 @@ class Layer(nn.Module):
                     continue
                 value = nn.Parameter(value)
             self.register_parameter(name, value)
+        tau = getattr(self, "tau_mem", None)
+        if dt is not None and tau is not None and tau.max() < 0.5 * dt:
+            warn_caller(
+                f"tau_mem of {tau.max():g} ms is much shorter than a step of {dt:g} ms, in which a membrane then "
+                "forgets all: is it in seconds? lambent takes milliseconds"
+            )
         sides = {"": connections} if recurrent is None else {"": connections, "recurrent_": recurrent}
         for name in dict.fromkeys(name for side in sides.values() for name in side.parameters):
             for prefix, side in sides.items():

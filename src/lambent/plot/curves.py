@@ -66,6 +66,7 @@ PANELS = {
 
 def _rows(history: Any) -> History:
     """One mapping per epoch."""
+    history = getattr(history, "metrics", history)  # what `lambent.fit` returns
     if isinstance(history, Mapping):
         if single := [key for key, values in history.items() if np.ndim(values) != 1]:
             raise TypeError(f"history: {single[0]!r} must be a list of one number for each epoch")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from lambent.data import DeviceDataset, SpikeDataset
 from lambent.events import Events
@@ -57,12 +58,15 @@ class OfLoader:
     def __len__(self) -> int:
         return len(self.loader)  # type: ignore[arg-type]
 
-    def _moved(self) -> Iterator[tuple[Events, Any]]:
+    def _moved(self) -> Iterator[tuple[Any, Any]]:
         for batch in self.loader:
-            if not (isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[0], Events)):
-                what = type(batch).__name__
-                raise TypeError(f"batches must be pairs of lambent.Events and targets, got {what}")
+            if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
+                raise TypeError(f"batches must be pairs of lambent.Events and targets, got {type(batch).__name__}")
             events, targets = batch
+            if not isinstance(events, (Events, Tensor)):  # tensors are for models that begin with an encoder
+                raise TypeError(
+                    f"batches must be pairs of lambent.Events and targets, got {type(events).__name__} for events"
+                )
             yield events.to(self.device), targets.to(self.device) if hasattr(targets, "to") else targets
 
     def epoch(self, seed: int, epoch: int, first: int = 0) -> Iterator[tuple[Events, Any]]:

@@ -52,22 +52,24 @@ def fit(
     progress: bool = True,
     **settings: Any,
 ) -> History:
-    """Train a model in place, on the device where it is; Ctrl-C stops after the batch.
+    """Train a model in place, on the device where it is.
 
     The loop is that of ``lambent train``: AdamW with a rate for each kind of parameter and a cosine schedule, gradients
     clipped, constraints kept (`constrain_`), units pulled into a band of activity (`lambent.losses.rate_penalty`).
     Everything that `requires_grad` is trained: also time constants, thresholds, biases and delays. With validation the
-    weights of the best epoch, by accuracy or else by loss, are in the model in the end.
+    weights of the best epoch, by accuracy or else by loss, are in the model in the end, also after Ctrl-C, which stops
+    after the current batch, keeps the checkpoint where there is a folder, and then interrupts the program as ever.
 
     Args:
         model: any module that takes `Events`, with ordinary layers before or behind if you like.
-        train: a `SpikeDataset`, or batches (`Events`, targets): a `torch.utils.data.DataLoader` or a list of them.
+        train: a `SpikeDataset`, another data set of pairs (`Events`, target), or batches of such pairs: a
+            `torch.utils.data.DataLoader` or a list of them. Models that begin with an encoder may take tensors.
         valid: the same to validate on after each epoch, or the share of the training samples to hold out for it.
         epochs: passes over the training data.
         lr: learning rate of weights, thresholds and biases, at its highest.
         loss: a function (outputs, targets) -> number to minimise. Left out, what suits the targets: cross-entropy of
             whole numbers, one a sample or one a step (where -100 does not count), with label smoothing 0.1; mean
-            squared error of floats.
+            squared error of floats. Where a readout gives every step (reduce="none"), a sample's label is that of each.
         metrics: functions (outputs, targets) -> number to show, by name; left out, the accuracy of classes.
         augment: (events, targets, generator) -> events, of training batches, such as
             ``lb.data.augment.Compose([lb.data.augment.JitterTimes(2.0)])``.
@@ -87,8 +89,9 @@ def fit(
 
     Raises:
         TypeError: an unknown setting, or data of another kind.
-        ValueError: a value is out of range, outputs do not fit the targets, training diverged, or the folder holds a
-            training already.
+        ValueError: a value is out of range, outputs do not fit the targets, training diverged, nothing of the model
+            requires a gradient, or the folder holds a training already.
+        KeyboardInterrupt: Ctrl-C was pressed.
         FileNotFoundError: nothing to resume.
 
     Example:
@@ -102,9 +105,19 @@ def fit(
         if not isinstance(train, SpikeDataset):
             raise TypeError("valid is a share of samples, for which train must be a SpikeDataset")
         train, valid = _split(train, valid, seed)
-    for name, data in (("train", train), ("valid", valid)):
+    held: Source | None = valid
+    for name, data in (("train", train), ("valid", held)):
         if isinstance(data, Sized) and len(data) == 0:
             raise ValueError(f"{name} holds no samples")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("nothing of the model requires a gradient: there is nothing to train")
+    for name, given, wanted in (("loss", loss, "a function"), ("metrics", metrics, "functions by name")):
+        if isinstance(given, str) or (name == "loss" and given is not None and not callable(given)):
+            raise TypeError(f"{name} must be {wanted} of (outputs, targets), got {given!r}")
+    if optimizer is not None and not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must be made, such as torch.optim.SGD(model.parameters(), 0.1), got {optimizer!r}")
+    size = settings.get("batch_size", Config.batch_size)
+    train, held = _batched(train, size, True), _batched(held, size, False)
     if loss is None and isinstance(train, SpikeDataset) and _of_one_class(train):
         warn_caller(f"all {len(train)} samples of train are of one class: there is nothing to tell apart")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -113,25 +126,32 @@ def fit(
     if optimizer is None and isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
         optimizer = scheduler.optimizer
     trainer = Trainer(
-        model, config, train, valid,
+        model, config, train, held,
         objective=Objective(loss, metrics, config.label_smoothing), augment=augment, optimizer=optimizer,
     )  # fmt: skip
     trainer.scheduler = scheduler(trainer.optimizer) if callable(scheduler) else scheduler
     if folder is None:
         if resume:
             raise ValueError("resume needs the folder of the training")
-        keeper: _Memory | _InFolder = _Memory(valid is not None)
+        keeper: _Memory | _InFolder = _Memory(held is not None)
     else:
-        keeper = _InFolder(folder, vars(config) | {"batches": trainer.batches})
+        known = {"batches": trainer.batches, "model": str(model)}
+        if isinstance(train, SpikeDataset):
+            known["data"] = train.checksum()
+        keeper = _InFolder(folder, vars(config) | known)
         keeper.begin(trainer, resume)
     training = model.training
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_interrupt())
         shown = stack.enter_context(_shown(epochs, trainer.state.epoch)) if progress else None
-        finished = run_epochs(trainer, keeper, _Watcher(shown, list(callbacks), stop), stop)
-    if valid is not None and (best := keeper.best_model()) is not None:
+        watcher = _Watcher(shown, list(callbacks), stop)
+        finished = run_epochs(trainer, keeper, watcher, stop)
+    if held is not None and (best := keeper.best_model()) is not None:
         model.load_state_dict(best)
     model.train(training)
+    if stop.asked and not finished and not watcher.done:
+        kept = "" if folder is None else "; with resume=True it goes on"
+        raise KeyboardInterrupt(f"training was stopped in epoch {trainer.state.epoch + 1} of {epochs}{kept}")
     return History(keeper.metrics(), trainer.state.best_epoch, finished)
 
 
@@ -165,6 +185,13 @@ def _has_classes(data: Source) -> bool:
     return targets is None or targets.dtype.kind == "i"
 
 
+def _batched(data: Any, size: int, shuffle: bool) -> Any:
+    """Batches of a data set of torch's, such as a `Subset`; what is known to the trainer as it is."""
+    if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, SpikeDataset):
+        return torch.utils.data.DataLoader(data, size, shuffle=shuffle)
+    return data
+
+
 def _of_one_class(data: SpikeDataset) -> bool:
     targets = data.targets
     if targets is None or targets.dtype.kind != "i" or targets.ndim != 1:
@@ -184,7 +211,7 @@ class _Watcher:
     """Shows progress and calls the callbacks."""
 
     def __init__(self, shown: Watcher | None, callbacks: list[Callback], stop: Stop) -> None:
-        self.shown, self.callbacks, self.stop = shown, callbacks, stop
+        self.shown, self.callbacks, self.stop, self.done = shown, callbacks, stop, False
 
     def batch(self, epoch: int, done: int, of: int, metrics: dict[str, float]) -> None:
         if self.shown is not None:
@@ -194,7 +221,8 @@ class _Watcher:
         if self.shown is not None:
             self.shown.epoch(metrics)
         for callback in self.callbacks:
-            self.stop.asked |= bool(callback(dict(metrics)))
+            if callback(dict(metrics)):
+                self.stop.asked = self.done = True
 
 
 class _Memory:
@@ -236,6 +264,10 @@ class _InFolder:
             checkpoint = self.folder.load("checkpoint.pt")
             began = checkpoint.get("settings", {})
             for name, value in self.settings.items():
+                if name in ("model", "data") and began.get(name) != value:
+                    raise ValueError(
+                        f"{place}: its checkpoint is of {'other data' if name == 'data' else 'another model'}; resume with the same"
+                    )
                 if name not in RUNNING and began.get(name) != value:
                     raise ValueError(
                         f"{place}: {name} was {began.get(name)!r} when the training began, is {value!r}; put it back, "

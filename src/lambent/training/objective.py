@@ -109,5 +109,6 @@ def _matched(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
             raise ValueError(f"the labels of a batch are all {IGNORED}, which does not count: nothing to learn")
         return outputs[counted], steps[counted]
     if targets.shape != outputs.shape[:1]:
-        raise ValueError(f"labels of shape {tuple(targets.shape)} for scores of {tuple(outputs.shape)}")
+        hint = '; for a label a step give the readout reduce="none"' if targets.ndim == 2 else ""
+        raise ValueError(f"labels of shape {tuple(targets.shape)} for scores of {tuple(outputs.shape)}{hint}")
     return outputs, targets
