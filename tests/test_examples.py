@@ -34,8 +34,9 @@ def test_smoke(name: str, tmp_path: Path) -> None:
     # one thread: several processes that each take all cores wait for one another
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     environment.pop("TRITON_INTERPRET", None)  # set for the other tests
-    command = [sys.executable, "-W", "error", FOLDER / name, "--smoke"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    needs = "\nNeeds " in (FOLDER / name).read_text()  # packages that warn of things of their own
+    command = [sys.executable, *([] if needs else ["-W", "error"]), FOLDER / name, "--smoke"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
     assert run.returncode == 0, run.stderr
     last = run.stdout.splitlines()[-1]
     if last.startswith("skipped"):  # for want of a package

@@ -265,9 +265,8 @@ class _InFolder:
             began = checkpoint.get("settings", {})
             for name, value in self.settings.items():
                 if name in ("model", "data") and began.get(name) != value:
-                    raise ValueError(
-                        f"{place}: its checkpoint is of {'other data' if name == 'data' else 'another model'}; resume with the same"
-                    )
+                    other = "other data" if name == "data" else "another model"
+                    raise ValueError(f"{place}: its checkpoint is of {other}; resume with the same")
                 if name not in RUNNING and began.get(name) != value:
                     raise ValueError(
                         f"{place}: {name} was {began.get(name)!r} when the training began, is {value!r}; put it back, "
