@@ -102,3 +102,12 @@ def test_calibration_without_spiking_layers(events: lb.Events) -> None:
     before = net[1].weight.clone()
     calibrate(net, events, 2.0)
     assert torch.equal(net[1].weight, before)
+
+
+def test_calibration_behind_an_encoder() -> None:
+    """The input is then what the encoder takes."""
+    torch.manual_seed(0)
+    model = nn.Sequential(lb.encode.Encoder(lb.encode.latency, duration=60.0, t_late=50.0), lb.LIF(5, 30))
+    values = torch.rand(100, 5)
+    calibrate(model, values, 2.0)
+    assert model(values).counts().mean().item() == pytest.approx(2.0, rel=0.25)

@@ -20,7 +20,7 @@ _ROUNDS = 24
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, events: Events, spikes: float = 10.0, *, per_unit: bool = True) -> None:
+def calibrate(model: nn.Module, events: Events | Tensor, spikes: float = 10.0, *, per_unit: bool = True) -> None:
     """Scale the input weights of each spiking layer so that its units spike `spikes` times a sample on average.
 
     Layer after layer, as the model calls them on a batch of `events`, by bisection. What is right for one data set
@@ -29,7 +29,7 @@ def calibrate(model: nn.Module, events: Events, spikes: float = 10.0, *, per_uni
 
     Args:
         model: any module that takes the events and has `lambent.Spiking` layers somewhere inside.
-        events: typical input, some tens of samples.
+        events: typical input, some tens of samples; a tensor where the model begins with an encoder.
         spikes: wanted spikes per unit and sample.
         per_unit: bring each unit there, and not only the mean of each layer, over which some units may be silent and
             others busy. A unit that its inputs inhibit on balance gets the opposite weights. Where units share their
