@@ -81,6 +81,12 @@ def test_every_room_has_its_place() -> None:
     assert {room(name) for name in MODULES} - {None} == set(PLACE)
 
 
+def test_test_files_have_names_of_their_own() -> None:
+    """For pytest tells them apart by these alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert len(set(names)) == len(names)
+
+
 def test_contributing_lists_the_rooms() -> None:
     page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
     assert set(re.findall(r"^\| `(\w+)(?:/|\.py)` \|", page, re.MULTILINE)) == set(PLACE)
