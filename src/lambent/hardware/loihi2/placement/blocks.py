@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.base import Layer, Shape
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
@@ -27,7 +27,9 @@ class Block(NamedTuple):
         synapses: (units, sources) bool, where there is a weight.
         weight_bits: bits of a weight; two numbers for complex weights.
         delay_bits: bits of a synapse's delay, 0 if the layer has none.
-        kernel: number of weights that units share (convolutions), or 0.
+        shape: of the units, (n,) or (channels, height, width).
+        kernel: number of weights that the units of each channel share (convolutions), int64 (channels,); of the one
+            kernel that serves all (pools), (1,); or (0,).
     """
 
     name: str
@@ -35,7 +37,8 @@ class Block(NamedTuple):
     synapses: csr_array
     weight_bits: int
     delay_bits: int
-    kernel: int
+    shape: Shape
+    kernel: np.ndarray
 
 
 def blocks_of(network: Loihi2Network) -> list[Block]:
@@ -55,7 +58,10 @@ def blocks_of(network: Loihi2Network) -> list[Block]:
                 synapses=_spread(matrices, layer.n_out, n_sources),
                 weight_bits=weight_bits(layer),
                 delay_bits=DELAY_BITS if any(np.any(getattr(layer, d, 0)) for d in ("delay", "delay_rec")) else 0,
-                kernel=int(np.count_nonzero(layer.weight)) if isinstance(layer, ConvLayer) else 0,
+                shape=layer.shape,
+                kernel=np.count_nonzero(layer.weight, axis=(1, 2, 3))
+                if isinstance(layer, ConvLayer)
+                else np.zeros(0, np.int64),
             )
         )
         before, own = own, own + layer.n_out
