@@ -20,7 +20,7 @@ from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spik
 from lambent.hardware.loihi2.layers.base import Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.input import InputLayer
-from lambent.hardware.loihi2.neurons import MAX_MESSAGE_BITS, MEANT_NEVER
+from lambent.hardware.loihi2.neurons import CUBA, MAX_MESSAGE_BITS, MEANT_NEVER
 from lambent.hardware.loihi2.readout import Average, Readout
 from lambent.layers.recording import recorded, recorded_table
 from lambent.machine.threads import in_threads
@@ -29,6 +29,7 @@ from lambent.machine.warn import warn_caller
 SpikeLists = tuple[np.ndarray, np.ndarray]
 """Offsets (steps + 1,) and units of one sample's spikes."""
 
+_MAX_RESET = (1 << 31) - 1
 _RECORDABLE = ("spikes", "current", "voltage")
 
 
@@ -71,9 +72,24 @@ class Loihi2Network:
         readout: how the last layer's voltages or spikes become class scores, or None.
         in_shape: shape of the input, (n_in,) or (channels, height, width); the first layer's where left out.
         message_bits: 0 where input spikes are just spikes; else they carry values of this many bits and a sign.
+        reset_interval: current and voltage of CUBA units are set to 0 every so many steps, as by Lava's
+            ``netx.hdf5.Network(reset_interval=, reset_offset=)``; None for never.
+        reset_offset: layer i is reset before each step t, counted from 0, where t - reset_offset - i is a multiple of
+            `reset_interval`: a layer later than the one before it, as spikes take a step. What is on its way arrives.
 
     Raises:
-        ValueError: no layers, sizes that do not follow from each other, a `dt` that is not positive.
+        TypeError: `reset_interval` or `reset_offset` is no whole number.
+        ValueError: no layers, sizes that do not follow from each other, a `dt` that is not positive, a reset out of
+            range.
+
+    Two samples, each of two steps, in one go:
+
+    >>> import numpy as np
+    >>> from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network
+    >>> layer = Loihi2Layer("layer/1", "dense", np.array([[1]]), neuron=CUBA(0, 0, 100))
+    >>> network = Loihi2Network(1, [layer], reset_interval=2)
+    >>> network.run(np.ones((1, 1, 4), int)).voltage[0]
+    array([[[ 0, 64,  64, 192]]], dtype=int32)
     """
 
     n_in: int
@@ -82,6 +98,8 @@ class Loihi2Network:
     readout: Readout | Average | None = None
     in_shape: tuple[int, ...] = ()
     message_bits: int = 0
+    reset_interval: int | None = None
+    reset_offset: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -97,6 +115,7 @@ class Loihi2Network:
         if self.message_bits and isinstance(self.layers[0], InputLayer):
             raise ValueError("message_bits: an input layer with units takes numbers, not spikes")
         self._check_sizes()
+        self._check_reset()
         if self.readout is not None:
             self.readout.check(self.n_out)
 
@@ -108,7 +127,8 @@ class Loihi2Network:
     @cached_property
     def constants(self) -> tuple[Constants, ...]:
         """The layers in the form that the kernels take."""
-        return tuple(constants_of(layer) for layer in self.layers)
+        interval, offset = self.reset_interval or 0, self.reset_offset
+        return tuple(constants_of(layer, interval, offset + i) for i, layer in enumerate(self.layers))
 
     def run(
         self, spikes: Events | Tensor | np.ndarray, record: Sequence[str] = ("spikes", "current", "voltage")
@@ -160,6 +180,25 @@ class Loihi2Network:
             if layer.n_in != math.prod(shape):
                 raise ValueError(f"{layer.name}/weight: takes {layer.n_in} inputs, but gets {math.prod(shape)}")
             shape = layer.shape
+
+    def _check_reset(self) -> None:
+        for name, low in (("reset_interval", 1), ("reset_offset", 0)):
+            value = getattr(self, name)
+            if value is None and name == "reset_interval":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise TypeError(f"{name} must be a whole number of steps, got {value!r}")
+            if not low <= value <= _MAX_RESET:
+                raise ValueError(f"{name} must be a whole number of steps from {low} to {_MAX_RESET}, got {value}")
+            object.__setattr__(self, name, int(value))
+        if self.reset_interval is None:
+            return
+        kept = [layer.name for layer in self.layers if not isinstance(layer.neuron, CUBA)]
+        if kept:
+            warn_caller(
+                f"reset_interval: as in Lava only CUBA units are reset, and those of {', '.join(kept)} are none; "
+                "without it samples run one by one, each from rest"
+            )
 
     def __repr__(self) -> str:
         shapes = (self.in_shape, *(layer.shape for layer in self.layers))
