@@ -80,12 +80,12 @@ def test_resets_at_intervals(interval: int, offset: int, tmp_path: Path) -> None
     network = Loihi2Network(6, layers, reset_interval=interval, reset_offset=offset)
     values = np.random.default_rng(0).integers(-50, 90, (6, 90))
     run = network.run(values[None])
-    given = driven.mantissas(values)
+    sent = driven.mantissas(values)
     for i, layer in enumerate(layers):
-        expected = run_layer_slowly(layer, given, (interval, (offset + i) % interval))
+        expected = run_layer_slowly(layer, sent, (interval, (offset + i) % interval))
         for got, wanted in zip((run.spikes, run.current, run.voltage), expected, strict=True):
             np.testing.assert_array_equal(got[i][0], wanted)
-        given = run.spikes[i][0]
+        sent = run.spikes[i][0]
     save_netx(network, tmp_path / "a.net")
     save_lava(network, tmp_path / "program")
     for read in (load_netx(tmp_path / "a.net"), load_lava(tmp_path / "program")):
@@ -113,6 +113,36 @@ def test_wrong_resets(tmp_path: Path) -> None:
     sigma = Loihi2Layer("layer/1", "dense", np.ones((2, 3), int), neuron=SigmaDelta(5))
     with pytest.warns(UserWarning, match="only CUBA units are reset, and those of layer/1 are none"):
         Loihi2Network(3, [sigma], reset_interval=3)
+
+
+def test_mantissas_given_directly() -> None:
+    """Without gain and bias of the input; images in the order of their shape, or flat."""
+    units = InputLayer("layer/0", "input", (1, 2, 3), gain=7, bias=-3, neuron=CUBA(4096, 100, 60))
+    network = Loihi2Network(6, [units, random_layer(1, 6, 4)], readout=Readout("mean", np.ones(4)))
+    x = np.random.default_rng(0).normal(0, 9, (2, 1, 2, 3, 20))
+    m = units.mantissas(x)
+    wanted = network.run(x)
+    for own in (m, torch.as_tensor(m), m.reshape(2, 6, 20)):
+        np.testing.assert_array_equal(network.run(own, mantissas=True).voltage[1], wanted.voltage[1])
+    np.testing.assert_array_equal(network.logits(m, mantissas=True), network.logits(x))
+    assert network.run(m[:0], mantissas=True).spikes[0].shape == (0, 6, 20)
+    for bad, error, message in (
+        (x, TypeError, "mantissas must be integers, got float64"),
+        (m * 2**20, ValueError, r"mantissas must lie within \+-131071"),
+        (m[:, :, :, :2], ValueError, r"mantissas must be \(batch, 6, steps\)"),
+        (Events.from_lists([[1.0]], [[0]], 6, 5.0), TypeError, "got Events"),
+    ):
+        with pytest.raises(error, match=message):
+            network.run(bad, mantissas=True)
+    plain = Loihi2Network(6, [random_layer(1, 6, 4)])
+    with pytest.raises(ValueError, match="mantissas: are for units of the input"):
+        plain.run(np.ones((1, 6, 3), int), mantissas=True)
+
+
+def test_axes_that_were_swapped_are_named() -> None:
+    events = Events.from_lists([[1.0]], [[0]], 6, 5.0)
+    with pytest.raises(ValueError, match=r"spikes must be \(batch, 6, steps\), got shape \(1, 5, 6\): steps come last"):
+        Loihi2Network(6, [random_layer(1, 6, 4)]).run(events.to_dense(1.0).int())
 
 
 def test_every_layer_runs_the_same_compiled_kernel() -> None:

@@ -17,7 +17,7 @@ from lambent.events import Events, n_steps
 from lambent.hardware.loihi2.constants import Constants, constants_of
 from lambent.hardware.loihi2.kernels import lists
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spikes
-from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.base import BIAS_LIMIT, Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.input import InputLayer
 from lambent.hardware.loihi2.neurons import CUBA, MAX_MESSAGE_BITS, MEANT_NEVER
@@ -89,7 +89,7 @@ class Loihi2Network:
     >>> layer = Loihi2Layer("layer/1", "dense", np.array([[1]]), neuron=CUBA(0, 0, 100))
     >>> network = Loihi2Network(1, [layer], reset_interval=2)
     >>> network.run(np.ones((1, 1, 4), int)).voltage[0]
-    array([[[ 0, 64,  64, 192]]], dtype=int32)
+    array([[[  0,  64,  64, 192]]], dtype=int32)
     """
 
     n_in: int
@@ -131,29 +131,36 @@ class Loihi2Network:
         return tuple(constants_of(layer, interval, offset + i) for i, layer in enumerate(self.layers))
 
     def run(
-        self, spikes: Events | Tensor | np.ndarray, record: Sequence[str] = ("spikes", "current", "voltage")
+        self,
+        spikes: Events | Tensor | np.ndarray,
+        record: Sequence[str] = ("spikes", "current", "voltage"),
+        *,
+        mantissas: bool = False,
     ) -> Recording:
         """Run every sample from rest, bit for bit as Lava's fixed-point models do.
 
         Samples are spread over `torch.get_num_threads()` threads; their number does not change the result.
 
         Args:
-            spikes: (batch, n_in, steps) or (batch, *in_shape, steps) integers or bool, or `Events` of `n_in`
+            spikes: (batch, n_in, steps) or (batch, *in_shape, steps), steps last as in what is recorded
+                (`Events.to_dense` has them before the units), integers or bool, or `Events` of `n_in`
                 units, which are put on the grid of `dt`. Spikes carry no value: several of one unit in one
                 step are one. With `message_bits` entries are the values that spikes carry; where the first
                 layer is an `InputLayer` they are its numbers x, which may be floating point. In `Events`,
                 each spike then counts 1.
             record: what to return, any of "spikes", "current", "voltage"; nothing else is allocated.
+            mantissas: `spikes` are the mantissas of the `InputLayer` themselves, whole numbers within +-131071, which
+                its gain and bias have been applied to.
 
         Raises:
             TypeError: `spikes` are not integers.
             ValueError: they have the wrong shape, are negative or out of range, or `record` names something
                 unknown.
         """
-        return _run(self, spikes, record)
+        return _run(self, spikes, record, mantissas=mantissas)
 
-    def logits(self, spikes: Events | Tensor | np.ndarray, chunk: int = 64) -> np.ndarray:
-        """Class scores float64 (batch, n_classes) of `spikes` (as for `run`), `chunk` samples at a time.
+    def logits(self, spikes: Events | Tensor | np.ndarray, chunk: int = 64, *, mantissas: bool = False) -> np.ndarray:
+        """Class scores float64 (batch, n_classes) of `spikes` or `mantissas` (as for `run`), `chunk` samples at a time.
 
         Only the last layer's voltages or spikes of one chunk are held in memory.
 
@@ -164,7 +171,8 @@ class Loihi2Network:
             raise ValueError("the network has no readout: run() it and read spikes or voltages")
         parts = []
         for first in range(0, max(1, len(spikes)), chunk):
-            recording = _run(self, spikes[first : first + chunk], (self.readout.reads,), last_only=True)
+            own = spikes[first : first + chunk]
+            recording = _run(self, own, (self.readout.reads,), last_only=True, mantissas=mantissas)
             parts.append(self.readout.scores(recording))
         return np.concatenate(parts)
 
@@ -212,12 +220,13 @@ def _run(
     spikes: Events | Tensor | np.ndarray,
     record: Sequence[str],
     last_only: bool = False,
+    mantissas: bool = False,
 ) -> Recording:
     """Run all samples; `last_only` records of the last layer alone. See `Loihi2Network.run`."""
     unknown = [name for name in record if name not in _RECORDABLE]
     if unknown or isinstance(record, str):
         raise ValueError(f"record must list any of {', '.join(_RECORDABLE)}, got {record!r}")
-    batch, steps, sample = _samples(network, spikes)
+    batch, steps, sample = _samples(network, spikes, mantissas)
 
     # Steps before units, so that the kernel writes whole rows; handed out transposed.
     layers, constants = network.layers, network.constants  # built before threads could do so twice
@@ -259,11 +268,18 @@ def _run(
     return Recording(**recorded, inputs=tuple(inputs))
 
 
-def _samples(network: Loihi2Network, spikes: Events | Tensor | np.ndarray) -> tuple[int, int, Callable[[int], Sample]]:
+def _samples(
+    network: Loihi2Network, spikes: Events | Tensor | np.ndarray, mantissas: bool
+) -> tuple[int, int, Callable[[int], Sample]]:
     """Batch size, number of steps, and a function that gives sample b. See `Loihi2Network.run`."""
+    if mantissas and not isinstance(network.layers[0], InputLayer):
+        raise ValueError("mantissas: are for units of the input, and the network's first layer is no InputLayer")
     if isinstance(spikes, Events):
+        if mantissas:
+            raise TypeError("mantissas must be whole numbers (batch, n_in, steps), got Events")
         return _from_events(network, spikes)
-    return _from_dense(network, spikes.detach().cpu().numpy() if isinstance(spikes, Tensor) else np.asarray(spikes))
+    dense = spikes.detach().cpu().numpy() if isinstance(spikes, Tensor) else np.asarray(spikes)
+    return _from_dense(network, dense, mantissas)
 
 
 def _from_events(network: Loihi2Network, events: Events) -> tuple[int, int, Callable[[int], Sample]]:
@@ -285,16 +301,23 @@ def _from_events(network: Loihi2Network, events: Events) -> tuple[int, int, Call
     return len(events), steps, sample
 
 
-def _from_dense(network: Loihi2Network, dense: np.ndarray) -> tuple[int, int, Callable[[int], Sample]]:
+def _from_dense(network: Loihi2Network, dense: np.ndarray, mantissas: bool) -> tuple[int, int, Callable[[int], Sample]]:
     n_in, first = network.n_in, network.layers[0]
     driven = isinstance(first, InputLayer)
-    if dense.dtype.kind not in ("iubf" if driven else "iub"):
-        raise TypeError(f"spikes must be integers or bool, got {dense.dtype}")
+    what = "mantissas" if mantissas else "spikes"
+    if dense.dtype.kind not in ("iub" if mantissas or not driven else "iubf"):
+        raise TypeError(f"{what} must be integers{'' if mantissas else ' or bool'}, got {dense.dtype}")
     if dense.ndim > 3 and dense.shape[1:-1] == network.in_shape:
         dense = dense.reshape(len(dense), n_in, dense.shape[-1])
     if dense.ndim != 3 or dense.shape[1] != n_in or dense.shape[2] == 0:
-        raise ValueError(f"spikes must be (batch, {n_in}, steps), got shape {dense.shape}")
+        turned = dense.ndim == 3 and dense.shape[2] == n_in
+        hint = ": steps come last here, so swap the last two axes, as of Events.to_dense" if turned else ""
+        raise ValueError(f"{what} must be (batch, {n_in}, steps), got shape {dense.shape}{hint}")
     steps = dense.shape[2]
+    if mantissas:
+        if dense.size and not -BIAS_LIMIT <= int(dense.min()) <= int(dense.max()) <= BIAS_LIMIT:
+            raise ValueError(f"mantissas must lie within +-{BIAS_LIMIT}, found {dense.min()} to {dense.max()}")
+        return len(dense), steps, lambda b: Drive(np.ascontiguousarray(dense[b].T, np.int32))
     if isinstance(first, InputLayer):
         return len(dense), steps, lambda b: Drive(np.ascontiguousarray(first.mantissas(dense[b].T)))
     if network.message_bits:
