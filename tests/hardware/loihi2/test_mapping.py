@@ -310,6 +310,13 @@ def test_a_network_of_the_size_of_pilotnet():
 # -- what does not fit ----------------------------------------------------------------------------------------
 
 
+def test_too_many_synapses_to_list():
+    """512 x 256 kernels of 3 x 3 over 40 x 40 places would take 80 GB."""
+    large = conv("layer/1", (256, 40, 40), 512, padding=1)
+    with pytest.raises(ValueError, match=r"layer/1: up to 1,887,436,800 synapses, .* smaller images or fewer channels"):
+        map_to_cores(Loihi2Network(large.n_in, [large], in_shape=(256, 40, 40)))
+
+
 def test_too_many_inputs():
     network = Loihi2Network(5000, [layer("layer/1", np.ones((3, 5000), int))])
     with pytest.raises(ValueError, match=r"layer/1: unit 0 has 5,000 inputs .*4,096 input axons; what fits is at most"):

@@ -14,6 +14,8 @@ from lambent.hardware.loihi2.network import Loihi2Network
 
 DELAY_BITS = 6
 """Delays of 0 to 62 steps."""
+MAX_SYNAPSES = 1 << 26
+"""Most synapses of convolutions that are listed one by one; they take some 60 bytes each meanwhile."""
 
 
 class Block(NamedTuple):
@@ -42,7 +44,22 @@ class Block(NamedTuple):
 
 
 def blocks_of(network: Loihi2Network) -> list[Block]:
-    """Every layer of `network` as a `Block`."""
+    """Every layer of `network` as a `Block`.
+
+    Raises:
+        ValueError: there are more synapses than can be listed.
+    """
+    counts = {
+        x.name: x.weight.size * x.n_out // (1 if x.kind == "pool" else x.shape[0])
+        for x in network.layers
+        if isinstance(x, ConvLayer)
+    }
+    if sum(counts.values()) > MAX_SYNAPSES:
+        name = max(counts, key=counts.__getitem__)
+        raise ValueError(
+            f"{name}: up to {counts[name]:,} synapses, all convolutions together {sum(counts.values()):,}, are more "
+            f"than the {MAX_SYNAPSES:,} that a mapping can be worked out for: smaller images or fewer channels are needed"
+        )
     n_sources = network.n_in + sum(layer.n_out for layer in network.layers)
     blocks: list[Block] = []
     before, own = 0, network.n_in
