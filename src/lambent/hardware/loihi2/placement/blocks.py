@@ -58,7 +58,7 @@ def blocks_of(network: Loihi2Network) -> list[Block]:
         name = max(counts, key=counts.__getitem__)
         raise ValueError(
             f"{name}: up to {counts[name]:,} synapses, all convolutions together {sum(counts.values()):,}, are more "
-            f"than the {MAX_SYNAPSES:,} that a mapping can be worked out for: smaller images or fewer channels are needed"
+            f"than the {MAX_SYNAPSES:,} that can be mapped: smaller images or fewer channels are needed"
         )
     n_sources = network.n_in + sum(layer.n_out for layer in network.layers)
     blocks: list[Block] = []
