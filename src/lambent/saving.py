@@ -2,8 +2,11 @@
 
 The file is safetensors: values by their names in `state_dict`, and in the header, as JSON, how to build the modules:
 
-    {"version": 1, "model": PART, "parameters": {NAME: whether it is trained}}
+    {"version": 1, "model": PART, "parameters": {NAME: whether it is trained}, "meanings": {NAME: MEANING}}
     PART = {"kind": KIND, "eval": true, "options": {...}, "parts": {NAME: PART}}    the last three where there are any
+
+MEANING is what a layer's values are of, as `state_dict` says it (`lambent.layers.layer`); of values without a model
+it is all that there is.
 
 Kinds are looked up in the lists here, so that a file can make nothing else, and runs no code of its own.
 """
@@ -14,8 +17,9 @@ import dataclasses
 import inspect
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +28,7 @@ from lambent import encode
 from lambent.connections import CONNECTIONS
 from lambent.connections.connections import Connections
 from lambent.layers import LIF, EventDropout, LIReadout, Spiking
+from lambent.layers.layer import MEANING
 from lambent.machine.files import replacing
 from lambent.neurons import NEURONS
 from lambent.neurons.neuron import Neuron
@@ -77,8 +82,10 @@ def save(model: nn.Module | Mapping[str, Tensor], path: str | os.PathLike[str]) 
             "model": _describe(model, ""),
             "parameters": {name: p.requires_grad for name, p in model.named_parameters(remove_duplicate=False)},
         }
-        metadata = {"lambent": json.dumps(described)}
         model = model.state_dict()
+        metadata = {"lambent": json.dumps(described | {"meanings": _meanings(model)})}
+    elif meanings := _meanings(model):
+        metadata = {"meanings": json.dumps(meanings)}  # one entry each, as safetensors writes several in any order
     if not isinstance(model, Mapping) or not all(isinstance(x, Tensor) for x in model.values()):
         raise TypeError(f"save takes a model or its state_dict(), got {type(model).__name__}")
     # a copy each: those that share memory, and others not in a row, have no place in the file
@@ -118,11 +125,13 @@ def load(
     try:
         with safe_open(path, framework="pt") as file:
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            text = (file.metadata() or {}).get("lambent")
+            metadata = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path!s}: damaged, or no safetensors file: {error}") from error
     try:
-        return _built(text, values, kinds) if into is None else _filled(into, values)
+        if into is None:
+            return _built(metadata.get("lambent"), values, kinds)
+        return _filled(into, _with_meanings(values, metadata))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path!s}: {error}") from error
 
@@ -133,6 +142,27 @@ def _filled(model: nn.Module, values: Mapping[str, Tensor], assign: bool = False
     except RuntimeError as error:
         raise ValueError(f"holds other values than the model: {error}") from error
     return model
+
+
+def _meanings(state: Any) -> dict[str, Any]:
+    """What the values of each layer are of, from a `state_dict`; see `Layer`."""
+    return {name: own[MEANING] for name, own in getattr(state, "_metadata", {}).items() if MEANING in own}
+
+
+def _with_meanings(values: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Mapping[str, Tensor]:
+    """`values` as a `state_dict` that says what they are of."""
+    try:
+        if "meanings" in metadata:
+            meanings = json.loads(metadata["meanings"])
+        else:
+            meanings = json.loads(metadata.get("lambent", "{}")).get("meanings", {})
+        if not all(isinstance(own, dict) for own in meanings.values()):
+            raise TypeError("is no mapping")
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"damaged: what its values are of: {error!r}") from error
+    state: Any = OrderedDict(values)
+    state._metadata = {name: {MEANING: own} for name, own in meanings.items()}
+    return cast("Mapping[str, Tensor]", state)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------

@@ -17,18 +17,14 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Say what is installed, or what a run or a NetX file holds."""
-    shown_after = ""
     if run is None:
-        facts = _installed()
+        _show(facts := _installed())
     elif not run.exists():
         raise FileNotFoundError(f"{run}: no such file or folder")
     elif run.is_file():
-        facts, shown_after = _of_file(run)
+        facts = _show_file(run)
     else:
-        facts = _of_run(run)
-    _show(facts)
-    if shown_after:
-        say(shown_after)
+        _show(facts := _of_run(run))
     last_line(as_json, facts)
 
 
@@ -45,18 +41,20 @@ def _installed() -> dict[str, Any]:
     }
 
 
-def _of_file(path: Path) -> tuple[dict[str, Any], str]:
-    """What a chip's file holds, and how it lies on the chip."""
+def _show_file(path: Path) -> dict[str, Any]:
+    """What a chip's file holds, and then how it lies on the chip, which takes longer."""
     from lambent.hardware.chip import DEFAULT, find_chip
 
     chip = find_chip(DEFAULT)
     network = chip.load(path)
-    facts = chip.describe(network)
+    _show(facts := chip.describe(network))
     try:
         placement = chip.place(network)
     except ValueError as error:
-        return facts | {"cores": None}, f"does not fit on a chip: {error}"
-    return facts | {"cores": placement.n_cores, "memory_bytes": placement.memory}, str(placement)
+        say(f"no mapping, it does not fit on a chip: {error}")
+        return facts | {"cores": None}
+    say(placement)
+    return facts | {"cores": placement.n_cores, "memory_bytes": placement.memory}
 
 
 def _of_run(folder: Path) -> dict[str, Any]:

@@ -40,17 +40,16 @@ def simulate(
         match_classes(samples, list(net.readout.labels), str(data))
     with progress_bar("simulating") as progress:
         done = step.simulate(chip, net, samples, partition=partition, progress=progress)
-    speed = done.steps / done.seconds
-    result: dict[str, Any] = {"n": done.samples, "steps_per_s": speed, "spikes_per_sample": done.spikes}
+    result: dict[str, Any] = {"n": done.samples, "steps_per_s": done.speed, "spikes_per_sample": done.spikes}
     say(f"{net}")
-    console.print(f"{done.samples} samples, {done.steps:,} steps, {speed:,.0f} steps/s")
+    console.print(f"{done.samples} samples, {done.steps:,} steps, {done.speed:,.0f} steps/s")
     for layer, spikes in zip(net.layers, done.spikes, strict=True):
         console.print(f"{layer.name}: {spikes:.1f} spikes a sample, {spikes / layer.n_out:.2f} a unit")
     if done.accuracy is not None:
         result["accuracy"] = done.accuracy
         console.print(f"accuracy {100 * done.accuracy:.2f} %")
     if isinstance(done.cost, str):
-        say(f"no modelled cost: {done.cost}")
+        say(f"no mapping, so no modelled cost: {done.cost}")
     else:
         result["cost"] = done.cost.as_dict()
         say(f"{done.placement}\n{done.cost}")

@@ -167,7 +167,7 @@ def estimate_cost(
         energy = (chip_power * chips + core_power * cores) * time + step_energy * steps
                  + event_energy_scale * sum over kinds of event of (number * energy of one)
 
-    Fitted to two of the three published networks it meets the third within 6 % in energy, 14 % in dynamic energy
+    Fitted to two of the three published networks it meets the third within 5 % in energy, 14 % in dynamic energy
     and 8 % in latency (`benchmarks/cost_model.py`). They were published without their steps, spikes and cores, which
     `cost.toml` assumes: costs per step and per event rest on that, and networks unlike these may be further off.
     Getting data onto the chip and results off it is not in it.

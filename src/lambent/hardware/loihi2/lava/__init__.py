@@ -3,7 +3,8 @@
 And networks that users of Lava have made: `graph.py`, which needs nothing of lambent, finds the same values in a graph
 of processes.
 
-`network.npz` holds n_layers, in_shape, message_bits, dt, what a readout needs (readout, readout_scale, readout_labels,
+`network.npz` holds n_layers, in_shape, message_bits, dt, reset_interval and reset_offset if there are resets, what a
+readout needs (readout, readout_scale, readout_labels,
 readout_classes), and for each layer i, i/kind, i/units, i/shape and what `_values` below lists.
 """
 
@@ -137,6 +138,8 @@ def values_of(network: Loihi2Network) -> dict[str, Any]:
         "message_bits": network.message_bits,
         "dt": network.dt,
     }
+    if network.reset_interval is not None:
+        found |= {"reset_interval": network.reset_interval, "reset_offset": network.reset_offset}
     readout = network.readout
     if isinstance(readout, Average):
         found |= {"readout": "average", "readout_classes": readout.n_classes}

@@ -15,7 +15,7 @@
 Shapes are (channels, height, width), pairs are (vertical, horizontal), units are numbered in C order. Parameters
 per unit of an image are (width, height, channels), as Lava reads them.
 
-What only lambent knows, the step length, message bits of the input and the readout, is kept in attributes of
+What only lambent knows, the step length, message bits of the input, resets and the readout, is kept in attributes of
 the root that start with `lambent_`; other readers ignore them.
 """
 
@@ -57,7 +57,13 @@ def save_netx(network: Loihi2Network, path: str | os.PathLike[str], *, lava_comp
         write_network(h5, network)
 
 
-def load_netx(path: str | os.PathLike[str], message_bits: int | None = None) -> Loihi2Network:
+def load_netx(
+    path: str | os.PathLike[str],
+    message_bits: int | None = None,
+    *,
+    reset_interval: int | None = None,
+    reset_offset: int | None = None,
+) -> Loihi2Network:
     """Read a NetX file.
 
     Weights, biases and delays stored as floating point are truncated to integers, as Lava does. A file
@@ -67,9 +73,11 @@ def load_netx(path: str | os.PathLike[str], message_bits: int | None = None) -> 
         path: the file.
         message_bits: bits of the input's graded spikes, 0 for plain ones, where the file does not say it: only
             files of lambent do, Lava's reader takes it as an argument, too.
+        reset_interval, reset_offset: see `Loihi2Network`; likewise.
 
     Raises:
         FileNotFoundError: there is no such file.
+        TypeError: an argument is no whole number.
         ValueError: the file is no HDF5, damaged, or not such a network; the message names the file, and where
             one is at fault, the layer and the dataset.
     """
@@ -83,6 +91,11 @@ def load_netx(path: str | os.PathLike[str], message_bits: int | None = None) -> 
     with h5:
         try:
             network = read_network(h5)
-            return network if message_bits is None else dataclasses.replace(network, message_bits=message_bits)
         except H5_ERRORS as error:
             raise ValueError(f"{path}: {error}") from error
+    given = {"message_bits": message_bits, "reset_interval": reset_interval, "reset_offset": reset_offset}
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        return dataclasses.replace(network, **given) if given else network  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -63,6 +63,8 @@ def read_network(h5: h5py.File) -> Loihi2Network:
         raise ValueError("layer: there is no layer besides the input")
     dt = read_attribute(h5, "lambent_dt", "f", ())
     bits = read_attribute(h5, "lambent_message_bits", "i", ())
+    interval = read_attribute(h5, "lambent_reset_interval", "i", ())
+    offset = read_attribute(h5, "lambent_reset_offset", "i", ())
     voltages = _read_readout(h5, layers[-1].n_out)
     if readout is not None and voltages is not None:
         raise ValueError(f"{names[-1]}/type: an average and a readout of voltages exclude each other")
@@ -74,6 +76,8 @@ def read_network(h5: h5py.File) -> Loihi2Network:
         readout=readout or voltages,
         in_shape=in_shape,
         message_bits=0 if bits is None else int(bits),
+        reset_interval=None if interval is None else int(interval),
+        reset_offset=0 if offset is None else int(offset),
     )
 
 
