@@ -207,10 +207,7 @@ def test_going_on_keeps_the_duration(run, tmp_path):
     lb.data.write_shd(tmp_path / "late.h5", late)
     assert run("train", tmp_path / "late.h5", "--from", a, *SMALL[2:], "--out", tmp_path / "d")[0] == 0
     assert lb.training.Run(tmp_path / "d").facts()["duration"] == 80.0
-    long.rename(tmp_path / "moved.h5")
-    code, out, err = run("train", short, "--out", a, "--resume")
-    assert code == 0, err
-    assert "is gone; give it with --test" in out
+    assert f"the run began with --test {long}; give it again" in out
 
 
 def test_settings_of_a_run_stay(run, files, tmp_path):

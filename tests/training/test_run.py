@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
 
+import lambent as lb
 from lambent.runs.evaluate import evaluate
 from lambent.runs.evaluation import Evaluation
+from lambent.runs.report import report_run
 from lambent.training import Config, Run, build_model
 
 FACTS = {"n_units": 5, "class_names": ["yin", "yang", "dot"], "duration": 60.0}
@@ -101,16 +104,48 @@ def test_damaged_json(run, name, text, message):
 
 def test_a_network_without_a_name(run):
     run.write_json("export.json", {"weight_bits": [8, 8], "file": 3})
-    with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name, got 3"):
+    with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name such as run.net, got 3"):
         run.network  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["/tmp/other.net", "../other.net", "a/b.net", "", "..", "best.pt", "config.toml"])
+@pytest.mark.parametrize(
+    "name", ["/tmp/other.net", "../other.net", "a/b.net", "", "..", "best.pt", "config.toml", "a\0.net"]
+)
 def test_a_folder_names_no_file_outside_itself(run, name):
     """Nor one of its own that is no network: whoever made the folder must not choose what is overwritten."""
     run.write_json("export.json", {"weight_bits": [8, 8], "file": name})
-    with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name, got"):
+    with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name such as run.net, got"):
         _ = run.network
+
+
+@pytest.mark.parametrize(
+    "also", [[], {"lava": "x"}, {"..": ["x"]}, {"lava": ["../x"]}, {"lava": ["/etc/x"]}, {"/tmp": ["x"]}, {"lava": [1]}]
+)
+def test_nor_other_folders(run, also):
+    run.write_json("export.json", {"weight_bits": [8, 8], "file": "r.net", "also": also})
+    with pytest.raises(ValueError, match=r"export\.json: damaged: also must be lists of file names, got"):
+        run.outdate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_nor_what_a_link_in_it_leads_to(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/network.npz").touch()
+    run.path("lava").symlink_to(tmp_path / "mine")
+    run.write_json("export.json", {"weight_bits": [8, 8], "file": "r.net", "also": {"lava": ["network.npz"]}})
+    for work in (run.outdate, run.programs):
+        with pytest.raises(ValueError, match=r"lava: is a link out of the run's folder"):
+            work()
+    assert (tmp_path / "mine/network.npz").exists()
+
+
+def test_a_report_reads_no_data_that_the_folder_names(run, tmp_path, monkeypatch):
+    lb.data.write_shd(tmp_path / "secret.h5", lb.data.yin_yang(6, seed=0))
+    run.write_json("run.json", run.read_json("run.json") | {"data": {"train": "", "test": str(tmp_path / "secret.h5")}})
+    run.path("evaluation.npz").unlink()
+    monkeypatch.setattr(lb.data.SpikeDataset, "from_shd", None)
+    with pytest.raises(FileNotFoundError, match="not evaluated yet; run: lambent evaluate"):
+        report_run(run)
 
 
 @pytest.mark.parametrize("second", ['{"epoch": 2, "sec', '{"epoch": 2}', "3", ""])

@@ -70,6 +70,8 @@ def export_as(
             return path, conversion.weight_bits, chip.export(conversion.network, format, path, sample)[1]
         export_run(run, weight_bits)
         known = run.exported_bits() or []
+    if path is None:
+        run.check_own(run.path(format))
     files, what_next = chip.export(exported_network(run), format, path or run.path(format), sample)
     if path is None:
         about = run.read_json("export.json")

@@ -30,8 +30,6 @@ _HOLDS = {  # what must be in a file
     "calibration.pt": ("times", "units", "offsets"),
 }
 
-_KEPT = {*_OWN, *_HOLDS, "metrics.jsonl", "best.pt", "evaluation.npz", "report.html", "listen.html"}
-
 
 class Run(Folder):
     """A run folder.
@@ -72,8 +70,8 @@ class Run(Folder):
         known = self.read_json("export.json") if self.path("export.json").exists() else {}
         file = known.get("file", f"{self.name}.net")
         # a folder may come from anybody, and this file is one that `export` writes over
-        if not isinstance(file, str) or Path(file).name != file or file in ("", "..") or file in _KEPT:
-            raise ValueError(f"{self.path('export.json')}: damaged: file must be a name, got {file!r}")
+        if not (_is_bare(file) and file.endswith(".net")):
+            raise ValueError(f"{self.path('export.json')}: damaged: file must be a name such as run.net, got {file!r}")
         return self.path(file)
 
     def exists(self) -> bool:
@@ -134,9 +132,17 @@ class Run(Folder):
         listed = isinstance(known, dict) and all(isinstance(files, list) for files in known.values())
         names = [*known, *(name for files in known.values() for name in files)] if listed else [None]
         # as for the network: bare names
-        if not all(isinstance(name, str) and Path(name).name == name and name not in ("", "..") for name in names):
+        if not all(map(_is_bare, names)):
             raise ValueError(f"{self.path('export.json')}: damaged: also must be lists of file names, got {known!r}")
-        return {self.path(folder): files for folder, files in known.items()}
+        folders = {self.path(folder): files for folder, files in known.items()}
+        for folder in folders:
+            self.check_own(folder)
+        return folders
+
+    def check_own(self, folder: Path) -> None:
+        """Raise ValueError if a folder of the run is a link: its files would be written, or removed, elsewhere."""
+        if folder.is_symlink():
+            raise ValueError(f"{folder}: is a link out of the run's folder; remove it")
 
     def exported_bits(self) -> list[int] | None:
         """Bits of a weight in each layer of the exported network; None if none was exported.
@@ -227,6 +233,11 @@ class Run(Folder):
                 "they do not fit each other"
             ) from error
         return model.eval()
+
+
+def _is_bare(name: Any) -> bool:
+    """Whether this is the name of a file in a folder, not a way out of it."""
+    return isinstance(name, str) and Path(name).name == name and name not in ("", "..") and "\0" not in name
 
 
 @contextmanager

@@ -155,6 +155,8 @@ def from_dvs_gesture(
     names = [line.strip() for line in trials.read_text().splitlines() if line.strip()]
     if not names:
         raise ValueError(f"{trials} lists no recordings")
+    if bad := [name for name in names if Path(name).name != name]:
+        raise ValueError(f"{trials}: must list files beside it, got {bad[0]!r}")
     samples = (
         (f"{trials.parent / name}, gesture {i}", events, label)
         for name in names
