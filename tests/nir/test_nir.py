@@ -295,7 +295,7 @@ def test_no_nir_file(tmp_path):
     with pytest.raises(OSError, match=r"no\.nir"):
         lb.import_nir(tmp_path / "no.nir")
     (tmp_path / "text.nir").write_text("no HDF5")
-    with pytest.raises(OSError, match="signature"):
+    with pytest.raises(ValueError, match=r"text\.nir: no HDF5 file"):
         lb.import_nir(tmp_path / "text.nir")
     nir.write(tmp_path / "one.nir", cuba(2))
     with pytest.raises(ValueError, match="is no NIR file"):

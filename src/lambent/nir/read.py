@@ -12,6 +12,7 @@ from torch import nn
 from lambent.connections.dense import Dense
 from lambent.layers import LIF, LIReadout
 from lambent.layers._parameters import check_step
+from lambent.machine.hdf5 import check_hdf5
 from lambent.neurons.response import grid_constants
 from lambent.nir.graph import Graph
 from lambent.nir.package import PREFIX, nir_package
@@ -45,6 +46,7 @@ def import_nir(path: str | os.PathLike[str], dt: float | None = None) -> nn.Sequ
         ValueError: it is no NIR file, or holds something that lambent cannot run; names the node.
     """
     nir = nir_package()
+    check_hdf5(path)
     try:
         root = nir.read(path, type_check=False)
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from lambent.layers import LIReadout, Spiking
 from lambent.layers.chain import check_chain
 from lambent.machine.files import replacing
+from lambent.machine.hdf5 import seal
 from lambent.nir.package import PREFIX, nir_package
 
 
@@ -51,8 +53,11 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str]) -> None:
         last = name
     nodes["output"] = nir.Output(np.array([layers[-1].out_features]))
     graph = nir.NIRGraph(nodes, [*edges, (last, "output")], metadata={f"{PREFIX}dt": dt / 1000})
+    written = io.BytesIO()  # HDF5 does not survive a disk that is full when it closes a file
+    nir.write(written, graph)
+    seal(written)
     with replacing(path) as temporary:
-        nir.write(temporary, graph)
+        temporary.write_bytes(written.getbuffer())
 
 
 def _recurrent(layer: Spiking, unit: Any, dt: float) -> Any:
