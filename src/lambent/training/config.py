@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
@@ -118,6 +119,12 @@ class Config(Short):
         if type(self.qat_bits) is int or isinstance(self.qat_bits, (list, tuple)):
             bits = [self.qat_bits] if isinstance(self.qat_bits, int) else self.qat_bits
             object.__setattr__(self, "qat_bits", ",".join(map(str, bits)))
+        elif isinstance(self.qat_bits, str) and self.qat_bits:  # as it is read, without blanks and the like
+            try:
+                bits = parse_bits(self.qat_bits)
+            except ValueError as error:
+                raise ValueError(f"qat_bits: {error}") from None
+            object.__setattr__(self, "qat_bits", ",".join(map(str, [bits] if isinstance(bits, int) else bits)))
         for f in fields(self):
             value = getattr(self, f.name)
             wanted = type(f.default)
@@ -172,7 +179,7 @@ class Config(Short):
             lines = [f"# {group}"]
             for f in keys:
                 value = getattr(self, f.name)
-                text = f'"{value}"' if isinstance(value, str) else str(value).lower()
+                text = json.dumps(value) if isinstance(value, str) else str(value).lower()
                 lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
             groups.append("\n".join(lines) + "\n")
         return "\n".join(groups)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -16,7 +17,7 @@ from lambent.hardware.chip import Chip, find_chip
 from lambent.machine.version import VERSION
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
-from lambent.training.config import Config
+from lambent.training.config import RUNNING, Config
 from lambent.training.folder import Folder, from_json, holding
 from lambent.training.model import build_model
 
@@ -85,8 +86,12 @@ class Run(Folder):
         if self.folder.exists() and not self.exists() and not self._barely_begun():
             raise ValueError(f"{self.folder}: holds other files and no run; choose an empty or new folder")
 
-    def create(self, config: Config, facts: dict[str, Any]) -> None:
-        """Begin a run: make the folder, write the settings and `facts`, drop what an older run left.
+    def create(
+        self, config: Config, facts: dict[str, Any], files: Mapping[str, dict[str, Any]] = MappingProxyType({})
+    ) -> None:
+        """Begin a run: make the folder, write settings, `facts` and `files` of tensors, drop what an older run left.
+
+        With the settings, the last, it is a run; whatever stops this before, it can be begun again.
 
         Raises:
             ValueError: as `check_free`.
@@ -94,17 +99,23 @@ class Run(Folder):
         self.check_free()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.outdate()
+        self.path("config.toml").unlink(missing_ok=True)
         for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "listen.html"):
             self.path(old).unlink(missing_ok=True)
         shutil.rmtree(self.path("tensorboard"), ignore_errors=True)
         self.write_json("run.json", facts | {"versions": versions()})
+        for name, values in files.items():
+            self.save(name, values)
         self.write_text("config.toml", config.to_toml())
 
     def _barely_begun(self) -> bool:
-        """Whether the folder is empty, or holds no more than what an interrupted `create` wrote first."""
-        names = [path.name for path in self.folder.iterdir()]
-        path = self.path("run.json")
-        return not names or (names == [path.name] and "versions" in from_json(path.read_bytes(), str(path)))
+        """Whether the folder is empty, or a `create` was interrupted in it."""
+        names, path = self.names(), self.path("run.json")
+        if not names or "config.toml" in names or path.name not in names:
+            return not names
+        with suppress(ValueError):
+            return "versions" in from_json(path.read_bytes(), str(path))
+        return False
 
     def outdate(self, *, export: bool = True) -> None:
         """Remove what was made from an older model or network: evaluation, report, the network in other formats.
@@ -164,8 +175,21 @@ class Run(Folder):
 
         Raises:
             FileNotFoundError: this is no run folder.
+            ValueError: they are damaged, or not those that the run began with.
         """
-        return Config.from_toml(self.need("config.toml"))
+        config = Config.from_toml(self.need("config.toml"))
+        self.check_settings(config)
+        return config
+
+    def check_settings(self, config: Config) -> None:
+        """Raise ValueError if a setting that must not change is not what it was when the run began."""
+        began = self.facts().get("settings", {})
+        for key, value in vars(config).items():
+            if key not in RUNNING and began.get(key, value) != value:
+                raise ValueError(
+                    f"{self.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
+                    "back, or begin another run with --from"
+                )
 
     def chip(self) -> Chip:
         """The chip that the run is for.
@@ -186,7 +210,9 @@ class Run(Folder):
         """
         facts = holding(self.read_json("run.json"), str(self.path("run.json")), also)
         names, n_units, duration = (facts[key] for key in ("class_names", "n_units", "duration"))
-        good = {
+        kinds = {"settings": dict, "data": dict, "versions": dict, "threads": int}
+        good: dict[str, Any] = {key: isinstance(facts[key], kind) for key, kind in kinds.items() if key in facts}
+        good |= {
             "n_units": type(n_units) is int and n_units > 0,
             "class_names": isinstance(names, list) and names and all(isinstance(name, str) for name in names),
             "duration": type(duration) in (int, float) and duration > 0,
