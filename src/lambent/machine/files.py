@@ -97,6 +97,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def move(source: Path, path: Path) -> None:
+    """Give a whole file of the same disk another name, in place of what has it; it stays so without power."""
+    os.replace(source, path)
+    _sync(path.parent)
+
+
 def is_temporary(name: str) -> bool:
     """Whether a file of this name is one that `replacing` writes."""
     return _TEMPORARY.fullmatch(name) is not None

@@ -36,7 +36,7 @@ def report_run(run: Run, path: Path | None = None) -> Path:
         raise FileNotFoundError(f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip")
     evaluation = Evaluation.load(run.path("evaluation.npz"))
     quantised = network = None
-    if "chip" in evaluation.scores and run.network.exists():
+    if "chip" in evaluation.scores and run.exported_bits() is not None:
         network = exported_network(run)
         quantised = exported_as_float(run, network)
     target = path or run.path("report.html")

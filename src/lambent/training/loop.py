@@ -43,8 +43,8 @@ def train(
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the folder is in use, the checkpoint is damaged, the data cannot be trained on, there is no such device, or training
-            diverged; the best model so far is kept.
+        ValueError: the folder is in use, the checkpoint is damaged, the data cannot be trained on, there is no
+            such device, or training diverged; the best model so far is kept.
     """
     if config.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train on the cpu")

@@ -156,14 +156,17 @@ class Run(Folder):
             raise ValueError(f"{folder}: is a link out of the run's folder; remove it")
 
     def exported_bits(self) -> list[int] | None:
-        """Bits of a weight in each layer of the exported network; None if none was exported.
+        """Bits of a weight in each layer of the exported network; None if none was exported, or not to the end.
 
         Raises:
             ValueError: export.json is damaged.
         """
-        if not self.path("export.json").exists():
+        if not self.path("export.json").exists() or not self.network.exists():
             return None
-        bits = self.read_json("export.json")["weight_bits"]
+        known = self.read_json("export.json")
+        if "began" in known:
+            return None
+        bits = known["weight_bits"]
         if not isinstance(bits, list) or not all(isinstance(n, int) and n > 0 for n in bits):
             raise ValueError(
                 f"{self.path('export.json')}: damaged: weight_bits must be a list of numbers, got {bits!r}"
