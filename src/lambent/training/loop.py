@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -43,6 +45,7 @@ def train(
 
     Raises:
         FileNotFoundError: nothing to resume.
+        OSError: the disk is full; says what is kept.
         ValueError: the folder is in use, the checkpoint is damaged, the data cannot be trained on, there is no
             such device, or training diverged; the best model so far is kept.
     """
@@ -74,7 +77,21 @@ def train(
             trainer.start(model)
             calibration = {k: getattr(typical, k) for k in ("times", "units", "offsets")}
             run.create(config, facts, {"calibration.pt": calibration, "checkpoint.pt": trainer.checkpoint()})
-        return _train(trainer, run, typical, watcher, stop)
+        with _saying_what_is_kept(run):
+            return _train(trainer, run, typical, watcher, stop)
+
+
+@contextmanager
+def _saying_what_is_kept(run: Run) -> Iterator[None]:
+    """Let the error of a full disk say from where training can go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        epoch = run.load("checkpoint.pt")["state"]["epoch"]
+        kept = f"the training is kept as it was after epoch {epoch}; make room, and go on with --resume"
+        raise OSError(error.errno, f"{error.strerror}: {kept}", error.filename) from error
 
 
 def _restore(trainer: Trainer, run: Run) -> None:
