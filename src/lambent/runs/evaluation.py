@@ -12,7 +12,7 @@ import torch
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.machine.files import replacing
+from lambent.machine.files import open_file, replacing
 from lambent.machine.showing import Short
 from lambent.training.run import Run
 
@@ -100,7 +100,7 @@ class Evaluation(Short):
             FileNotFoundError, ValueError: it is missing or damaged.
         """
         try:
-            with path.open("rb") as file, np.load(file) as z:
+            with open_file(path) as file, np.load(file) as z:
                 return cls._from_arrays(z)
         except FileNotFoundError:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lambent.hardware.chip import CHIPS, DEFAULT, TrainingChip, find_chip
+from lambent.machine.files import open_file
 from lambent.machine.showing import Short, html_table
 
 
@@ -25,6 +27,9 @@ _augmentation = partial(_key, "Augmentation")
 _chip = partial(_key, "Chip")
 _aware = partial(_key, "Quantisation-aware training, after the other epochs")
 _procedure = partial(_key, "Procedure")
+
+_MOST_LAYERS = 1000
+_MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
 NETWORK = (
     "hidden", "layers", "recurrent", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay", "readout_tau_mem",
@@ -135,6 +140,9 @@ class Config(Short):
         self._need("epochs", self.epochs >= (0 if self.qat_bits else 1), "at least 1, or with qat_bits 0")
         for name in ("hidden", "layers", "batch_size", "qat_epochs"):
             self._need(name, getattr(self, name) >= 1, "at least 1")
+        self._need("layers", self.layers <= _MOST_LAYERS, f"at most {_MOST_LAYERS}")
+        most = math.isqrt(_MOST_WEIGHTS // self.layers)
+        self._need("hidden", self.hidden <= most, f"at most {most:,}, for layers = {self.layers}")
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
@@ -192,7 +200,8 @@ class Config(Short):
             ValueError: no TOML, an unknown key, or a bad value; names the file.
         """
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+            with open_file(path) as file:
+                values = tomllib.loads(file.read().decode("utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not a TOML file: {error}") from error
         known = {f.name for f in fields(cls)}

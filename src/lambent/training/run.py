@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from lambent.hardware.chip import Chip, find_chip
 from lambent.machine.version import VERSION
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
+from lambent.training.checkpoint import check_model
 from lambent.training.config import RUNNING, Config
 from lambent.training.folder import Folder, from_json, holding
 from lambent.training.model import build_model
@@ -250,18 +252,29 @@ class Run(Folder):
                 run.json describe.
         """
         facts, state, config = self.facts(), self.load("best.pt"), self.config()
-        model = build_model(config, facts["n_units"], len(facts["class_names"]))
         try:
+            _check_size(state, facts["n_units"], config)
+            model = build_model(config, facts["n_units"], len(facts["class_names"]))
             aware = aware_of(model, state, config.chip)
             if aware is not None:
                 return aware.eval()
+            check_model(state, model.state_dict())
             model.load_state_dict(state)
-        except (AttributeError, TypeError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"{self.path('best.pt')}: is not of the network that config.toml and run.json describe; "
                 "they do not fit each other"
             ) from error
         return model.eval()
+
+
+def _check_size(state: dict[str, Any], n_units: int, config: Config) -> None:
+    """Raise ValueError if the model would be larger than what is there to put into it."""
+    sizes = [n_units, *[config.hidden] * config.layers]
+    for i, shape in enumerate(pairwise(sizes)):
+        weight = state.get(f"{i}.weight", state.get(f"{i}.layer.weight"))
+        if tuple(getattr(weight, "shape", ())) != shape:
+            raise ValueError(f"the weights of layer {i} are not {shape[0]} x {shape[1]}")
 
 
 def _is_bare(name: Any) -> bool:
