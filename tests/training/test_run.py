@@ -240,8 +240,8 @@ def _read(run):
     values = {key: value.tolist() for key, value in run.model().state_dict().items()}
     scores = Evaluation.load(run.path("evaluation.npz"))
     return (
-        values, {key: run.facts()[key] for key in FACTS}, run.metrics(), run.read_json("cost.json"), scores.data,
-        {kind: x.tobytes() for kind, x in scores.scores.items()}, scores.labels.tobytes(),
+        values, {key: run.facts()[key] for key in FACTS}, run.metrics(), run.read_json("cost.json")["error"],
+        scores.data, {kind: x.tobytes() for kind, x in scores.scores.items()}, scores.labels.tobytes(),
     )  # fmt: skip
 
 
