@@ -270,7 +270,8 @@ def test_config_file_and_options(run, files, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process can be sent SIGINT there")
-def test_interrupt_saves_and_resume_goes_on(files, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C; SLURM, docker
+def test_interrupt_saves_and_resume_goes_on(files, tmp_path, number):
     folder = tmp_path / "r"
     settings = [*SMALL, "--epochs", "500"]
     command = [sys.executable, "-m", "lambent", "train", str(files[0]), "--out", str(folder), *settings]
@@ -280,7 +281,7 @@ def test_interrupt_saves_and_resume_goes_on(files, tmp_path):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
     assert "--resume" in out
