@@ -29,7 +29,7 @@ from lambent.connections import CONNECTIONS
 from lambent.connections.connections import Connections
 from lambent.layers import LIF, EventDropout, LIReadout, Spiking
 from lambent.layers.layer import MEANING
-from lambent.machine.files import replacing
+from lambent.machine.files import open_file, replacing
 from lambent.neurons import NEURONS
 from lambent.neurons.neuron import Neuron
 
@@ -120,7 +120,7 @@ def load(
     if not all(isinstance(kind, type) and issubclass(kind, (Neuron, Connections)) for kind in kinds):
         raise TypeError(f"kinds must be classes of neurons and connections, got {kinds!r}")
     path = os.fspath(path)
-    with open(path, "rb"):
+    with open_file(path):
         pass  # in Python's words, if it cannot be read
     try:
         with safe_open(path, framework="pt") as file:

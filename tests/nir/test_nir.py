@@ -383,7 +383,7 @@ def test_no_nir_file(tmp_path):
         lb.import_nir(tmp_path / "no.nir")
     for name, content in (("text.nir", b"no HDF5"), ("empty.nir", b"")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=rf"{name}: is no NIR file"):
+        with pytest.raises(ValueError, match=rf"{name}: no HDF5 file"):
             lb.import_nir(tmp_path / name)
     with pytest.raises(ValueError, match="is no file"):
         lb.import_nir(tmp_path)

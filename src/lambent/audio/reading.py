@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from lambent.audio.headers import missing_bytes
+from lambent.machine.files import open_file
 
 _LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000  # [Hz]; beyond lies no sound but a damaged file
 _MOST_CHANNELS = 32  # of a recording; more means that the axes were swapped
@@ -23,7 +24,7 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
         The sound, mixed down to one channel, (samples,) in [-1, 1], and its sampling rate [Hz].
 
     Raises:
-        FileNotFoundError, PermissionError: there is no such file, or it must not be read.
+        OSError: there is no such file, or it must not be read.
         ImportError: the package soundfile is missing.
         ValueError: no audio, damaged or cut off; or nothing to encode, see `mono` and `check_rate`.
 
@@ -38,7 +39,7 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
         import soundfile
     except ImportError as error:
         raise ImportError("reading audio files needs soundfile: pip install 'lambent[audio]'") from error
-    with open(path, "rb") as raw:
+    with open_file(path) as raw:
         missing = missing_bytes(raw)
         raw.seek(0)
         try:

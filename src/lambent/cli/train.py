@@ -98,10 +98,7 @@ def train(
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
         chosen = Config(**(vars(base) | given))
     if resume and test is None and (known := run.facts("data")["data"].get("test")):
-        if Path(known).exists():
-            test = Path(known)
-        else:
-            say(f"{known}, the test data when the run began, is gone; give it with --test")
+        say(f"the run began with --test {known}; give it again to have it evaluated")
     loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen
     least = Run(start).facts()["duration"] if start is not None else 0.0
     samples, held = load_training_data(data, test, loading, least)
@@ -131,7 +128,8 @@ def train(
         if finished and resume and done == len(history):
             say("the run was finished already")
     if not finished:
-        say(f"interrupted; go on with: {shlex.join(('lambent', 'train', str(data), '--out', str(out), '--resume'))}")
+        again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ()), "--resume"]
+        say(f"interrupted; go on with: {shlex.join(again)}")
     elif held is not None:
         kind = "chip" if chosen.qat_bits else "float"
         evaluation = evaluate_run(run, held, chip=kind == "chip", source=str(test))

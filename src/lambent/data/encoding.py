@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,12 +20,13 @@ from lambent.data.packing import pack_units
 from lambent.data.readers.recordings import Recording, divide, list_recordings
 from lambent.data.shd_writer import as_stored, write_shd
 from lambent.encode import Cochlea, read_audio
-from lambent.machine.files import replacing
+from lambent.machine.files import move, remove_left_over, replacing
 from lambent.machine.threads import in_threads
 
 _GROUP = 16  # files encoded, and kept for resuming, at a time
 _FULL_SCALE, _CLIPPED = 0.99, 0.01  # a recording is called clipped if so large a share of it is so loud
 _UNKNOWN = "unknown"  # speaker
+_MOVING = "moving"  # a file in OUT.parts that says which call has begun to give files their places
 _VERSION = 1  # of the encoder; words kept by another are not used
 
 
@@ -88,7 +91,7 @@ def encode_recordings(
     Raises:
         FileNotFoundError, ValueError: as `list_recordings` and `divide`; or no file could be read.
         FileExistsError: a file to write is there already.
-        OSError: `out` or ``OUT.parts`` cannot be written. No file is left half-written.
+        OSError: `out` or ``OUT.parts`` cannot be written. No file is left half-written, and the same call goes on.
 
     Example:
         >>> from pathlib import Path
@@ -110,10 +113,12 @@ def encode_recordings(
     if splits:
         recordings = divide(recordings, splits, by, seed)
     targets = {split_file(out, r.split) for r in recordings}
-    if not overwrite and (there := next((path for path in sorted(targets) if path.exists()), None)):
-        raise FileExistsError(f"{there}: exists already; overwrite it, or choose another name")
     cochlea = Cochlea(channels, seed=seed)
     parts = out.with_name(f"{out.name}.parts")
+    command = f"{_VERSION} {cochlea!r} {duration} {[(_key(r.path), r.label, r.speaker, r.split) for r in recordings]}"
+    own = _was_moving(parts, command)  # this very call was killed when its files began to appear
+    if not (overwrite or own) and (there := next((path for path in sorted(targets) if path.exists()), None)):
+        raise FileExistsError(f"{there}: exists already; overwrite it, or choose another name")
     report = EncodingReport()
     words = _encode_all(recordings, cochlea, parts, report, progress)
     for recording, word in zip(recordings, words, strict=True):
@@ -126,10 +131,17 @@ def encode_recordings(
         raise ValueError(
             f"{source}: none of the {len(recordings)} files could be encoded; the first, {path}: {problem}"
         )
-    _write(out, recordings, words, channels, duration, report)
-    for part in [*parts.glob("*.npz"), *parts.glob(".*.npz.*.tmp")]:  # what a killed call left, too
+    made = _write(out, parts, recordings, words, channels, duration)
+    with replacing(parts / _MOVING) as temporary:
+        temporary.write_text(_digest(command))
+    for path, n in made.items():
+        move(parts / path.name, path)
+        report.written[path] = n
+    remove_left_over(parts)
+    for part in parts.glob("*.npz"):
         part.unlink()
     with suppress(OSError):  # somebody keeps other files there
+        (parts / _MOVING).unlink()
         parts.rmdir()
     return report
 
@@ -158,6 +170,17 @@ def _encode_all(
         known |= new
         progress(len(known), len(keys))
     return [known[key] for key in keys]
+
+
+def _was_moving(parts: Path, command: str) -> bool:
+    try:
+        return (parts / _MOVING).read_text() == _digest(command)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _digest(command: str) -> str:
+    return hashlib.blake2b(command.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def _key(path: Path) -> str:
@@ -219,14 +242,14 @@ def _load_parts(parts: Path, maker: str) -> dict[str, Word]:
         try:
             with np.load(part) as z:
                 kept = {name: z[name] for name in z.files}
-        except (zipfile.BadZipFile, ValueError, EOFError):
+            if str(kept["maker"]) != maker:
+                continue
+            times, units = (np.split(kept[name], kept["ends"][:-1]) for name in ("times", "units"))
+            rows = zip(times, units, kept["lengths"], kept["clipped"], strict=True)
+            made = [Word(t, u, float(length), bool(clipped)) for t, u, length, clipped in rows]
+            words |= dict(zip(map(str, kept["keys"]), made, strict=True))
+        except (OSError, zipfile.BadZipFile, ValueError, EOFError, KeyError, TypeError, IndexError, zlib.error):
             continue  # damaged: encode those again
-        if str(kept["maker"]) != maker:
-            continue
-        times, units = (np.split(kept[name], kept["ends"][:-1]) for name in ("times", "units"))
-        rows = zip(times, units, kept["lengths"], kept["clipped"], strict=True)
-        made = [Word(t, u, float(length), bool(clipped)) for t, u, length, clipped in rows]
-        words |= dict(zip(map(str, kept["keys"]), made, strict=True))
     return words
 
 
@@ -235,40 +258,41 @@ def _load_parts(parts: Path, maker: str) -> dict[str, Word]:
 
 def _write(
     out: Path,
+    parts: Path,
     recordings: Sequence[Recording],
     words: Sequence[Word],
     channels: int,
     duration: float | None,
-    report: EncodingReport,
-) -> None:
-    """One file per split; all of them or none."""
+) -> dict[Path, int]:
+    """Write one file per split into `parts`, complete before the first gets its place.
+
+    Returns:
+        For each of these places the number of words.
+    """
     kept = [(r, w) for r, w in zip(recordings, words, strict=True) if not w.problem]
     if duration is None:
         duration = float(np.ceil(max(w.length for _, w in kept)))
     classes = sorted({r.label for r in recordings})
     speakers = sorted({r.speaker or _UNKNOWN for r, _ in kept})
     named = speakers != [_UNKNOWN]
-    try:
-        for split in sorted({r.split for r, _ in kept}):
-            chosen = [(r, w) for r, w in kept if r.split == split]
-            cut = [int(np.searchsorted(w.times, duration)) for _, w in chosen]
-            dataset = SpikeDataset(
-                np.concatenate([w.times[:n] for (_, w), n in zip(chosen, cut, strict=True)]),
-                np.concatenate([w.units[:n] for (_, w), n in zip(chosen, cut, strict=True)]),
-                np.cumsum([0, *cut]),
-                [classes.index(r.label) for r, _ in chosen],
-                channels,
-                duration,
-                classes,
-                [speakers.index(r.speaker or _UNKNOWN) for r, _ in chosen] if named else None,
-            )
-            target = split_file(out, split)
-            write_shd(target, dataset, speaker_names=speakers if named else None)
-            report.written[target] = len(dataset)
-    except BaseException:
-        for path in report.written:
-            path.unlink(missing_ok=True)
-        raise
+    made = {}
+    for split in sorted({r.split for r, _ in kept}):
+        chosen = [(r, w) for r, w in kept if r.split == split]
+        cut = [int(np.searchsorted(w.times, duration)) for _, w in chosen]
+        dataset = SpikeDataset(
+            np.concatenate([w.times[:n] for (_, w), n in zip(chosen, cut, strict=True)]),
+            np.concatenate([w.units[:n] for (_, w), n in zip(chosen, cut, strict=True)]),
+            np.cumsum([0, *cut]),
+            [classes.index(r.label) for r, _ in chosen],
+            channels,
+            duration,
+            classes,
+            [speakers.index(r.speaker or _UNKNOWN) for r, _ in chosen] if named else None,
+        )
+        path = split_file(out, split)
+        write_shd(parts / path.name, dataset, speaker_names=speakers if named else None)
+        made[path] = len(dataset)
+    return made
 
 
 def split_file(out: Path, split: str) -> Path:

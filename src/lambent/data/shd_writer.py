@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lambent.data.dataset import SpikeDataset
 from lambent.data.readers.shd import milliseconds
 from lambent.machine.files import replacing
+from lambent.machine.hdf5 import seal
 
 _SPIKES = 1 << 20  # spikes converted at a time
 
@@ -26,7 +27,8 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
 
     Times are stored in the shortest of float16, float32 and float64 [s] from which `SpikeDataset.from_shd`
     gets back exactly the same milliseconds. Duration and number of units are noted as attributes of the file.
-    The file appears under its name only once it is complete.
+    The file appears under its name only once it is complete. It carries a digest of what it holds, so that damage is
+    noticed on reading.
 
     Args:
         path: the file.
@@ -57,6 +59,7 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
             _fill(f, dataset, time_type)
             if speaker_names is not None:
                 f["extra/speaker_names"] = np.array([n.encode() for n in speaker_names], dtype=bytes)
+        seal(plain)
         if packed:
             plain.seek(0)
             # No name and no time in the header: the same data give the same file.

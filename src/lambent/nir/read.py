@@ -13,6 +13,7 @@ from torch import nn
 from lambent.connections.dense import Dense
 from lambent.layers import LIF, LIReadout
 from lambent.layers._parameters import check_step
+from lambent.machine.hdf5 import check_hdf5
 from lambent.neurons.response import grid_constants
 from lambent.nir.graph import Graph, Synapses
 from lambent.nir.package import PREFIX, nir_package
@@ -67,8 +68,7 @@ def import_nir(
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: is no file")
-    with path.open("rb"):  # what is not there, or not for us, is not a damaged file
-        pass
+    check_hdf5(path)
     try:
         root = nir.read(path, type_check=False)
     except Exception as error:  # the reader lets pass whatever a malformed file leads to

@@ -9,6 +9,7 @@ from torch import nn
 
 from lambent.layers.chain import check_chain
 from lambent.machine.files import replacing
+from lambent.machine.hdf5 import seal
 from lambent.nir.generic import generic_graph
 from lambent.nir.package import nir_package
 from lambent.nir.targets import READERS, target_graph
@@ -60,5 +61,6 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str], target: str = "ge
     graph = generic_graph(layers, dt) if target == "generic" else target_graph(layers, dt, target)
     file = io.BytesIO()  # HDF5 that cannot write, as on a full disk, may take the process with it
     nir.write(file, graph)
+    seal(file)
     with replacing(path) as temporary:
         temporary.write_bytes(file.getbuffer())

@@ -50,7 +50,7 @@ def evaluate_run(
     model = run.model()
     quantised = trial = None
     if chip:
-        if not run.network.exists():
+        if run.exported_bits() is None:
             export_run(run)
         network = exported_network(run)
         quantised, trial = exported_as_float(run, network), Trial(run.chip(), network)

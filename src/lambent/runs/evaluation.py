@@ -12,7 +12,7 @@ import torch
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.machine.files import replacing
+from lambent.machine.files import open_file, replacing
 from lambent.machine.showing import Short
 from lambent.training.run import Run
 
@@ -100,7 +100,7 @@ class Evaluation(Short):
             FileNotFoundError, ValueError: it is missing or damaged.
         """
         try:
-            with path.open("rb") as file, np.load(file) as z:
+            with open_file(path) as file, np.load(file) as z:
                 return cls._from_arrays(z)
         except FileNotFoundError:
             raise
@@ -114,10 +114,16 @@ class Evaluation(Short):
         sample = Events(
             times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration
         )
+        labels, scores = z["labels"], {kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z}
+        classes = scores["float"].shape[1]  # a KeyError where they are missing
+        if any(x.shape != (len(labels), classes) for x in scores.values()) or labels.ndim != 1 or len(labels) == 0:
+            raise ValueError("scores and labels do not fit each other")
+        if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError("labels are no classes")
         return cls(
             data=str(z["data"]),
-            labels=z["labels"],
-            scores={kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z},
+            labels=labels,
+            scores=scores,
             rates=[z[f"rates_{i}"] for i in range(sum(name.startswith("rates_") for name in z))],
             sample=sample,
             sample_label=int(z["sample_label"]),

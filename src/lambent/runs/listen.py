@@ -77,7 +77,7 @@ class Listener:
         facts = run.facts()
         self.model = run.model()
         self.chip = run.chip()
-        self.network = exported_network(run) if run.network.exists() else None
+        self.network = exported_network(run) if run.exported_bits() is not None else None
         self.name = run.name
         self.class_names: list[str] = facts["class_names"]
         self.duration: float = facts["duration"]

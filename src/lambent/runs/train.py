@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lambent.data import SpikeDataset
 from lambent.runs.evaluation import match_classes
-from lambent.training.config import NETWORK, RUNNING, Config
+from lambent.training.config import NETWORK, Config
 from lambent.training.loop import train
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
 from lambent.training.run import Run
@@ -88,13 +88,7 @@ def train_run(
                     f"{run.folder}: was trained on other data ({known['data'].get('train')}): "
                     f"{key} was {known[key]}, is {facts[key]}; resume with the same"
                 )
-        began = known.get("settings", {})
-        for key, value in vars(config).items():
-            if key not in RUNNING and began.get(key, value) != value:
-                raise ValueError(
-                    f"{run.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
-                    "back, or begin another run with --from"
-                )
+        run.check_settings(config)
     with ExitStack() as stack:
         watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
         if tensorboard:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lambent.hardware.chip import CHIPS, DEFAULT, TrainingChip, find_chip
+from lambent.machine.files import open_file
 from lambent.machine.showing import Short, html_table
 
 
@@ -24,6 +27,9 @@ _augmentation = partial(_key, "Augmentation")
 _chip = partial(_key, "Chip")
 _aware = partial(_key, "Quantisation-aware training, after the other epochs")
 _procedure = partial(_key, "Procedure")
+
+_MOST_LAYERS = 1000
+_MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
 NETWORK = (
     "hidden", "layers", "recurrent", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay", "readout_tau_mem",
@@ -118,6 +124,12 @@ class Config(Short):
         if type(self.qat_bits) is int or isinstance(self.qat_bits, (list, tuple)):
             bits = [self.qat_bits] if isinstance(self.qat_bits, int) else self.qat_bits
             object.__setattr__(self, "qat_bits", ",".join(map(str, bits)))
+        elif isinstance(self.qat_bits, str) and self.qat_bits:  # as it is read, without blanks and the like
+            try:
+                bits = parse_bits(self.qat_bits)
+            except ValueError as error:
+                raise ValueError(f"qat_bits: {error}") from None
+            object.__setattr__(self, "qat_bits", ",".join(map(str, [bits] if isinstance(bits, int) else bits)))
         for f in fields(self):
             value = getattr(self, f.name)
             wanted = type(f.default)
@@ -128,6 +140,9 @@ class Config(Short):
         self._need("epochs", self.epochs >= (0 if self.qat_bits else 1), "at least 1, or with qat_bits 0")
         for name in ("hidden", "layers", "batch_size", "qat_epochs"):
             self._need(name, getattr(self, name) >= 1, "at least 1")
+        self._need("layers", self.layers <= _MOST_LAYERS, f"at most {_MOST_LAYERS}")
+        most = math.isqrt(_MOST_WEIGHTS // self.layers)
+        self._need("hidden", self.hidden <= most, f"at most {most:,}, for layers = {self.layers}")
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
@@ -172,7 +187,7 @@ class Config(Short):
             lines = [f"# {group}"]
             for f in keys:
                 value = getattr(self, f.name)
-                text = f'"{value}"' if isinstance(value, str) else str(value).lower()
+                text = json.dumps(value) if isinstance(value, str) else str(value).lower()
                 lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
             groups.append("\n".join(lines) + "\n")
         return "\n".join(groups)
@@ -185,7 +200,8 @@ class Config(Short):
             ValueError: no TOML, an unknown key, or a bad value; names the file.
         """
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+            with open_file(path) as file:
+                values = tomllib.loads(file.read().decode("utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not a TOML file: {error}") from error
         known = {f.name for f in fields(cls)}

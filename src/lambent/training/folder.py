@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
-from lambent.machine.files import replacing
+from lambent.machine.files import is_temporary, open_file, replacing
+from lambent.training.lock import LOCK
+
+_SEAL = "crc"
+
+
+_HINTS = {
+    "best.pt": "; was the run trained to the end of an epoch?",
+    "checkpoint.pt": ": there is nothing to go on from; begin again, with --overwrite",
+}
 
 
 class Folder:
@@ -25,6 +37,10 @@ class Folder:
         """A file of the folder."""
         return self.folder / name
 
+    def names(self) -> list[str]:
+        """What lies in the folder, but for locks and temporary files."""
+        return [path.name for path in self.folder.iterdir() if path.name != LOCK and not is_temporary(path.name)]
+
     def need(self, name: str) -> Path:
         """The path of a file that must be there.
 
@@ -33,8 +49,7 @@ class Folder:
         """
         path = self.path(name)
         if not path.exists():
-            hint = "; was the run trained to the end of an epoch?" if name == "best.pt" else ""
-            raise FileNotFoundError(f"{path} is missing{hint}")
+            raise FileNotFoundError(f"{path} is missing{_HINTS.get(name, '')}")
         return path
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -43,8 +58,9 @@ class Folder:
         Raises:
             FileNotFoundError, ValueError: it is missing or damaged.
         """
-        path = self.need(name)
-        value = from_json(path.read_bytes(), str(path))
+        with open_file(self.need(name)) as file:
+            path, text = self.path(name), file.read()
+        value = from_json(text, str(path))
         if name == "cost.json" and "error" in value:  # why there is no cost
             return value
         return holding(value, str(path), self.holds.get(name, ()))
@@ -56,13 +72,28 @@ class Folder:
             ValueError: the file is damaged; names the line.
         """
         path = self.path("metrics.jsonl")
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        return [from_json(line, f"{path}, line {n}", ("epoch", "seconds")) for n, line in enumerate(lines, 1)]
+        lines = []
+        if path.exists():
+            with open_file(path) as file:
+                lines = file.read().splitlines()
+        found = [from_json(line, f"{path}, line {n}", ("epoch", "seconds")) for n, line in enumerate(lines, 1)]
+        for n, metrics in enumerate(found, 1):
+            if metrics["epoch"] != n or not all(type(x) in (int, float) for x in metrics.values()):
+                raise ValueError(f"{path}, line {n}: damaged: must hold the numbers of epoch {n}")
+        return found
+
+    def check_metrics(self, epochs: int) -> None:
+        """Raise ValueError if metrics.jsonl lacks one of the epochs that are done by the checkpoint."""
+        if (n := len(self.metrics())) < epochs:
+            raise ValueError(
+                f"{self.path('metrics.jsonl')}: holds {n} epochs, and checkpoint.pt is of epoch {epochs}; they are not "
+                "of the same training"
+            )
 
     def record(self, metrics: Mapping[str, float]) -> None:
         """Append an epoch to metrics.jsonl, dropping lines of epochs that are done again after a crash."""
         earlier = [m for m in self.metrics() if m["epoch"] < metrics["epoch"]]
-        self.write_text("metrics.jsonl", "".join(json.dumps(m) + "\n" for m in [*earlier, metrics]))
+        self.write_text("metrics.jsonl", "".join(_sealed(m) + "\n" for m in [*earlier, dict(metrics)]))
 
     def load(self, name: str) -> dict[str, Any]:
         """Read a file written by `save`, which holds a dictionary.
@@ -71,15 +102,22 @@ class Folder:
             FileNotFoundError, ValueError: it is missing or damaged.
         """
         path = self.need(name)
-        try:
-            value = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{path}: damaged checkpoint: {error}") from error
+        with open_file(path) as file:
+            try:
+                with zipfile.ZipFile(file) as parts:  # torch looks at no checksum
+                    if broken := parts.testzip():
+                        raise ValueError(f"{broken} is not what was written")
+                file.seek(0)
+                value = torch.load(file, map_location="cpu", weights_only=True)
+            except Exception as error:
+                raise ValueError(f"{path}: damaged checkpoint: {error}") from error
         return holding(value, str(path), self.holds.get(name, ()))
 
     def save(self, name: str, value: dict[str, Any]) -> None:
         """Write a dictionary of tensors and plain values."""
-        self._write(name, lambda path: torch.save(value, path))
+        written = io.BytesIO()  # where torch writes itself, a full disk ends in more than an OSError
+        torch.save(value, written)
+        self._write(name, lambda path: path.write_bytes(written.getbuffer()))
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file."""
@@ -87,7 +125,7 @@ class Folder:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file."""
-        self.write_text(name, json.dumps(value, indent=1) + "\n")
+        self.write_text(name, _sealed(value, indent=1) + "\n")
 
     def _write(self, name: str, write: Callable[[Path], Any]) -> None:
         with replacing(self.path(name)) as path:
@@ -97,9 +135,22 @@ class Folder:
 def from_json(text: bytes, where: str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """The dictionary with `keys` that a text holds; ValueError, saying `where`, if it holds none."""
     try:
-        return holding(json.loads(text), where, keys)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        value = holding(json.loads(text), where, keys)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{where}: damaged: {error}") from error
+    seal = value.pop(_SEAL, None)
+    if seal is not None and seal != _checksum(value):
+        raise ValueError(f"{where}: damaged, or edited; if the change is yours, remove {_SEAL!r} from it")
+    return value
+
+
+def _sealed(value: dict[str, Any], **options: Any) -> str:
+    """A dictionary as JSON, with a checksum that `from_json` looks at."""
+    return json.dumps(value | {_SEAL: _checksum(value)}, **options)
+
+
+def _checksum(value: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(value).encode()):08x}"
 
 
 def holding(value: Any, where: str, keys: Sequence[str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from lambent.machine.waiting import Reading, run_ahead
 from lambent.quantize import quantization_aware
 from lambent.quantize.aware import aware_of
 from lambent.training.batches import Batches, OfDataset, OfLoader
+from lambent.training.checkpoint import check_model, check_optimizer, read_state
 from lambent.training.config import Config
 from lambent.training.interrupt import Stop
 from lambent.training.objective import Objective
@@ -294,15 +295,22 @@ class Trainer:
         }
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Take up a `checkpoint`."""
+        """Take up a `checkpoint`.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError, RuntimeError: it is of another model, optimiser or data.
+        """
         aware = aware_of(cast(nn.Sequential, self.model), checkpoint["model"], self.config.chip)
         if aware is not None:
             self._settle(aware, "cpu")
+        check_model(checkpoint["model"], self.model.state_dict())
+        check_optimizer(checkpoint["optimizer"], self.optimizer, settled=self._own_optimizer is None)
+        state = read_state(checkpoint["state"], self.batches)
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(checkpoint["scheduler"])
-        self.state = State(**checkpoint["state"])
+        self.state = state
 
 
 def score_of(metrics: Mapping[str, float], otherwise: float) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lambent.data.dataset import SpikeDataset
 from lambent.data.readers.nmnist import EVENT
 from lambent.data.readers.structured import from_samples
+from lambent.machine.files import open_file
 
 GESTURES = (
     "hand clapping",
@@ -71,7 +72,8 @@ def read_aedat(path: str | Path) -> NDArray[Any]:
         >>> lb.data.read_aedat("one.aedat").tolist()
         [(3, 2, 1500, 1)]
     """
-    content = Path(path).read_bytes()
+    with open_file(path) as raw:
+        content = raw.read()
     found = [np.empty(0, EVENT)]
     latest = -1
     for packet in _packets(content, _skip_text(content, path), path):
@@ -155,6 +157,8 @@ def from_dvs_gesture(
     names = [line.strip() for line in trials.read_text().splitlines() if line.strip()]
     if not names:
         raise ValueError(f"{trials} lists no recordings")
+    if bad := [name for name in names if Path(name).name != name]:
+        raise ValueError(f"{trials}: must list files beside it, got {bad[0]!r}")
     samples = (
         (f"{trials.parent / name}, gesture {i}", events, label)
         for name in names

@@ -6,9 +6,12 @@ import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
+
+from lambent.machine.files import open_file
 
 _AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"}
 _COLUMNS = ("path", "label", "speaker", "split")
@@ -88,7 +91,7 @@ def _from_table(table: Path) -> list[Recording]:
     recordings: list[Recording] = []
     lines: dict[Path, int] = {}
     columns, wanted = list(_COLUMNS), "path,label[,speaker[,split]]"
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with open_file(table) as raw, TextIOWrapper(raw, newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         try:
             for n, row in enumerate(row for row in reader if any(map(str.strip, row))):

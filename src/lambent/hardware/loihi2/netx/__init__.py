@@ -22,17 +22,18 @@ the root that start with `lambent_`; other readers ignore them.
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from pathlib import Path
 
 import h5py
 
 from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.netx.hdf5 import H5_ERRORS
 from lambent.hardware.loihi2.netx.lava import misread_by_lava
 from lambent.hardware.loihi2.netx.reader import read_network
 from lambent.hardware.loihi2.netx.writer import write_network
 from lambent.machine.files import replacing
+from lambent.machine.hdf5 import H5_ERRORS, open_hdf5
 
 
 def save_netx(network: Loihi2Network, path: str | os.PathLike[str], *, lava_compatible: bool = False) -> None:
@@ -53,8 +54,11 @@ def save_netx(network: Loihi2Network, path: str | os.PathLike[str], *, lava_comp
         raise ValueError(
             f"Lava would misread this network: {what}. As a program (--format lava, save_lava) it runs there"
         )
-    with replacing(Path(path)) as temporary, h5py.File(temporary, "w", libver="v110") as h5:
+    written = io.BytesIO()  # HDF5 does not survive a disk that is full when it closes a file
+    with h5py.File(written, "w", libver="v110") as h5:
         write_network(h5, network)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(written.getbuffer())
 
 
 def load_netx(
@@ -84,11 +88,7 @@ def load_netx(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    try:
-        h5 = h5py.File(path, "r")
-    except H5_ERRORS as error:
-        raise ValueError(f"{path}: no HDF5 file, or damaged ({error})") from error
-    with h5:
+    with open_hdf5(path) as h5:
         try:
             network = read_network(h5)
         except H5_ERRORS as error:
