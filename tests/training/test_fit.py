@@ -289,3 +289,11 @@ def test_frozen_models_and_options_that_are_no_functions() -> None:
         fit(classifier(), optimizer=torch.optim.Adam)
     with pytest.raises(TypeError, match="loss must be a function"):
         fit(classifier(), loss="mse")
+
+
+def test_a_model_that_stays_silent_is_told() -> None:
+    model = classifier()
+    with torch.no_grad():
+        model[0].weight.abs_().mul_(-1)
+    with pytest.warns(UserWarning, match="no unit spiked in the last epoch"):
+        fit(model, epochs=1, lr=1e-4)

@@ -14,30 +14,24 @@ from lambent.machine.waiting import running_ahead
 from lambent.machine.warn import warn_caller
 
 _SATURATED = 0.75  # spikes per unit and step
-_PATIENCE = 50  # training steps in which a layer may stay silent while something pulls it up
 
 
 def watch_activity(layer: Layer, events: Events, out: Events) -> None:
     """Warn, once a layer, if it is wholly silent or saturated when the gradients of this pass are worked out.
 
-    Of a silent layer whose counts have a gradient, such as that of a rate penalty, which pulls it up, only if that does
-    not help for long. Not where nothing arrives, nor in a step that runs ahead of a device, for the host does not know
-    yet.
+    Not of a silent layer whose counts have a gradient, such as that of a rate penalty, which pulls it up; nor where
+    nothing arrives; nor in a step that runs ahead of a device, for the host does not know yet.
     """
     if layer.warned or not layer.training or torch.compiler.is_compiling() or running_ahead(out.device):
         return
     steps = n_steps(out.duration, layer.dt) if layer.dt is not None else float("inf")
     spikes, most = len(out.times), _SATURATED * len(out) * out.n_units * steps
-    if spikes:
-        layer.silent_steps = 0
     if 0 < spikes <= most or not out.times.requires_grad or not len(events.times):
         return
 
     def warn(gradients: Sequence[Tensor | None]) -> None:
         _, of_counts = gradients
-        layer.silent_steps += not spikes
-        pulled_up = not spikes and of_counts is not None and bool(of_counts.any())
-        if not layer.warned and (not pulled_up or layer.silent_steps >= _PATIENCE):
+        if not layer.warned and (spikes or of_counts is None or not of_counts.any()):
             layer.warned = True
             warn_caller(_complaint(layer, events, out, spikes, steps))
 

@@ -29,7 +29,6 @@ class Layer(nn.Module):
     """
 
     warned = False  # of being silent or saturated in training
-    silent_steps = 0  # of training, one after the other
     _warned_of_dt = False
 
     def __init__(
