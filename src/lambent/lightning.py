@@ -14,9 +14,10 @@ except ImportError as error:
 
 from lambent.events import Events
 from lambent.losses import rate_penalty
+from lambent.training.config import Config
 from lambent.training.fitting import config_of
 from lambent.training.objective import Loss, Metrics, Objective
-from lambent.training.parameters import parameter_groups
+from lambent.training.parameters import constrain, parameter_groups
 from lambent.training.scoring import activity, forward
 
 
@@ -56,7 +57,7 @@ class SpikingModule(lightning.LightningModule):
         *,
         loss: Loss | None = None,
         metrics: Metrics | None = None,
-        lr: float = 5e-3,
+        lr: float = Config.lr,
         **settings: Any,
     ) -> None:
         for name in ("batch_size", "clip", "warmup"):
@@ -116,9 +117,7 @@ class SpikingModule(lightning.LightningModule):
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Put trained parameters back where they mean something."""
-        for module in self.model.modules():
-            if constrain := getattr(module, "constrain_", None):
-                constrain()
+        constrain(self.model)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a rate for each kind of parameter, falling by a cosine unless the schedule is constant."""

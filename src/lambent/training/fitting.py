@@ -17,8 +17,9 @@ from lambent.training.folder import Folder
 from lambent.training.history import History
 from lambent.training.interrupt import Stop, stop_on_interrupt
 from lambent.training.lock import locked
-from lambent.training.loop import run_epochs
+from lambent.training.loop import hold_out, of_one_class, run_epochs
 from lambent.training.objective import Loss, Metrics, Objective
+from lambent.training.scoring import device_of
 from lambent.training.trainer import Augment, Source, Trainer, Watcher
 
 Callback = Callable[[dict[str, float]], bool | None]
@@ -105,7 +106,7 @@ def fit(
     if isinstance(valid, float):
         if not isinstance(train, SpikeDataset):
             raise TypeError("valid is a share of samples, for which train must be a SpikeDataset")
-        train, valid = _split(train, valid, seed)
+        train, valid = hold_out(train, valid, seed)
     held: Source | None = valid
     for name, data in (("train", train), ("valid", held)):
         if isinstance(data, Sized) and len(data) == 0:
@@ -119,10 +120,9 @@ def fit(
         raise TypeError(f"optimizer must be made, such as torch.optim.SGD(model.parameters(), 0.1), got {optimizer!r}")
     size = settings.get("batch_size", Config.batch_size)
     train, held = _batched(train, size, True), _batched(held, size, False)
-    if loss is None and isinstance(train, SpikeDataset) and _of_one_class(train):
+    if loss is None and isinstance(train, SpikeDataset) and of_one_class(train):
         warn_caller(f"all {len(train)} samples of train are of one class: there is nothing to tell apart")
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    own = {"epochs": epochs, "lr": lr, "patience": patience, "seed": seed, "device": device.type}
+    own = {"epochs": epochs, "lr": lr, "patience": patience, "seed": seed, "device": device_of(model).type}
     config = config_of(loss is None and _has_classes(train), settings, **own)
     if optimizer is None and isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
         optimizer = scheduler.optimizer
@@ -161,7 +161,7 @@ def fit(
     if stop.asked and not finished and not watcher.done:
         kept = "" if folder is None else "; with resume=True it goes on"
         raise KeyboardInterrupt(f"training was stopped in epoch {trainer.state.epoch + 1} of {epochs}{kept}")
-    return History(keeper.metrics(), trainer.state.best_epoch, finished)
+    return History(seen, trainer.state.best_epoch, finished)
 
 
 def config_of(classes: bool, settings: dict[str, Any], **own: Any) -> Config:
@@ -182,12 +182,6 @@ def config_of(classes: bool, settings: dict[str, Any], **own: Any) -> Config:
     return Config(**(defaults | settings | own))
 
 
-def _split(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset, SpikeDataset]:
-    if not 0 < round(share * len(data)) < len(data):
-        raise ValueError(f"valid = {share} of {len(data)} samples leaves a part empty")
-    return data.split(share, seed=seed)
-
-
 def _has_classes(data: Source) -> bool:
     """Whether targets are whole numbers, as far as that can be told without reading data: batches are taken to be."""
     targets = data.targets if isinstance(data, SpikeDataset) else None
@@ -199,13 +193,6 @@ def _batched(data: Any, size: int, shuffle: bool) -> Any:
     if isinstance(data, torch.utils.data.Dataset) and not isinstance(data, SpikeDataset):
         return torch.utils.data.DataLoader(data, size, shuffle=shuffle)
     return data
-
-
-def _of_one_class(data: SpikeDataset) -> bool:
-    targets = data.targets
-    if targets is None or targets.dtype.kind != "i" or targets.ndim != 1:
-        return False
-    return bool((targets == targets[0]).all())
 
 
 def _shown(epochs: int, done: int) -> Any:

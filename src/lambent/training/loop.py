@@ -55,7 +55,7 @@ def train(
         torch.set_num_threads(config.threads)
     if len(data) == 0:
         raise ValueError(f"{facts.get('data', {}).get('train', 'the training data')}: holds no samples")
-    if (data.labels == data.labels[0]).all():
+    if of_one_class(data):
         only = facts["class_names"][data.labels[0]]
         raise ValueError(
             f"{facts.get('data', {}).get('train', 'the training data')}: all {len(data)} samples are of one class, "
@@ -65,9 +65,7 @@ def train(
     typical, _ = data.batch(spread)
     valid = None
     if config.valid:
-        if not 0 < round(config.valid * len(data)) < len(data):
-            raise ValueError(f"valid = {config.valid} of {len(data)} samples leaves a part empty; use valid = 0")
-        data, valid = data.split(config.valid, seed=config.seed)
+        data, valid = hold_out(data, config.valid, config.seed)
     network = build_model(config, data.n_units, len(facts["class_names"]))
     trainer = Trainer(network, config, data, valid)
     if resume:
@@ -127,6 +125,21 @@ def _train(trainer: Trainer, run: Run, typical: Events, watcher: Watcher, stop: 
         state.best_score = score_of(trainer.validate(), state.best_score)
         keeper.best(trainer.model.state_dict())
     return run_epochs(trainer, keeper, watcher, stop)
+
+
+def of_one_class(data: SpikeDataset) -> bool:
+    """Whether the samples of a set have one label each, and all the same."""
+    targets = data.targets
+    if targets is None or targets.dtype.kind != "i" or targets.ndim != 1:
+        return False
+    return bool((targets == targets[0]).all())
+
+
+def hold_out(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset, SpikeDataset]:
+    """Samples to train on, and a share of them to validate on; ValueError where either would be none."""
+    if not 0 < round(share * len(data)) < len(data):
+        raise ValueError(f"valid = {share} of {len(data)} samples leaves a part empty; use valid = 0 (fit: None)")
+    return data.split(share, seed=seed)
 
 
 class Keeper(Protocol):

@@ -19,6 +19,13 @@ def role(module: nn.Module, name: str) -> str:
     return said or ("weight" if getattr(module, name).ndim > 1 else "other")
 
 
+def constrain(model: nn.Module) -> None:
+    """Put what is trained back where it means something, in all modules that have a `constrain_`."""
+    for module in model.modules():
+        if constrain_ := getattr(module, "constrain_", None):
+            constrain_()
+
+
 def parameter_groups(model: nn.Module, config: Config) -> list[dict[str, Any]]:
     """The trained parameters of a model as groups of an optimiser, each with its learning rate under "base".
 

@@ -49,6 +49,11 @@ def activity(hidden: list[Events], like: Tensor) -> dict[str, Tensor]:
     return {"spikes_per_unit": spikes, "silent": torch.cat([(c == 0).all(0) for c in counts]).float().mean()}
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model is: its first parameter, or the CPU if it has none."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
 def predict(model: nn.Module, data: SpikeDataset | DeviceDataset | Iterable[tuple[Events, Any]]) -> tuple[Any, Any]:
     """What a model gives for all samples, and their targets; without gradients, and with dropout switched off.
 
@@ -72,8 +77,7 @@ def predict(model: nn.Module, data: SpikeDataset | DeviceDataset | Iterable[tupl
     if isinstance(data, (SpikeDataset, DeviceDataset)):
         batches = data.batches(EVALUATION_BATCH)
     else:
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        batches = OfLoader(data, device).in_order(EVALUATION_BATCH)
+        batches = OfLoader(data, device_of(model)).in_order(EVALUATION_BATCH)
     modes = [(module, module.training) for module in model.modules()]
     try:
         return answers(model.eval(), batches)

@@ -25,7 +25,7 @@ from lambent.training.checkpoint import check_model, check_optimizer, read_state
 from lambent.training.config import Config
 from lambent.training.interrupt import Stop
 from lambent.training.objective import Objective
-from lambent.training.parameters import parameter_groups
+from lambent.training.parameters import constrain, parameter_groups
 from lambent.training.scoring import EVALUATION_BATCH, activity, answers, forward
 from lambent.training.state import State, generator, means
 
@@ -158,6 +158,11 @@ class Trainer:
         """Whether nothing is left to do."""
         return self.finished() and (not self.config.qat_bits or self.state.aware_from is not None)
 
+    @property
+    def _sets_rates(self) -> bool:
+        """Whether the learning rates follow the schedule of the settings."""
+        return self._own_optimizer is None and self.scheduler is None
+
     def rate(self) -> float:
         """The factor of the schedule on the learning rates, from how much is done."""
         config, aware_from = self.config, self.state.aware_from
@@ -178,7 +183,7 @@ class Trainer:
             ValueError: training diverged, or the model's outputs do not fit the targets.
         """
         config = self.config
-        if self._own_optimizer is None and self.scheduler is None:
+        if self._sets_rates:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["base"] * self.rate()
 
@@ -201,9 +206,7 @@ class Trainer:
             raise
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()
-        for module in self.model.modules():
-            if constrain := getattr(module, "constrain_", None):
-                constrain()
+        constrain(self.model)
         figures, n = dict(zip(names, reading.tolist(), strict=True)), len(events)
         if not math.isfinite(figures["loss"]):
             raise self._diverged(f"the loss is {figures['loss']}")
@@ -252,7 +255,7 @@ class Trainer:
 
     def _shown_rate(self) -> float:
         rates = self.optimizer.param_groups[0]
-        return rates["lr"] if self._own_optimizer or self.scheduler else self.config.lr * self.rate()
+        return self.config.lr * self.rate() if self._sets_rates else rates["lr"]
 
     @engine_only_threads()
     @torch.no_grad()
