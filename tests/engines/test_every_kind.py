@@ -92,14 +92,14 @@ def layer(neuron, inputs, recurrent=None):
     return MAKE_NEURON[neuron](g), MAKE_CONNECTIONS[inputs](g, INPUTS), own
 
 
-def leaves(*values):
-    """Copies whose parameters are leaves that want gradients, and these by name."""
+def leaves(*values, only=None):
+    """Copies whose parameters (`only` these, if given) are leaves that want gradients, and these by name."""
     out, found = [], {}
     for i, value in enumerate(values):
         if value is None:
             out.append(None)
             continue
-        own = {n: getattr(value, n) for n in value.parameters if getattr(value, n) is not None}
+        own = {n: getattr(value, n) for n in value.parameters if getattr(value, n) is not None and n in (only or [n])}
         own = {n: x.detach().clone().requires_grad_() for n, x in own.items()}
         found |= {f"{i} {n}": x for n, x in own.items()}
         out.append(value.with_values(**own))
@@ -111,8 +111,11 @@ def events():
 
 
 def outcome(engine, neuron, inputs, recurrent):
-    (neuron, inputs, own), found = leaves(*layer(neuron, inputs, recurrent))
-    e = events()
+    return outcome_of(engine, layer(neuron, inputs, recurrent), events())
+
+
+def outcome_of(engine, made, e, only=None):
+    (neuron, inputs, own), found = leaves(*made, only=only)
     times = e.times.clone().requires_grad_()
     x = lb.Events(times, e.units, e.offsets, e.n_units, e.duration)
     out = engine.spikes(x, neuron, inputs, own, 1.0)
@@ -145,6 +148,35 @@ def test_spikes_and_gradients_equal_the_reference(engine, neuron, inputs, recurr
     assert torch.allclose(out.times, expected.times)
     assert torch.equal(out.counts(), expected.counts())
     assert_same_gradients(gradients, found)
+
+
+@pytest.mark.parametrize("only", [None, ["weight", "delay"]])
+@pytest.mark.parametrize(
+    ("inputs", "recurrent", "factor"),
+    [("Dense", "Dense", 1), ("Dense, delays", "Sparse, delays", 1), ("Dense, delays", "Dense, delays", 150)],
+)
+def test_long_samples_equal_the_reference(inputs, recurrent, factor, only):
+    """The adjoint is worked out in chunks of steps, over whose ends spikes are under way."""
+    e = random_events(torch.Generator().manual_seed(3), 1, 2200, INPUTS, 0.05)
+    neuron, inputs, own = layer("LIF", inputs, recurrent)
+    far = [c if c.delay is None else c.with_values(delay=factor * c.delay) for c in (inputs, own)]
+    expected, gradients = outcome_of(reference, (neuron, *far), e, only)
+    out, found = outcome_of(grid_cpu, (neuron, *far), e, only)
+    assert len(expected.times) > 100
+    assert torch.equal(out.units, expected.units)
+    assert_same_gradients(gradients, found)
+
+
+def test_long_levels_equal_the_reference():
+    e = random_events(torch.Generator().manual_seed(3), 1, 2200, INPUTS, 0.05)
+
+    def outcome(engine):
+        (neuron, connections), found = leaves(*layer("Integrator", "Dense, delays")[:2])
+        v = engine.levels(e, neuron, connections, 1.0)
+        (v * torch.sin(torch.arange(v.numel(), dtype=DOUBLE).view_as(v))).sum().backward()
+        return {n: x.grad for n, x in found.items()}
+
+    assert_same_gradients(outcome(reference), outcome(grid_cpu))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

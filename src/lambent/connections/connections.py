@@ -61,11 +61,12 @@ class Arrays(Protocol):
 
     @staticmethod
     def collect(
-        gradients: Any, arrays: Any, history: Any, drift: Any, steps: Any, units: Any, first: int, last: int
+        gradients: Any, arrays: Any, history: Any, drift: Any, begin: int, steps: Any, units: Any, first: int, last: int
     ) -> None:
         """Add what spikes first:last give to `gradients`, an array for each of `gradient_shapes`, empty if not wanted.
 
-        `history` is dL/d arriving, `drift` dL/dt of what arrives, per weight; `steps` and `units` are of the spikes.
+        `history` is dL/d arriving, `drift` dL/dt of what arrives, per weight, from step `begin` on; `steps` and `units`
+        are of the spikes.
         """
 
 
@@ -213,6 +214,8 @@ def places(steps: Tensor, target: Tensor, n_out: int, n_steps: int) -> Tensor:
 
     That is the place of the target relative to the start of the next step's row; it fits in 32 bits without a sign.
     """
-    if 2 * (n_steps + 1) * n_out > 2**32:
-        raise ValueError(f"{n_steps} steps of {n_out} units with delays are too many; take shorter samples")
+    if 4 * (n_steps + 1) * n_out > 2**32:
+        longest = int(steps.max()) if steps.numel() else 0
+        if 4 * (longest + 1) * n_out > 2**32:
+            raise ValueError(f"delays of {longest} steps are too long for {n_out} units; take shorter ones")
     return steps.to(torch.int64) * n_out + target

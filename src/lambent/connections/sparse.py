@@ -169,9 +169,9 @@ class SparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
 
 
 class DelayedSparseArrays(NamedTuple):
@@ -188,22 +188,22 @@ class DelayedSparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
         if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.start, arrays.reach, drift, steps, units, first, last)
+            _gather(gradients[1], arrays.start, arrays.reach, drift, begin, steps, units, first, last)
 
 
 @fast_inline
-def _gather(gradient, start, reach, history, steps, units, first, last):
+def _gather(gradient, start, reach, history, begin, steps, units, first, last):
     """Add to each connection's gradient what `history` holds where the source's spikes arrived."""
     flat = history.reshape(history.size)
     for k in range(first, last):
-        begin = np.uint32((steps[k] + 1) * history.shape[1])
+        row = np.uint32((steps[k] - begin + 1) * history.shape[1])
         u = units[k]
         for c in range(start[u], start[u + 1]):
-            gradient[c] += flat[begin + reach[c]]
+            gradient[c] += flat[row + reach[c]]
 
 
 def _some_of(total: int, n: int) -> Tensor:

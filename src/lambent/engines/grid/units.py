@@ -341,9 +341,9 @@ def weigh(drift, row, arrays, unit):
 
 
 @picked
-def collect(gradients, arrays, history, drift, steps, units, first, last):
+def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
     """See `Arrays.collect`."""
     function = arrays.instance_class.collect
-    return lambda gradients, arrays, history, drift, steps, units, first, last: function(
-        gradients, arrays, history, drift, steps, units, first, last
+    return lambda gradients, arrays, history, drift, begin, steps, units, first, last: function(
+        gradients, arrays, history, drift, begin, steps, units, first, last
     )
