@@ -382,7 +382,7 @@ def test_mistakes_are_one_clear_line(run, files, tmp_path):
         (("train", train, "--out", tmp_path / "x", "--from", tmp_path / "r", "--hidden", "9"), "hidden = 20"),
         (("train", train, "--out", tmp_path / "x", "--qat-bits", "1"), "qat_bits"),
         (("train", train, "--out", tmp_path / "x", "--seed", 10**20), "seed must be below 2^63"),
-        (("train", train, "--out", tmp_path / "x", "--hidden", 10**12), "not enough memory"),
+        (("train", train, "--out", tmp_path / "x", "--hidden", 10**12), "hidden must be at most 16,384"),
         (("train", train, "--out", tmp_path / "r", "--resume", "--overwrite"), "drop one of them"),
         (("train", train, "--out", tmp_path / "r", "--from", tmp_path / "r"), "is the run to start from"),
         (("info", tmp_path / "nosuch.net"), "nosuch.net: no such file or folder"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from lambent.machine.files import is_temporary, open_file, replacing
 from lambent.training.lock import LOCK
 
 _SEAL = "crc"
-
+_COMMENT = b"lambent crc "
 
 _HINTS = {
     "best.pt": "; was the run trained to the end of an epoch?",
@@ -104,11 +105,9 @@ class Folder:
         path = self.need(name)
         with open_file(path) as file:
             try:
-                with zipfile.ZipFile(file) as parts:  # torch looks at no checksum
-                    if broken := parts.testzip():
-                        raise ValueError(f"{broken} is not what was written")
-                file.seek(0)
-                value = torch.load(file, map_location="cpu", weights_only=True)
+                raw = file.read()
+                _check_archive(raw)
+                value = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
             except Exception as error:
                 raise ValueError(f"{path}: damaged checkpoint: {error}") from error
         return holding(value, str(path), self.holds.get(name, ()))
@@ -117,7 +116,7 @@ class Folder:
         """Write a dictionary of tensors and plain values."""
         written = io.BytesIO()  # where torch writes itself, a full disk ends in more than an OSError
         torch.save(value, written)
-        self._write(name, lambda path: path.write_bytes(written.getbuffer()))
+        self._write(name, lambda path: path.write_bytes(_sealed_archive(written.getvalue())))
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file."""
@@ -151,6 +150,26 @@ def _sealed(value: dict[str, Any], **options: Any) -> str:
 
 def _checksum(value: dict[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(value).encode()):08x}"
+
+
+def _sealed_archive(raw: bytes) -> bytes:
+    """A zip archive, such as torch writes, with a comment that holds the checksum of all before it."""
+    comment = _COMMENT + b"%08x" % zlib.crc32(raw)
+    return raw[:-2] + struct.pack("<H", len(comment)) + comment
+
+
+def _check_archive(raw: bytes) -> None:
+    """Raise ValueError if an archive is not what was sealed, or by its own checksums, which torch does not look at."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as parts:
+        if broken := parts.testzip():
+            raise ValueError(f"{broken} is not what was written")
+        if any(part.external_attr & 0x10 for part in parts.infolist()):  # of a directory torch reads nothing
+            raise ValueError("a file in it is called a directory")
+        comment = parts.comment
+    if comment.startswith(_COMMENT):
+        archive = raw[: -len(comment) - 2] + bytes(2)
+        if comment != _COMMENT + b"%08x" % zlib.crc32(archive):
+            raise ValueError("it is not what was written")
 
 
 def holding(value: Any, where: str, keys: Sequence[str]) -> dict[str, Any]:
