@@ -168,7 +168,7 @@ def _make_run(folder: Path) -> list[Path]:
     }  # fmt: skip
     train(run, _SETTINGS, data, _Quiet(), facts=facts)
     export_run(run, 4)
-    evaluate_run(run, data, chip=True)
+    evaluate_run(run, data, "test", chip=True)
     return sorted(x for x in run.folder.iterdir() if x.is_file())
 
 

@@ -136,7 +136,7 @@ def test_steps_on_a_run(trained, tmp_path, data, step):
         elif step == "nir":
             lb.export_nir(run.model(), run.network.with_suffix(".nir"))
         else:
-            evaluate_run(run, data, chip=True)
+            evaluate_run(run, data, "test", chip=True)
             report_run(run)
 
     shutil.copytree(trained, here)

@@ -22,6 +22,17 @@ DataFile = Annotated[
     Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
 ]
 
+_TIME_UNITS = ("s", "ms", "us", "ns")
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="UNIT",
+        help="Unit of the times in the file: s, ms, us or ns.  [default: seconds, if they can be ones]",
+        autocompletion=lambda incomplete: [x for x in _TIME_UNITS if x.startswith(incomplete)],
+        show_default=False,
+    ),
+]
+
 
 def completing(choices: Collection[str]) -> Callable[[str], list[str]] | None:
     """What a shell completes an option's value with: those of `choices` that begin so; None where there are none."""

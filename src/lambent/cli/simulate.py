@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import DataFile, Json, console, last_line, progress_bar, say
+from lambent.cli._common import DataFile, Json, TimeUnit, console, last_line, progress_bar, say
 
 
 def simulate(
@@ -20,6 +20,7 @@ def simulate(
     partition: Annotated[
         bool, typer.Option("--partition", help="Place units so that fewer spikes go from core to core (pymetis).")
     ] = False,
+    time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
     """Run any NetX file on the bit-exact chip model.
@@ -33,7 +34,7 @@ def simulate(
 
     chip = find_chip(DEFAULT)
     net = chip.load(network)
-    samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
+    samples = SpikeDataset.from_shd(data, duration, net.n_in, time_unit=time_unit)
     if len(samples) == 0:
         raise ValueError(f"{data}: holds no samples")
     if net.readout is not None and net.readout.labels:

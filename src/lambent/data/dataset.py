@@ -164,6 +164,7 @@ class SpikeDataset(Dataset):
         duration: float | None = None,
         n_units: int | None = None,
         *,
+        time_unit: str | None = None,
         crop: bool = False,
     ) -> SpikeDataset:
         """Read an HDF5 file in the layout of the Heidelberg data sets, plain or gzipped.
@@ -176,7 +177,11 @@ class SpikeDataset(Dataset):
             path: the file; whether it is gzipped is seen from its first bytes.
             duration: length of every sample [ms]. Give training and test set the same. Left out: what
                 `write_shd` noted in the file, otherwise the first whole millisecond past the last spike.
-            n_units: number of units. Left out: what `write_shd` noted in the file, otherwise 700.
+            n_units: number of units. Left out: what `write_shd` noted in the file; 700 for the Heidelberg sets
+                themselves (by their names, ``shd_...`` and ``ssc_...``, or ``extra/meta_info``); otherwise as many as
+                the largest in the file needs.
+            time_unit: "s", "ms", "us" or "ns", of files that do not keep to the layout. Left out: seconds, but times
+                that are integers, or of samples of more than ten seconds (and than `duration`), are refused.
             crop: drop spikes at or past `duration` instead of raising.
 
         Raises:
@@ -190,7 +195,7 @@ class SpikeDataset(Dataset):
             >>> lb.data.SpikeDataset.from_shd("words.h5.gz").class_names
             ['yin', 'yang', 'dot']
         """
-        raw = read_shd(Path(path), duration, n_units, crop)
+        raw = read_shd(Path(path), duration, n_units, crop, time_unit)
         try:
             return cls(**raw)
         except (TypeError, ValueError) as e:

@@ -96,6 +96,7 @@ def check_spikes(
         earlier[firsts[slice(*np.searchsorted(firsts, (start, stop)))] - start] = False
         for bad, what in (
             (np.isnan(t), "time is NaN"),
+            (np.isinf(t), "time is infinite"),
             (t < 0, "negative time"),
             (t >= float(duration), f"time at or past the duration of {duration:g} ms"),
             ((u < 0) | (u >= n_units), f"unit outside [0, {n_units})"),

@@ -154,20 +154,27 @@ def read_column(h5: Hdf5, where: str, kinds: str) -> np.ndarray:
 def find_rows(h5: Hdf5, where: str, kinds: str) -> Rows:
     """Rows of variable length of numbers of a dtype of one of `kinds`."""
     dataset = find_dataset(h5, where)
-    if dataset.ndim != 1:
-        raise ValueError(f"{where} must have one dimension, got shape {dataset.shape}")
     base = h5py.check_vlen_dtype(dataset.dtype)
-    if base is None or np.dtype(base).kind not in kinds:
-        wanted = "floats" if kinds == "f" else "integers"
-        raise ValueError(f"{where} must hold rows of {wanted} of variable length, got {dataset.dtype}")
+    if dataset.ndim != 1 or base is None or np.dtype(base).kind not in kinds:
+        wanted = "numbers" if "f" in kinds else "integers"
+        found = f"{dataset.dtype} of shape {dataset.shape}" if base is None else f"rows of {base}"
+        raise ValueError(f"{where} must hold a row of {wanted}, of variable length, for each sample, got {found}")
     return _rows(h5, dataset, where)
+
+
+def has_attribute(h5: Hdf5, name: str) -> bool:
+    """Whether the root has an attribute of this name."""
+    try:
+        return name in h5.attrs
+    except H5_ERRORS as error:
+        raise ValueError(f"attribute {name}: damaged ({error})") from error
 
 
 def read_attribute(h5: Hdf5, name: str, kinds: str, shape: tuple[int, ...]) -> np.ndarray | None:
     """An attribute of the root, of a dtype of one of `kinds` and of `shape`; None if there is none."""
+    if not has_attribute(h5, name):
+        return None
     try:
-        if name not in h5.attrs:
-            return None
         found = h5.attrs.get_id(name)
         if found.dtype.kind not in kinds or found.shape != shape:
             raise ValueError(f"attribute {name}: unexpected {found.dtype} of shape {found.shape}")

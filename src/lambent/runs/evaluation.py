@@ -130,14 +130,14 @@ class Evaluation(Short):
         )
 
 
-def load_test_data(run: Run, path: str | Path, crop: bool = False) -> SpikeDataset:
+def load_test_data(run: Run, path: str | Path, *, crop: bool = False, time_unit: str | None = None) -> SpikeDataset:
     """Read test data for a run: same duration, units and classes as its training data.
 
     Raises:
         ValueError: other units or classes, or spikes past the run's duration (and not `crop`).
     """
     facts = run.facts()
-    data = SpikeDataset.from_shd(path, facts["duration"], facts["n_units"], crop=crop)
+    data = SpikeDataset.from_shd(path, facts["duration"], facts["n_units"], time_unit=time_unit, crop=crop)
     return match_classes(data, facts["class_names"], str(path))
 
 

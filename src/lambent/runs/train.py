@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,30 @@ from lambent.training.run import Run
 
 
 def load_training_data(
-    train: Path, test: Path | None, config: Config, least: float = 0.0
+    train: Path,
+    test: Path | None,
+    config: Config,
+    least: float = 0.0,
+    *,
+    n_units: int | None = None,
+    time_unit: str | None = None,
 ) -> tuple[SpikeDataset, SpikeDataset | None]:
     """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
 
     Args:
         least: a duration [ms] that this must not fall below.
+        n_units, time_unit: as for `SpikeDataset.from_shd`.
 
     Raises:
         FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or the two do not fit each other.
     """
     duration = config.duration or None
-    data = SpikeDataset.from_shd(train, duration)
+    data = SpikeDataset.from_shd(train, duration, n_units, time_unit=time_unit)
     least = max(data.duration, 0.0 if duration else least)
     if test is None:
         return data.with_duration(least), None
-    held = match_classes(SpikeDataset.from_shd(test, duration, data.n_units), data.class_names, str(test))
+    held = SpikeDataset.from_shd(test, duration, data.n_units, time_unit=time_unit)
+    held = match_classes(held, data.class_names, str(test))
     if len(held) == 0:
         raise ValueError(f"{test}: holds no samples")
     longest = max(least, held.duration)
@@ -45,7 +54,7 @@ def train_run(
     run: Run,
     config: Config,
     data: SpikeDataset,
-    source: dict[str, str | None],
+    source: Mapping[str, str | None],
     console: Console,
     *,
     resume: bool = False,
@@ -55,11 +64,11 @@ def train_run(
     """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
 
     Args:
-        source: names of the data, kept in run.json: "train" and "test".
+        source: where the data come from, kept in run.json: files "train" and "test", and the "time_unit" in them.
         start: a trained run whose model to start from.
     """
     facts = {
-        "data": source,
+        "data": dict(source),
         "n_units": data.n_units,
         "class_names": data.class_names,
         "duration": data.duration,

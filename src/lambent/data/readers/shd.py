@@ -10,33 +10,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambent.data.packing import check_units, pack_units
-from lambent.events import check_n_units
-from lambent.machine.hdf5 import ROWS, Hdf5, check_seal, find_rows, holds, open_hdf5, read_attribute, read_column
+from lambent.events import check_n_units, time_scale
+from lambent.machine.hdf5 import (
+    ROWS,
+    Hdf5,
+    check_seal,
+    find_rows,
+    has_attribute,
+    holds,
+    open_hdf5,
+    read_attribute,
+    read_column,
+)
 from lambent.machine.hdf5_heap import Rows
 
 T = TypeVar("T")
 
 _SHD_UNITS = 700
+_SAY_UNIT = 'say what they are: time_unit="s", "ms", "us" or "ns" (--time-unit)'
+_LONG = 10.0  # s; samples that last longer are taken for ones in another unit of time
 
 
-def read_shd(path: Path, duration: float | None, n_units: int | None, crop: bool) -> dict[str, Any]:
+def read_shd(
+    path: Path, duration: float | None, n_units: int | None, crop: bool, time_unit: str | None
+) -> dict[str, Any]:
     """Read a file into the arguments of `SpikeDataset`, which see; units are checked, times are not.
 
     The spikes are never in memory twice: a gzipped file is unpacked into an unnamed temporary file, and what
     `write_shd` wrote is compared with its digest before. Nothing is looked at that lies outside of the file.
     """
+    scale = time_scale(time_unit or "s")
     with open_hdf5(path) as h5:
         try:
-            return _read(h5, duration, n_units, crop)
+            return _read(h5, duration, n_units, crop, time_unit, scale, path.name)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
 
-def _read(h5: Hdf5, duration: float | None, n_units: int | None, crop: bool) -> dict[str, Any]:
-    for name in ("spikes/times", "spikes/units", "labels"):
-        if not holds(h5, name):
-            raise ValueError(f"no dataset {name}")
-    times, units = find_rows(h5, "spikes/times", "f"), find_rows(h5, "spikes/units", "iu")
+def _read(
+    h5: Hdf5, duration: float | None, n_units: int | None, crop: bool, time_unit: str | None, scale: float, name: str
+) -> dict[str, Any]:
+    for needed in ("spikes/times", "spikes/units", "labels"):
+        if not holds(h5, needed):
+            raise ValueError(f"no dataset {needed}")
+    times, units = find_rows(h5, "spikes/times", "fiu"), find_rows(h5, "spikes/units", "iu")
     labels = read_column(h5, "labels", "iu")
     if not len(times) == len(units) == len(labels):
         raise ValueError(f"spikes/times has {len(times)} rows, spikes/units {len(units)}, labels {len(labels)}")
@@ -44,29 +61,44 @@ def _read(h5: Hdf5, duration: float | None, n_units: int | None, crop: bool) -> 
     keys = read_column(h5, "extra/keys", "SO") if holds(h5, "extra/keys") else None
     speakers = read_column(h5, "extra/speaker", "iu") if holds(h5, "extra/speaker") else None
     if n_units is None:
-        n_units = _noted(h5, "n_units", "iu", int, check_n_units) or _SHD_UNITS
+        n_units = _noted(h5, "n_units", "iu", int, check_n_units) or _number_of(units, h5, name)
     n_units = check_n_units(n_units)
+    ours = has_attribute(h5, "duration_ms")
+    if ours and time_unit not in (None, "s"):
+        raise ValueError(f"its times are in seconds, as lambent writes them, not in {time_unit}")
+    if not ours and time_unit is None and times.dtype.kind != "f":
+        raise ValueError(f"spikes/times holds {times.dtype}, and seconds are floats; {_SAY_UNIT}")
     if duration is None:
         duration = _noted(h5, "duration_ms", "iuf", float, _check_duration)
     if crop and duration is None:
         raise ValueError("crop=True needs a duration to crop to")
-    packed = _read_spikes(times, units, n_units, duration if crop else None)
-    if duration is None:
-        last = packed[0].max(where=np.isfinite(packed[0]), initial=0.0)  # what is not finite is found later
-        duration = float(np.floor(last)) + 1.0
+    *packed, latest = _read_spikes(times, units, n_units, duration if crop else None, scale)
+    seconds = latest * 1e-3
+    if not ours and time_unit is None and seconds > _LONG and (duration is None or latest >= duration):
+        raise ValueError(f"spikes/times go up to {seconds:g}, a long time for the seconds of this layout; {_SAY_UNIT}")
     return dict(
         zip(("times", "units", "offsets"), packed, strict=True),
         labels=labels,
         n_units=n_units,
-        duration=duration,
+        duration=float(np.floor(latest)) + 1.0 if duration is None else duration,
         class_names=None if keys is None else [k.decode(errors="replace") for k in keys],
         speakers=speakers,
     )
 
 
-def milliseconds(seconds: NDArray[Any]) -> NDArray[np.float32]:
-    """Times in a file [s] as `SpikeDataset` keeps them."""
-    return (seconds.astype(np.float64) * 1e3).astype(np.float32)
+def _number_of(units: Rows, h5: Hdf5, name: str) -> int:
+    """How many units there are by all that a file says: those of the Heidelberg sets, or up to the largest."""
+    if name.lower().startswith(("shd_", "ssc_")) or holds(h5, "extra/meta_info"):
+        return _SHD_UNITS
+    if not units.lengths.any():
+        raise ValueError("without spikes it does not say how many units there are; give n_units (--n-units)")
+    blocks = (units.read(first, first + ROWS) for first in range(0, len(units), ROWS))
+    return max(0, *(int(block.max(initial=0)) for block in blocks), 0) + 1
+
+
+def milliseconds(times: NDArray[Any], scale: float = 1e3) -> NDArray[np.float32]:
+    """Times in a file, of a unit of `scale` ms, as `SpikeDataset` keeps them."""
+    return (times.astype(np.float64) * scale).astype(np.float32)
 
 
 def _noted(h5: Hdf5, name: str, kinds: str, kind: type, check: Callable[[Any], T]) -> T | None:
@@ -85,9 +117,9 @@ def _check_duration(x: float) -> float:
 
 
 def _read_spikes(
-    times: Rows, units: Rows, n_units: int, crop_at: float | None
-) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64]]:
-    """All spikes as (times [ms], units, offsets), without those at or past `crop_at` [ms]."""
+    times: Rows, units: Rows, n_units: int, crop_at: float | None, scale: float
+) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64], float]:
+    """All spikes as (times [ms], units, offsets), without those at or past `crop_at` [ms]; and the latest time [ms]."""
     if (times.lengths != units.lengths).any():
         i = int((times.lengths != units.lengths).argmax())
         raise ValueError(f"sample {i} has {times.lengths[i]} spikes/times but {units.lengths[i]} spikes/units")
@@ -95,14 +127,15 @@ def _read_spikes(
     all_times = np.empty(total, dtype=np.float32)
     all_units = pack_units(np.empty(total, dtype=np.uint16), n_units)
     offsets = np.zeros(len(times) + 1, dtype=np.int64)
-    end = 0
+    end, latest = 0, 0.0
     for first in range(0, len(times), ROWS):
-        ms, u = milliseconds(times.read(first, first + ROWS)), units.read(first, first + ROWS)
+        ms, u = milliseconds(times.read(first, first + ROWS), scale), units.read(first, first + ROWS)
+        latest = max(latest, float(ms.max(where=np.isfinite(ms), initial=0.0)))  # what is not finite is found later
         inside = np.concatenate([[0], np.cumsum(times.lengths[first : first + ROWS])])
         try:
             check_units(u, inside, n_units, first)
         except ValueError as e:
-            raise ValueError(f"spikes/units: {e}") from e
+            raise ValueError(f"spikes/units: {e}; n_units (--n-units) says how many there are") from e
         if crop_at is not None:
             keep = ~(ms >= crop_at)  # NaN stays, to be found later
             ms, u = ms[keep], u[keep]
@@ -111,4 +144,4 @@ def _read_spikes(
         all_units[end : end + len(u)] = u
         offsets[first + 1 : first + len(inside)] = end + inside[1:]
         end += len(ms)
-    return all_times[:end], all_units[:end], offsets
+    return all_times[:end], all_units[:end], offsets, latest
