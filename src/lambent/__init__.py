@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lambent.nir import import_nir as import_nir
     from lambent.saving import load as load
     from lambent.saving import save as save
+    from lambent.training import Rewiring as Rewiring
     from lambent.training import fit as fit
 
 __version__ = VERSION
@@ -54,6 +55,7 @@ __getattr__, __dir__, __all__ = on_demand(
         "import_nir": "lambent.nir",
         "load": "lambent.saving",
         "save": "lambent.saving",
+        "Rewiring": "lambent.training",
         "fit": "lambent.training",
     },
 )

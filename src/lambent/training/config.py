@@ -96,6 +96,9 @@ class Config(Short):
     )
     warmup: float = _optimisation(0.0, "epochs over which the learning rates rise from 0")
     weight_decay: float = _optimisation(0.0, "decoupled weight decay (AdamW)")
+    rewire: float = _optimisation(
+        0.0, "Deep R: pull that takes sparse connections away and lets others grow, as a part of lr; 0: they stay"
+    )
     clip: float = _optimisation(
         1.0, "largest norm of the gradient; longer ones, from spikes that graze threshold, are cut"
     )
@@ -147,7 +150,7 @@ class Config(Short):
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
         for name in ("duration", "tau_spread", "count_gradient", "delay", "lr_tau", "lr_delay", "warmup",
-                     "weight_decay", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
+                     "weight_decay", "rewire", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
                      "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         self._need("seed", self.seed < 2**63, "below 2^63")
