@@ -158,7 +158,11 @@ def assert_same_gradients(expected, got):
 
 PAIRS = [(n, c, r) for n in SPIKING for c in MAKE_CONNECTIONS for r in (None, c) if n == "LIF" or c.startswith("Dense")]
 PAIRS += [("LIF", "Dense", "Sparse, delays"), ("LIF", "Sparse", "Dense"), ("Refractory", "Sparse, delays", "Dense")]
-PAIRS += [("LIF", "Conv2d", "Dense"), ("LIF", "Dense, delays", "Conv2d, delays"), ("Refractory", "Conv2d, delays", "SumPool2d")]
+PAIRS += [
+    ("LIF", "Conv2d", "Dense"),
+    ("LIF", "Dense, delays", "Conv2d, delays"),
+    ("Refractory", "Conv2d, delays", "SumPool2d"),
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -348,7 +352,8 @@ def test_gradients_are_those_of_spike_times(neuron):
 
 @pytest.mark.parametrize(
     ("inputs", "recurrent"),
-    [(c, r) for c in MAKE_CONNECTIONS for r in (None, c)] + [("Dense", "Sparse, delays"), ("SumPool2d", "Dense, delays")],
+    [(c, r) for c in MAKE_CONNECTIONS for r in (None, c)]
+    + [("Dense", "Sparse, delays"), ("SumPool2d", "Dense, delays")],
 )
 def test_layers_are_kept_whole(inputs, recurrent):
     """By deepcopy, pickle and `state_dict`, without the tensors that they were made with."""

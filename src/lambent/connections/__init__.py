@@ -8,4 +8,4 @@ from lambent.connections.sparse import Sparse
 CONNECTIONS: tuple[type[Connections], ...] = (Dense, Sparse, Conv1d, Conv2d, SumPool2d, AvgPool2d)
 """Every kind of connections, for the tests that all of them pass."""
 
-__all__ = ["CONNECTIONS", "AvgPool2d", "Connections", "Conv1d", "Conv2d", "Dense", "SumPool2d", "Sparse"]
+__all__ = ["CONNECTIONS", "AvgPool2d", "Connections", "Conv1d", "Conv2d", "Dense", "Sparse", "SumPool2d"]

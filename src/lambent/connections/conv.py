@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Integral
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -62,10 +62,10 @@ class Geometry(NamedTuple):
         return torch.tensor([*self.size, *self.kernel, *self.stride, *self.padding, *self.dilation, self.groups])
 
 
-def geometry_of(numbers: Sequence[int]) -> Geometry:
+def geometry_of(numbers: Any) -> Geometry:
     """The reverse of `Geometry.as_tensor`."""
-    *pairs, groups = (int(n) for n in numbers)
-    return Geometry(*zip(pairs[::2], pairs[1::2], strict=True), groups)
+    *pairs, groups = numbers.tolist()
+    return Geometry(*((pairs[k], pairs[k + 1]) for k in range(0, 10, 2)), groups)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=64)
@@ -93,6 +93,10 @@ class Shared(Connections):
 
     axes: ClassVar[int] = 2
 
+    if TYPE_CHECKING:
+        weight: Any
+        delay: Any
+
     def _lay_out(
         self, shape_in: Any, out_channels: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: Any
     ) -> None:
@@ -105,8 +109,8 @@ class Shared(Connections):
                 raise ValueError(f"{name} must be a multiple of groups = {groups}, got {n}")
         given = (("kernel", kernel, 1), ("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1))
         # a signal is a map of one row, in which nothing moves
-        pairs = [((least,) + _numbers(name, x, self.axes, least))[-2:] for name, x, least in given]
-        geometry = Geometry((1, *size)[-2:], *pairs, groups)
+        pairs: list[Any] = [(least, *_numbers(name, x, self.axes, least))[-2:] for name, x, least in given]
+        geometry = Geometry((1, *size)[-2:], *pairs, groups)  # type: ignore[arg-type]
         if min(geometry.size_out) < 1:
             raise ValueError(f"kernel {kernel} is larger than the {_by(size)} that it moves over, padding included")
         self._set("geometry", geometry)
@@ -131,13 +135,16 @@ class Shared(Connections):
     def entries(self) -> Entries:
         to = torch.from_numpy(reach(self.geometry).astype(np.int64))
         place, k = (to >= 0).nonzero(as_tuple=True)
-        values = [None if x is None else self._by_source(x)[:, k] for x in (self.weight, self.delay)]
-        first = torch.from_numpy(channel_places(self.geometry, *values[0].shape[::2]).astype(np.int64))
-        target = first[:, None] + to[place, k, None]
-        channel = torch.arange(len(first)).view(-1, 1, 1)
+        weight = self._by_source(self.weight)[:, k]
+        delay = None if self.delay is None else self._by_source(self.delay)[:, k].flatten()
+        target = self._channel_places(weight) + to[place, k, None]
+        channel = torch.arange(len(weight)).view(-1, 1, 1)
         source = (channel * len(to) + place[:, None]).expand_as(target)
-        weight, delay = (None if x is None else x.flatten() for x in values)
-        return Entries(source.flatten(), target.flatten(), weight, delay)
+        return Entries(source.flatten(), target.flatten(), weight.flatten(), delay)
+
+    def _channel_places(self, weight: Tensor) -> Tensor:
+        """(channels in, 1, channels out of a group): where the targets of each channel begin."""
+        return torch.from_numpy(channel_places(self.geometry, *weight.shape[::2]).astype(np.int64))[:, None]
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         weight = self._by_source(self.weight).to(dtype)
@@ -146,8 +153,7 @@ class Shared(Connections):
         delay = self._by_source(self.delay)
         steps = delay_steps(delay, dt).clamp(max=n_steps)
         if as_places:
-            first = channel_places(self.geometry, *weight.shape[::2])
-            steps = places(steps, torch.from_numpy(first.astype(np.int64))[:, None], self.n_out, n_steps)
+            steps = places(steps, self._channel_places(weight), self.n_out, n_steps)
         return [weight, delay.to(dtype), steps.to(torch.int32), self.geometry.as_tensor()]
 
     @staticmethod
@@ -162,7 +168,7 @@ class Shared(Connections):
     def rows(tensors: Sequence[Tensor]) -> int:
         if len(tensors) == 2:
             return 1
-        geometry = geometry_of(tensors[-1].tolist())
+        geometry = geometry_of(tensors[-1])
         n_out = geometry.groups * tensors[0].shape[2] * geometry.places_out
         return 1 + int(tensors[2].numpy().view(np.uint32).max()) // n_out
 

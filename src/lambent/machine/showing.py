@@ -34,7 +34,7 @@ def html_table(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] = 
 
 
 class Short:
-    """A base of dataclasses, which then print shapes in place of arrays and leave out what is at its default or follows.
+    """A base of dataclasses, which then print shapes in place of arrays, and only what was given.
 
     Also of those that are derived from one, for which `dataclass` would otherwise write another `__repr__`.
     """
