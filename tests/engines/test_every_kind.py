@@ -168,10 +168,6 @@ PAIRS += [
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("neuron", "inputs", "recurrent"), PAIRS)
 def test_spikes_and_gradients_equal_the_reference(engine, neuron, inputs, recurrent):
-    if engine == "gpu" and ("Dense" not in inputs or "Dense" not in (recurrent or inputs)):
-        with pytest.raises(NotImplementedError, match="connections do not run on a GPU yet"):
-            outcome(ENGINES[engine], neuron, inputs, recurrent)
-        return
     expected, gradients = outcome(reference, neuron, inputs, recurrent)
     out, found = outcome(ENGINES[engine], neuron, inputs, recurrent)
     assert len(expected.times) > 20
@@ -220,10 +216,6 @@ def test_levels_and_gradients_equal_the_reference(engine, inputs):
         (v * torch.sin(torch.arange(v.numel(), dtype=DOUBLE).view_as(v))).sum().backward()
         return v.detach(), {n: x.grad for n, x in found.items()}
 
-    if engine == "gpu" and not inputs.startswith("Dense"):
-        with pytest.raises(NotImplementedError, match="connections do not run on a GPU yet"):
-            outcome(ENGINES[engine])
-        return
     (expected, gradients), (v, found) = outcome(reference), outcome(ENGINES[engine])
     assert torch.allclose(v, expected, rtol=1e-9, atol=1e-11)
     assert_same_gradients(gradients, found)

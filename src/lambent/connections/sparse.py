@@ -96,7 +96,7 @@ class Sparse(Connections):
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         source, target, weight, delay = self.entries()
-        start = torch.searchsorted(source, torch.arange(self.n_in + 1))
+        start = torch.searchsorted(source, torch.arange(self.n_in + 1, device=source.device))
         if delay is None:
             return [weight.to(dtype), start, target.to(torch.int32)]
         steps = delay_steps(delay, dt).clamp(max=n_steps)
