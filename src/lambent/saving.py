@@ -223,7 +223,7 @@ def _options_of_layer(where: str, layer: Spiking) -> dict[str, Any]:
 def _dataclass(where: str, x: Neuron | Connections) -> Part:
     """A neuron's or connections' fields, but for their values."""
     values = {*x.parameters, *getattr(x, "buffers", ())}
-    options = {f.name: getattr(x, f.name) for f in dataclasses.fields(x) if f.name not in values}
+    options = {f.name: getattr(x, f.name) for f in dataclasses.fields(x) if f.init and f.name not in values}
     return {"kind": type(x).__name__, "options": _checked(where, options)}
 
 

@@ -12,13 +12,13 @@ from grid_cases import TOLERANCE, random_events
 from refractory import Refractory, RefractoryUnits
 
 import lambent as lb
-from lambent.connections import CONNECTIONS, Dense, Sparse
+from lambent.connections import CONNECTIONS, AvgPool2d, Conv1d, Conv2d, Dense, Sparse, SumPool2d
 from lambent.engines import reference
 from lambent.engines.grid import cpu as grid_cpu
 from lambent.engines.kinds import class_of, kind_of
 from lambent.neurons import LIF, NEURONS, Integrator
 
-SIZE, INPUTS, STEPS = 6, 5, 40
+SIZE, INPUTS, STEPS = 6, 12, 40
 DOUBLE = torch.float64
 
 
@@ -58,11 +58,38 @@ def sparse(g, n_in, delays, strength=1.0):
     return Sparse(n_in, SIZE, indices=indices, weight=3 * strength * weights(g, n), delay=delay)
 
 
+def conv(kind, g, n_in, delays, strength=1.0):
+    """From 12 units to 6, padded and with gaps, or from 6 to 6."""
+    if kind is Conv1d:
+        made = Conv1d((2, 6), 2, 2, dilation=3, groups=2) if n_in == INPUTS else Conv1d((2, 3), 2, 3, padding=1)
+    elif n_in == INPUTS:
+        made = Conv2d((1, 3, 4), 2, 3, stride=(1, 2), padding=(1, 0))
+    else:
+        made = Conv2d((2, 1, 3), 2, (1, 3), padding=(0, 1), groups=2)
+    shape = made.parameter_shape
+    delay = torch.rand(shape, generator=g, dtype=DOUBLE) * 9 if delays else None
+    return made.with_values(weight=3 * strength * (weights(g, *shape) + 0.7), delay=delay)
+
+
+def pool(kind, g, n_in, strength=1.0):
+    """From 12 units to 6, or from 6 to 6; windows overlap."""
+    weight = torch.tensor(7.0 * strength, dtype=DOUBLE)
+    if n_in == INPUTS:
+        return kind((2, 3, 2), (3, 2), 1, (1, 0), weight)
+    return kind((2, 1, 3), (1, 3), 1, (0, 1), -weight)
+
+
 MAKE_CONNECTIONS = {
     "Dense": partial(dense, delays=False),
     "Dense, delays": partial(dense, delays=True),
     "Sparse": partial(sparse, delays=False),
     "Sparse, delays": partial(sparse, delays=True),
+    "Conv1d": partial(conv, Conv1d, delays=False),
+    "Conv1d, delays": partial(conv, Conv1d, delays=True),
+    "Conv2d": partial(conv, Conv2d, delays=False),
+    "Conv2d, delays": partial(conv, Conv2d, delays=True),
+    "SumPool2d": partial(pool, SumPool2d),
+    "AvgPool2d": partial(pool, AvgPool2d),
 }
 ENGINES = {"cpu": grid_cpu}
 try:
@@ -131,15 +158,16 @@ def assert_same_gradients(expected, got):
 
 PAIRS = [(n, c, r) for n in SPIKING for c in MAKE_CONNECTIONS for r in (None, c) if n == "LIF" or c.startswith("Dense")]
 PAIRS += [("LIF", "Dense", "Sparse, delays"), ("LIF", "Sparse", "Dense"), ("Refractory", "Sparse, delays", "Dense")]
+PAIRS += [
+    ("LIF", "Conv2d", "Dense"),
+    ("LIF", "Dense, delays", "Conv2d, delays"),
+    ("Refractory", "Conv2d, delays", "SumPool2d"),
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("neuron", "inputs", "recurrent"), PAIRS)
 def test_spikes_and_gradients_equal_the_reference(engine, neuron, inputs, recurrent):
-    if engine == "gpu" and "Sparse" in f"{inputs} {recurrent}":
-        with pytest.raises(NotImplementedError, match="Sparse connections do not run on a GPU yet"):
-            outcome(ENGINES[engine], neuron, inputs, recurrent)
-        return
     expected, gradients = outcome(reference, neuron, inputs, recurrent)
     out, found = outcome(ENGINES[engine], neuron, inputs, recurrent)
     assert len(expected.times) > 20
@@ -188,10 +216,6 @@ def test_levels_and_gradients_equal_the_reference(engine, inputs):
         (v * torch.sin(torch.arange(v.numel(), dtype=DOUBLE).view_as(v))).sum().backward()
         return v.detach(), {n: x.grad for n, x in found.items()}
 
-    if engine == "gpu" and inputs.startswith("Sparse"):
-        with pytest.raises(NotImplementedError, match="Sparse connections do not run on a GPU yet"):
-            outcome(ENGINES[engine])
-        return
     (expected, gradients), (v, found) = outcome(reference), outcome(ENGINES[engine])
     assert torch.allclose(v, expected, rtol=1e-9, atol=1e-11)
     assert_same_gradients(gradients, found)
@@ -318,8 +342,11 @@ def test_gradients_are_those_of_spike_times(neuron):
 # -- layers of every kind ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recurrent", [None, *MAKE_CONNECTIONS])
-@pytest.mark.parametrize("inputs", MAKE_CONNECTIONS)
+@pytest.mark.parametrize(
+    ("inputs", "recurrent"),
+    [(c, r) for c in MAKE_CONNECTIONS for r in (None, c)]
+    + [("Dense", "Sparse, delays"), ("SumPool2d", "Dense, delays")],
+)
 def test_layers_are_kept_whole(inputs, recurrent):
     """By deepcopy, pickle and `state_dict`, without the tensors that they were made with."""
     neuron, connections, own = layer("LIF", inputs, recurrent)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambent.connections.connections import Connections, Entries, as_floats, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
 from lambent.machine.compiling import fast, fast_inline
 from lambent.machine.waiting import Check
 
@@ -58,7 +58,8 @@ class Dense(Connections):
         for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
             value = getattr(self, name)
             if value is not None:
-                yield check_entries(prefix + name, value.detach().flatten(), lambda k: divmod(k, self.n_out), lowest)
+                entries = value.detach().flatten()
+                yield check_entries(prefix + name, entries, lambda k: between(*divmod(k, self.n_out)), lowest)
 
     def entries(self) -> Entries:
         source = torch.arange(self.n_in).repeat_interleave(self.n_out)

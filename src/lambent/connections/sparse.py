@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambent.connections.connections import Connections, Entries, as_floats, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
 from lambent.machine.compiling import fast_inline
 from lambent.machine.waiting import Check
 
@@ -80,10 +80,14 @@ class Sparse(Connections):
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
         source, target = self._pairs()
+
+        def where(k: int) -> str:
+            return between(int(source[k]), int(target[k]))
+
         for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
             value = getattr(self, name)
             if value is not None:
-                yield check_entries(prefix + name, value.detach(), lambda k: (int(source[k]), int(target[k])), lowest)
+                yield check_entries(prefix + name, value.detach(), where, lowest)
 
     def entries(self) -> Entries:
         source, target = self._pairs()
@@ -92,7 +96,7 @@ class Sparse(Connections):
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         source, target, weight, delay = self.entries()
-        start = torch.searchsorted(source, torch.arange(self.n_in + 1))
+        start = torch.searchsorted(source, torch.arange(self.n_in + 1, device=source.device))
         if delay is None:
             return [weight.to(dtype), start, target.to(torch.int32)]
         steps = delay_steps(delay, dt).clamp(max=n_steps)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lambent.connections.connections import Connections, delay_steps
-from lambent.engines.checks import soundness
+from lambent.engines.checks import some_parameter, soundness
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.machine.waiting import expect
@@ -128,7 +128,7 @@ def _dense(events: Events, dt: float) -> tuple[Tensor, Tensor]:
 def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
     """Spikes of a layer; see `lambent.engines`."""
     expect(*soundness(neuron, inputs, recurrent))
-    dtype = inputs.weight.dtype  # type: ignore[attr-defined]
+    dtype = some_parameter(neuron, inputs).dtype
     p: Any = neuron.on_grid(dt, torch.float64)
     kind = type(p)
     steps, batch, size = count_steps(events.duration, dt), len(events), inputs.n_out
@@ -183,4 +183,4 @@ def levels(events: Events, neuron: Neuron, inputs: Connections, dt: float) -> Te
         x = mail.take(kind, x, n, p)
         out.append(kind.level(x, p))
         mail.send(n, x_in[n], shift_in[n], into)
-    return torch.stack(out, 1).to(inputs.weight.dtype)  # type: ignore[attr-defined]
+    return torch.stack(out, 1).to(some_parameter(neuron, inputs).dtype)

@@ -62,11 +62,13 @@ class Layer(nn.Module):
         sides = {"": connections} if recurrent is None else {"": connections, "recurrent_": recurrent}
         for name in dict.fromkeys(name for side in sides.values() for name in side.parameters):
             for prefix, side in sides.items():
-                value = getattr(side, name, None)
-                self.register_parameter(prefix + name, None if value is None else nn.Parameter(value.detach().clone()))
+                if name in side.parameters:
+                    value = getattr(side, name)
+                    value = None if value is None else nn.Parameter(value.detach().clone())
+                    self.register_parameter(prefix + name, value)
         for prefix, side in sides.items():
             for name in side.buffers:
-                self.register_buffer(prefix + name, getattr(side, name).clone())
+                self.register_buffer(prefix + name, getattr(side, name).detach().clone())
         self._neuron = neuron.with_values(**dict.fromkeys(neuron.parameters))
         self._connections, self._recurrent = _empty(connections), None if recurrent is None else _empty(recurrent)
 
