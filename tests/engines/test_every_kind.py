@@ -13,7 +13,7 @@ import lambent as lb
 from lambent.connections import CONNECTIONS, Dense, Sparse
 from lambent.engines import reference
 from lambent.engines.grid import cpu as grid_cpu
-from lambent.neurons import LIF, NEURONS, Integrator
+from lambent.neurons import LIF, NEURONS, AdaptiveLIF, Integrator
 
 SIZE, INPUTS, STEPS = 6, 5, 40
 DOUBLE = torch.float64
@@ -23,6 +23,11 @@ def taus(g):
     return torch.rand(SIZE, generator=g, dtype=DOUBLE) * 20 + 5, torch.rand(SIZE, generator=g, dtype=DOUBLE) * 5 + 2
 
 
+def adaptive(g, **options):
+    tau_adapt, beta = torch.linspace(60, 10, SIZE, dtype=DOUBLE), torch.linspace(0, 0.5, SIZE, dtype=DOUBLE)
+    return with_threshold(AdaptiveLIF, g, tau_adapt=tau_adapt, beta=beta, **options)
+
+
 def with_threshold(kind, g, **options):
     return kind(*taus(g), torch.rand(SIZE, generator=g, dtype=DOUBLE) * 0.5 + 0.7, **options)
 
@@ -30,6 +35,8 @@ def with_threshold(kind, g, **options):
 MAKE_NEURON = {
     "LIF": partial(with_threshold, LIF),
     "LIF, subtract": partial(with_threshold, LIF, reset="subtract"),
+    "AdaptiveLIF": adaptive,
+    "AdaptiveLIF, subtract": partial(adaptive, reset="subtract"),
     "Integrator": lambda g: Integrator(*taus(g)),
     "Refractory": partial(with_threshold, Refractory),
 }
@@ -212,22 +219,33 @@ def test_drift_is_what_a_later_arrival_does(neuron):
 
 
 @pytest.mark.parametrize("neuron", SPIKING)
-def test_jump_is_that_of_the_general_rule(neuron):
-    """DESIGN 4.1: a(-) = g_x^T a(+) - e_x [a(+).(g_x f(-) - f(+)) + G] / (e_x.f(-)), with a step that goes to 0."""
+def test_jump_and_spike_gradient_are_those_of_the_general_rule(neuron):
+    """DESIGN 4.1: a(-) = g_x^T a(+) - e_x [a(+).(g_x f(-) - f(+)) + G] / (e_x.f(-)), with a step that goes to 0.
+
+    Parameters likewise: dL/dp = g_p^T a(+) - e_p [...] / (e_x.f(-)).
+    """
     dt = 1e-6
     p, x, a = numbers(neuron, dt)
     kind = type(p)
-    x = [x[0], p.threshold.detach().clone(), *(torch.zeros_like(v) for v in x[2:])]
+    x = [x[0], torch.zeros_like(x[1]), *(0 * v if neuron == "Refractory" else v for v in x[2:])]
+    x[1] = p.threshold - kind.level(x, p)
     x = tuple(v.detach().requires_grad_() for v in x)
     pull, push = torch.linspace(-2, 3, SIZE, dtype=DOUBLE), torch.linspace(1, 2, SIZE, dtype=DOUBLE)
+    fields = [getattr(p, name) for name in kind.spike_gradients]
+    grad = partial(torch.autograd.grad, allow_unused=True, materialize_grads=True, retain_graph=True)
     after = kind.reset(x, p)
     before, later = flow(kind, x, p, dt), flow(kind, tuple(v.detach() for v in after), p, dt)
-    carried = torch.autograd.grad(after, x, a, allow_unused=True, materialize_grads=True, retain_graph=True)
+    carried, carried_fields = grad(after, x, a), grad(after, fields, a)
     moved = sum(c * f for c, f in zip(carried, before, strict=True)) - sum(b * f for b, f in zip(a, later, strict=True))
-    e_x = kind.lift(torch.ones(SIZE, dtype=DOUBLE), p)
+    excess = kind.level(x, p) - p.threshold
+    e_x, e_p = (grad(excess, of, torch.ones(SIZE, dtype=DOUBLE)) for of in (x, fields))
     slope = sum(e * f for e, f in zip(e_x, before, strict=True))
-    expected = [c - e * (moved + pull) / slope + e * push for c, e in zip(carried, e_x, strict=True)]
-    for theirs, ours in zip(expected, kind.jump(a, pull, push, kind.marks(x, p), p), strict=True):
+    expected = [
+        c + e * (push - (moved + pull) / slope) for c, e in zip((*carried, *carried_fields), (*e_x, *e_p), strict=True)
+    ]
+    marks = kind.marks(x, p)
+    found = kind.jump(a, pull, push, marks, p)
+    for theirs, ours in zip(expected, (*found, *kind.spike_gradient(found, marks, p)), strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
