@@ -16,7 +16,7 @@ from lambent.connections import CONNECTIONS, Dense, Sparse
 from lambent.engines import reference
 from lambent.engines.grid import cpu as grid_cpu
 from lambent.engines.kinds import class_of, kind_of
-from lambent.neurons import LIF, NEURONS, Integrator
+from lambent.neurons import LIF, NEURONS, AdaptiveLIF, Integrator
 
 SIZE, INPUTS, STEPS = 6, 5, 40
 DOUBLE = torch.float64
@@ -24,6 +24,11 @@ DOUBLE = torch.float64
 
 def taus(g):
     return torch.rand(SIZE, generator=g, dtype=DOUBLE) * 20 + 5, torch.rand(SIZE, generator=g, dtype=DOUBLE) * 5 + 2
+
+
+def adaptive(g, **options):
+    tau_adapt, beta = torch.linspace(60, 10, SIZE, dtype=DOUBLE), torch.linspace(0.5, 0, SIZE, dtype=DOUBLE)
+    return with_threshold(AdaptiveLIF, g, tau_adapt=tau_adapt, beta=beta, **options)
 
 
 def with_threshold(kind, g, **options):
@@ -34,6 +39,8 @@ MAKE_NEURON = {
     "LIF": partial(with_threshold, LIF),
     "LIF, subtract": partial(with_threshold, LIF, reset="subtract"),
     "LIF, bias": lambda g: with_threshold(LIF, g, bias=torch.linspace(0.5, -0.1, SIZE, dtype=DOUBLE)),
+    "AdaptiveLIF": adaptive,
+    "AdaptiveLIF, subtract": partial(adaptive, reset="subtract"),
     "Integrator": lambda g: Integrator(*taus(g)),
     "Refractory": partial(with_threshold, Refractory),
 }
