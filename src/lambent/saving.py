@@ -317,7 +317,8 @@ def _layer(
     recurrent = None if own is None else _connections(own, f"{prefix}recurrent_", values, known)
     described = options["neuron"]
     cls = _kind(described["kind"], known, Neuron)
-    there = {n: 1.0 for n in cls.parameters if f"{prefix}{n}" in values}
+    names = cls.parameters_of(described["options"])
+    there = {n: values[f"{prefix}{n}"] for n in names if f"{prefix}{n}" in values}
     neuron = cls(**described["options"], **there)
     made = next(cls for cls in _SPIKING if cls.__name__ == kind)
     layer = made.__new__(made)

@@ -18,16 +18,14 @@ The jump of DESIGN 4.1 is, for both resets, with s = (I - V) / tau_mem + beta A 
 # (constants in named tuples)
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lambent.machine.waiting import Check
 from lambent.neurons.arithmetic import maximum, where
-from lambent.neurons.neuron import Neuron, smallest_tau
+from lambent.neurons.neuron import Neuron, check_reset, smallest_tau
 from lambent.neurons.response import grid_constants
 
 
@@ -109,13 +107,13 @@ class AdaptiveLIFUnits(NamedTuple):
         return a[1] * before[1], arriving * before[0], gain, a[2] * before[2]
 
     @staticmethod
-    def spike_gradient(a, marks, p):
+    def spike_gradient(a, after, marks, p):
         return -a[1], -a[1] * marks[1]
 
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveLIF(Neuron):
-    """Leaky integrate-and-fire units with an adaptive threshold.
+    """Leaky integrate-and-fire units with an adaptive threshold. See `AdLIF` for the form with a current.
 
     Args:
         tau_mem, tau_syn: time constants of membrane and synapses [ms].
@@ -128,6 +126,11 @@ class AdaptiveLIF(Neuron):
 
     Raises:
         ValueError: an unknown reset, or a `min_slope` that is not positive.
+
+    Example:
+        >>> layer = lb.Spiking(lb.neurons.AdaptiveLIF(tau_adapt=200.0), lb.connections.Dense(3, 4))
+        >>> layer(lb.Events.from_lists([[1.0, 2.0]], [[0, 2]], 3, 20.0)).n_units
+        4
     """
 
     tau_mem: float | Tensor = 20.0
@@ -140,24 +143,11 @@ class AdaptiveLIF(Neuron):
 
     parameters: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn", "threshold", "tau_adapt", "beta")
     time_constants: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn", "tau_adapt")
-    signed: ClassVar[tuple[str, ...]] = ("beta",)
+    from_zero: ClassVar[tuple[str, ...]] = ("beta",)
+    state_names: ClassVar[tuple[str, ...]] = ("current", "voltage", "adaptation")
 
     def __post_init__(self) -> None:
-        if self.reset not in ("zero", "subtract"):
-            raise ValueError(f'reset must be "zero" or "subtract", got {self.reset!r}')
-        if self.min_slope is not None and not self.min_slope > 0:
-            raise ValueError(f"min_slope must be positive, got {self.min_slope}")
-
-    def checks(self) -> Iterator[Check]:
-        """What must hold of the parameters; beta may be 0."""
-        yield from super().checks()
-        beta = torch.as_tensor(self.beta).detach()
-
-        def complain() -> None:
-            unit = int((beta < 0).nonzero()[0])
-            raise ValueError(f"beta of unit {unit} is {beta[unit].item()}; it must not be negative")
-
-        yield Check((beta >= 0).all(), complain)
+        check_reset(self.reset, self.min_slope)
 
     def bounds(self, dt: float | None) -> dict[str, tuple[float | None, float | None]]:
         tau = (smallest_tau(dt), None)
