@@ -77,7 +77,8 @@ def nonlinear_equations(g):
 def oscillating_equations(g):
     """A resonator that its inputs enter without a current between."""
     return Equations(
-        "dx/dt = -x / tau - turn * y; dy/dt = turn * x - y / tau", spike="y > theta", reset="x = 0; y *= 0.5", input="x",
+        "dx/dt = -x / tau - turn * y; dy/dt = turn * x - y / tau",
+        spike="y > theta", reset="x = 0; y *= 0.5", input="x",
         **{"tau": taus(g)[0], "turn": torch.linspace(1, 0.5, SIZE, dtype=DOUBLE), "theta": 0.7 + taus(g)[1] / 10},
     )  # fmt: skip
 

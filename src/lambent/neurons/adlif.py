@@ -168,14 +168,13 @@ class AdLIF(Neuron):
             torch.as_tensor(getattr(self, x)).to(torch.float64) for x in self.parameters
         )
         synapse, membrane, adaptation = 1 / tau_syn, 1 / tau_mem, 1 / tau_adapt
-        rates = matrix(
-            tau_mem, (-synapse, 0.0, 0.0), (membrane, -membrane, -membrane), (0.0, a * adaptation, -adaptation)
-        )
-        (alpha_syn, _, _), of_v, of_a = (row.unbind(-1) for row in flow(rates, dt).unbind(-2))
+        of_v, of_a = (membrane, -membrane, -membrane), (0.0, a * adaptation, -adaptation)
+        step = flow(matrix(tau_mem, (-synapse, 0.0, 0.0), of_v, of_a), dt)
+        (alpha_syn, _, _), to_v, to_a = (row.unbind(-1) for row in step.unbind(-2))
         fixed = (
             membrane, synapse, (b - threshold) * membrane, (a * threshold + b) * adaptation,
             (0.1 if self.min_slope is None else self.min_slope) * threshold * membrane,
             torch.full_like(threshold, float(self.reset == "subtract")),
         )  # fmt: skip
-        found = (alpha_syn, *of_v, *of_a, threshold, b, *(x.detach() for x in fixed))
+        found = (alpha_syn, *to_v, *to_a, threshold, b, *(x.detach() for x in fixed))
         return AdLIFUnits(*(x.to(dtype) for x in found))

@@ -79,7 +79,7 @@ class Equations(Neuron):
         for name, value in own.items():
             object.__setattr__(self, name, value)
         self._check_names(parameters)
-        known = {name: torch.as_tensor(getattr(self, name)).detach().to(torch.float64) for name in self.parameters}
+        known = {name: _number(name, parameters[name]) for name in self.parameters}
         if not all(bool(torch.isfinite(x).all()) for x in known.values()):
             return  # which layers complain of
         *_, threshold, above = map(torch.as_tensor, self._generated.constants(**known)[2:])
@@ -199,6 +199,13 @@ class Equations(Neuron):
             fields |= {f"n_{name}": value, f"s_{name}": value, f"f_{name}": value.detach()}
         fields |= {name: like.new_full((), value) for name, value in made.fixed.items()}
         return made.units(*(fields[name].expand(like.shape).to(dtype) for name in made.units._fields))
+
+
+def _number(name: str, value: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value).detach().to(torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must be a number, or one per unit, got {value!r}") from None
 
 
 def _like(values: dict[str, Tensor]) -> Tensor:

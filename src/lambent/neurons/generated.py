@@ -287,9 +287,8 @@ class _Maker:
         text = [_written(e, places, lambda e: repr(float(e))) for e in numbers]
         rows = _tuple([_tuple(text[k * self.n : (k + 1) * self.n]) for k in range(self.n)])
         pushes = _tuple(text[self.n**2 : -2])
-        return (
-            f"\ndef constants({', '.join(system.parameters)}):\n    return {rows}, {pushes}, {text[-2]}, {text[-1]}\n"
-        )
+        results = f"{rows}, {pushes}, {text[-2]}, {text[-1]}"
+        return f"\ndef constants({', '.join(system.parameters)}):\n    return {results}\n"
 
     def _number(self, e: Any) -> str:
         """A field for a number: as it stands, compilers would take it for float64, and all that it touches."""

@@ -163,8 +163,10 @@ def _symbols(where: str, node: ast.AST) -> Any:
             return found
         case ast.UnaryOp(ast.USub(), operand):
             return -_symbols(where, operand)
-        case ast.Constant(value) if type(value) in (int, float) and math.isfinite(value):
-            return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(str(value))
+        case ast.Constant(int() as value) if type(value) is int:
+            return sympy.Integer(value)
+        case ast.Constant(float() as value) if math.isfinite(value):
+            return sympy.Rational(str(value))
         case ast.Name(name) if name not in FUNCTIONS:
             return sympy.Symbol(name)
         case ast.Call(ast.Name(name), [argument], []) if name in FUNCTIONS:
