@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from lambent import training as training
     from lambent.events import Events as Events
     from lambent.layers import LIF as LIF
+    from lambent.layers import AdaptiveLIF as AdaptiveLIF
     from lambent.layers import EventDropout as EventDropout
     from lambent.layers import LIReadout as LIReadout
+    from lambent.layers import Resonator as Resonator
     from lambent.layers import Spiking as Spiking
     from lambent.layers import calibrate as calibrate
     from lambent.layers import record as record
@@ -45,8 +47,10 @@ __getattr__, __dir__, __all__ = on_demand(
         "training": "lambent",
         "Events": "lambent.events",
         "LIF": "lambent.layers",
+        "AdaptiveLIF": "lambent.layers",
         "EventDropout": "lambent.layers",
         "LIReadout": "lambent.layers",
+        "Resonator": "lambent.layers",
         "Spiking": "lambent.layers",
         "calibrate": "lambent.layers",
         "record": "lambent.layers",

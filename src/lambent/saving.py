@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from lambent import encode
 from lambent.connections import CONNECTIONS
 from lambent.connections.connections import Connections
-from lambent.layers import LIF, EventDropout, LIReadout, Spiking
+from lambent.layers import LIF, AdaptiveLIF, EventDropout, LIReadout, Resonator, Spiking
 from lambent.layers.layer import MEANING
 from lambent.machine.files import open_file, replacing
 from lambent.neurons import NEURONS
@@ -35,7 +35,7 @@ from lambent.neurons.neuron import Neuron
 
 _VERSION = 1
 # what `Spiking` makes of a neuron and connections; the constructors of short forms add nothing to it but drawn weights
-_SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF)
+_SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF, AdaptiveLIF, Resonator)
 # modules whose options are attributes of the same names; those of torch have no values that are not in state_dict
 _PLAIN: tuple[type[nn.Module], ...] = (
     LIReadout, EventDropout,
@@ -317,7 +317,8 @@ def _layer(
     recurrent = None if own is None else _connections(own, f"{prefix}recurrent_", values, known)
     described = options["neuron"]
     cls = _kind(described["kind"], known, Neuron)
-    there = {n: 1.0 for n in cls.parameters if f"{prefix}{n}" in values}
+    names = cls.parameters_of(described["options"])
+    there = {n: values[f"{prefix}{n}"] for n in names if f"{prefix}{n}" in values}
     neuron = cls(**described["options"], **there)
     made = next(cls for cls in _SPIKING if cls.__name__ == kind)
     layer = made.__new__(made)

@@ -59,7 +59,7 @@ class _Spike(torch.autograd.Function):
         before = kind.jump(tuple(after), pull, count / p.threshold, marks, p)
         fields: dict[str, Tensor] = {
             name: torch.where(spiked, g, 0.0).sum(0)
-            for name, g in zip(kind.spike_gradients, kind.spike_gradient(before, marks, p), strict=True)
+            for name, g in zip(kind.spike_gradients, kind.spike_gradient(before, after, marks, p), strict=True)
         }
         before = [torch.where(spiked, new, old) for new, old in zip(before, after, strict=True)]
         return None, None, *before, *(fields.get(name) for name in kind._fields)

@@ -47,7 +47,7 @@ class Layer(nn.Module):
             value: Tensor | None = getattr(neuron, name)
             optional = getattr(type(neuron), name, ...) is None  # by its default
             if value is not None or not optional:
-                value = per_unit(name, value, self.out_features, positive=name not in neuron.signed)
+                value = per_unit(name, value, self.out_features, lowest=neuron.lowest(name))
                 if name not in neuron.trained:
                     self.register_buffer(name, value)
                     continue

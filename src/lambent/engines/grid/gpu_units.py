@@ -25,7 +25,16 @@ def maximum(a, b):
     return tl.maximum(a, b)
 
 
-_OWN: dict[Any, Any] = {arithmetic.where: where, arithmetic.maximum: maximum}
+@triton.jit
+def tanh(x):
+    """As `lambent.neurons.arithmetic.tanh`."""
+    return 1 - 2 / (tl.exp(2 * x) + 1)
+
+
+_OWN: dict[Any, Any] = {
+    arithmetic.where: where, arithmetic.maximum: maximum, arithmetic.exp: tl.exp, arithmetic.log: tl.log,
+    arithmetic.sqrt: tl.sqrt, arithmetic.sin: tl.sin, arithmetic.cos: tl.cos, arithmetic.tanh: tanh,
+}  # fmt: skip
 
 
 class GpuNeuron(NamedTuple):
