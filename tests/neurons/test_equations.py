@@ -198,7 +198,10 @@ def test_what_stops_to_make_sense_is_named():
         ({"theta": -1.0}, "holds at rest"),
         ({"theta": torch.tensor([1.0, 0.0])}, "holds at rest"),
         ({"spike": "i > theta", "reset": "i = 0"}, "holds i, which jumps as something arrives"),
-        ({"equations": LIF["equations"] + "; dw/dt = -w", "spike": "w > theta", "reset": "w = 0"}, "moves nothing in it"),
+        (
+            {"equations": LIF["equations"] + "; dw/dt = -w", "spike": "w > theta", "reset": "w = 0"},
+            "moves nothing in it",
+        ),
         ({"equations": "dv/dt = (i * (3 - v) - v) / tau_mem; di/dt = -i / tau_syn"}, "depends on the states"),
         ({"reset": ""}, "leaves a unit at its threshold"),
         ({"reset": "v = theta"}, "leaves a unit at its threshold"),
