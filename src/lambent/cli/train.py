@@ -21,10 +21,11 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
     added = []
     for f in fields(Config):
-        kind = type(f.default)
+        kind = f.metadata["kind"]
+        many = isinstance(f.default, tuple)
         name = f.name.replace("_", "-")
         flags = [f"--{name}/--no-{name}"] if kind is bool else [f"--{name}"]
-        text, default = f.metadata["help"], str(f.default).lower() if kind is bool else f.default
+        text, default = f.metadata["help"], str(f.default).lower() if kind is bool else f.default or ""
         option = typer.Option(
             *flags,
             help=f"{text[0].upper()}{text[1:]}." + (f"  [default: {default}]" if default != "" else ""),
@@ -32,9 +33,13 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
             show_default=False,
             autocompletion=completing(f.metadata["choices"]),
         )
+        wanted: Any = Annotated[list[str] | None, option] if many else Annotated[kind | None, option]
         added.append(
             inspect.Parameter(
-                f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+                f.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=wanted,
             )
         )
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
@@ -81,7 +86,7 @@ def train(
     if resume and overwrite:
         raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")
     run = Run(out)
-    given = {k: v for k, v in settings.items() if v is not None}
+    given = {k: v for k, v in settings.items() if v is not None and v != []}
     if resume:
         others = {"config": config, "from": start, "n_units": n_units, "time_unit": time_unit}
         given |= {k: v for k, v in others.items() if v is not None}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -93,10 +93,6 @@ class Shared(Connections):
 
     axes: ClassVar[int] = 2
 
-    if TYPE_CHECKING:
-        weight: Any
-        delay: Any
-
     def _lay_out(
         self, shape_in: Any, out_channels: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: Any
     ) -> None:
@@ -133,10 +129,11 @@ class Shared(Connections):
         raise NotImplementedError
 
     def entries(self) -> Entries:
+        own: Any = self
         to = torch.from_numpy(reach(self.geometry).astype(np.int64))
         place, k = (to >= 0).nonzero(as_tuple=True)
-        weight = self._by_source(self.weight)[:, k]
-        delay = None if self.delay is None else self._by_source(self.delay)[:, k].flatten()
+        weight = self._by_source(own.weight)[:, k]
+        delay = None if own.delay is None else self._by_source(own.delay)[:, k].flatten()
         target = self._channel_places(weight) + to[place, k, None]
         channel = torch.arange(len(weight)).view(-1, 1, 1)
         source = (channel * len(to) + place[:, None]).expand_as(target)
@@ -147,10 +144,11 @@ class Shared(Connections):
         return torch.from_numpy(channel_places(self.geometry, *weight.shape[::2]).astype(np.int64))[:, None]
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
-        weight = self._by_source(self.weight).to(dtype)
-        if self.delay is None:
+        own: Any = self
+        weight = self._by_source(own.weight).to(dtype)
+        if own.delay is None:
             return [weight, self.geometry.as_tensor()]
-        delay = self._by_source(self.delay)
+        delay = self._by_source(own.delay)
         steps = delay_steps(delay, dt).clamp(max=n_steps)
         if as_places:
             steps = places(steps, self._channel_places(weight), self.n_out, n_steps)

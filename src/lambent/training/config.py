@@ -10,15 +10,20 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambent.hardware.chip import CHIPS, DEFAULT, TrainingChip, find_chip
 from lambent.machine.files import open_file
 from lambent.machine.showing import Short, html_table
 
+if TYPE_CHECKING:
+    from lambent.training.describing import Description
 
-def _key(group: str, default: Any, help: str, choices: Collection[str] = ()) -> Any:
-    return field(default=default, metadata={"group": group, "help": help, "choices": choices})
+
+def _key(group: str, default: Any, help: str, choices: Collection[str] = (), kind: type | None = None) -> Any:
+    """`kind`: what the command line takes, if not what the default is."""
+    metadata = {"group": group, "help": help, "choices": choices, "kind": kind or type(default)}
+    return field(default=default, metadata=metadata)
 
 
 _network = partial(_key, "Network")
@@ -32,8 +37,8 @@ _MOST_LAYERS = 1000
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
 NETWORK = (
-    "hidden", "layers", "recurrent", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay", "readout_tau_mem",
-    "readout_tau_syn", "reduce",
+    "hidden", "layers", "recurrent", "layer", "input_shape", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay",
+    "readout_tau_mem", "readout_tau_syn", "reduce",
 )  # fmt: skip
 """The keys that a trained network has settled."""
 
@@ -54,6 +59,18 @@ def parse_bits(text: str) -> int | tuple[int, ...]:
     return bits if len(bits) > 1 else bits[0]
 
 
+def _widths(given: Any) -> int | str:
+    """Units from "256" or [256], or of several layers as a text "256,128"."""
+    parts = given.split(",") if isinstance(given, str) else given
+    try:
+        found = [str(int(part)) for part in parts]
+    except (TypeError, ValueError):
+        found = []
+    if not found:
+        raise ValueError(f"hidden must be a number such as 256, or one for each layer such as 256,128, got {given!r}")
+    return ",".join(found) if len(found) > 1 else int(found[0])
+
+
 @dataclass(frozen=True)
 class Config(Short):
     """Everything that decides what a training run does, next to its data.
@@ -65,9 +82,13 @@ class Config(Short):
         ValueError: a value is out of range; names the key.
     """
 
-    hidden: int = _network(256, "units in each hidden layer")
+    hidden: int | str = _network(256, "units in each hidden layer, or one number for each such as 256,128", kind=str)
     layers: int = _network(1, "number of hidden layers")
     recurrent: bool = _network(True, "connect the units of a hidden layer among themselves")
+    layer: tuple[str, ...] = _network(
+        (), "hidden layers in words, in place of the three above: 'conv 16 21 stride 7', '256 recurrent', ...", kind=str
+    )
+    input_shape: str = _network("", "how the inputs lie, for convolutions of maps: 28x28, or 2x34x34 with channels")
     dt: float = _network(1.0, "time step [ms]")
     duration: float = _network(0.0, "length of a sample [ms]; 0: that of the training data")
     tau_mem: float = _network(20.0, "membrane time constant [ms]")
@@ -133,19 +154,30 @@ class Config(Short):
             except ValueError as error:
                 raise ValueError(f"qat_bits: {error}") from None
             object.__setattr__(self, "qat_bits", ",".join(map(str, [bits] if isinstance(bits, int) else bits)))
+        if isinstance(self.layer, list):
+            object.__setattr__(self, "layer", tuple(self.layer))
+        if not isinstance(self.hidden, (int, float, bool)):
+            object.__setattr__(self, "hidden", _widths(self.hidden))
         for f in fields(self):
             value = getattr(self, f.name)
             wanted = type(f.default)
+            if f.name == "hidden" and isinstance(value, str):
+                continue
             if wanted is float and type(value) is int:
                 object.__setattr__(self, f.name, float(value))
             elif type(value) is not wanted:
                 raise ValueError(f"{f.name} must be of type {wanted.__name__}, got {value!r}")
         self._need("epochs", self.epochs >= (0 if self.qat_bits else 1), "at least 1, or with qat_bits 0")
-        for name in ("hidden", "layers", "batch_size", "qat_epochs"):
+        for name in ("layers", "batch_size", "qat_epochs"):
             self._need(name, getattr(self, name) >= 1, "at least 1")
         self._need("layers", self.layers <= _MOST_LAYERS, f"at most {_MOST_LAYERS}")
         most = math.isqrt(_MOST_WEIGHTS // self.layers)
-        self._need("hidden", self.hidden <= most, f"at most {most:,}, for layers = {self.layers}")
+        self._need("hidden", min(self.widths) >= 1, "at least 1")
+        self._need("hidden", max(self.widths) <= most, f"at most {most:,}, for layers = {self.layers}")
+        self._need("layers", self.layers in (1, len(self.widths)) or len(self.widths) == 1, "as many as hidden has")
+        self._need("layer", all(isinstance(text, str) for text in self.layer), "texts")
+        if self.layer or self.input_shape:
+            self.descriptions()
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
@@ -175,6 +207,24 @@ class Config(Short):
         return parse_bits(self.qat_bits) if self.qat_bits else None
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """The units of each hidden layer, by `hidden` and `layers`."""
+        if isinstance(self.hidden, str):
+            return tuple(int(part) for part in self.hidden.split(","))
+        return (self.hidden,) * self.layers
+
+    def descriptions(self) -> list[Description]:
+        """The hidden layers, in words that were read.
+
+        Raises:
+            ValueError: a line of `layer` cannot be read.
+        """
+        from lambent.training.describing import describe
+
+        among = " recurrent" if self.recurrent else ""
+        return [describe(text) for text in self.layer or [f"{n}{among}" for n in self.widths]]
+
+    @property
     def all_epochs(self) -> int:
         """Passes over the training data in all."""
         return self.epochs + (self.qat_epochs if self.qat_bits else 0)
@@ -190,7 +240,7 @@ class Config(Short):
             lines = [f"# {group}"]
             for f in keys:
                 value = getattr(self, f.name)
-                text = json.dumps(value) if isinstance(value, str) else str(value).lower()
+                text = json.dumps(value) if isinstance(value, (str, tuple)) else str(value).lower()
                 lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
             groups.append("\n".join(lines) + "\n")
         return "\n".join(groups)

@@ -7,12 +7,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lambent.hardware.chip import Chip, find_chip
 from lambent.machine.version import VERSION
@@ -20,6 +19,7 @@ from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
 from lambent.training.checkpoint import check_model
 from lambent.training.config import RUNNING, Config
+from lambent.training.describing import shape_of, weights_of
 from lambent.training.folder import Folder, from_json, holding
 from lambent.training.model import build_model
 
@@ -270,11 +270,12 @@ class Run(Folder):
 
 def _check_size(state: dict[str, Any], n_units: int, config: Config) -> None:
     """Raise ValueError if the model would be larger than what is there to put into it."""
-    sizes = [n_units, *[config.hidden] * config.layers]
-    for i, shape in enumerate(pairwise(sizes)):
+    shape = shape_of(config.input_shape, n_units)
+    for i, description in enumerate(config.descriptions()):
+        wanted, shape = weights_of(description, shape)
         weight = state.get(f"{i}.weight", state.get(f"{i}.layer.weight"))
-        if tuple(getattr(weight, "shape", ())) != shape:
-            raise ValueError(f"the weights of layer {i} are not {shape[0]} x {shape[1]}")
+        if not isinstance(weight, Tensor) or tuple(weight.shape) != wanted:
+            raise ValueError(f"the weights of layer {i} are not {' x '.join(map(str, wanted))}")
 
 
 def _is_bare(name: Any) -> bool:
