@@ -111,6 +111,8 @@ def describe(text: str) -> Description:
         raise ValueError(f"layer {text!r}: needs {what}")
     if made.connections == "sparse" and "density" not in made.options:
         raise ValueError(f"layer {text!r}: needs a density, such as sparse 256 density 0.1")
+    if not 0 < made.options.get("density", 1.0) <= 1:
+        raise ValueError(f"layer {text!r}: density must lie in (0, 1]")
     if made.recurrent and made.connections in ("conv", "pool"):
         raise ValueError(f"layer {text!r}: only dense and sparse layers are recurrent")
     NEURONS[made.neuron](**made.values)  # refuses what units cannot have
@@ -168,10 +170,11 @@ def make_layer(
     usual = defaults.values if "tau_syn" in names else {}  # resonators have their own
     values = {name: x for name, x in usual.items() if name in names} | said.values
     channels, each = shape_out[0], math.prod(shape_out[1:])
+    bounds = kind(**values).bounds(defaults.dt)
     for name in kind.time_constants:
         tau = values.get(name, getattr(kind, name))
         drawn: Tensor = tau * torch.exp(defaults.spread * torch.randn(channels, generator=generator))
-        values[name] = drawn.clamp(min=defaults.dt).repeat_interleave(each)
+        values[name] = drawn.clamp(*bounds[name]).repeat_interleave(each)
     common: Any = {"dt": defaults.dt, "max_delay": defaults.max_delay}
     n_in, n_out = math.prod(shape), math.prod(shape_out)
     if kind is LIFNeuron and said.connections == "dense":
