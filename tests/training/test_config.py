@@ -90,6 +90,9 @@ def test_bits(tmp_path, text, bits):
         ('qat_bits = 4\nreset = "subtract"', "reset must be zero with qat_bits"),
         ("epochs = 0", "epochs must be at least 1"),
         ("hidden = ", "not a TOML file"),
+        ("hidden = " + "[" * 9000, "not a TOML file"),
+        ("hidden = " + "9" * 5000, "not a TOML file"),
+        (".".join("a" * 30_000), "59,999 bytes are no settings"),
     ],
 )
 def test_bad_files(tmp_path, text, message):

@@ -35,6 +35,16 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")
 
 
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """All of a file.
+
+    Raises:
+        OSError, ValueError: as `open_file`.
+    """
+    with open_file(path) as raw:
+        return raw.read()
+
+
 def is_gzipped(raw: BinaryIO) -> bool:
     """Whether an open file is; it is at its beginning then."""
     raw.seek(0)
@@ -83,6 +93,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
     remove_left_over(path.parent, path.name)
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # of an older process of this number; or a link, which would be written through
     try:
         yield temporary
         _sync(temporary)
