@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -187,6 +189,33 @@ def test_damaged_evaluation(run, size):
     path.unlink()
     with pytest.raises(FileNotFoundError):
         Evaluation.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.zeros(1 << 24, np.int64)}, "it claims to hold far more than its size"),
+        ({"scores_float": np.full((5, 3), "1.0")}, "scores are no numbers"),
+    ],
+)
+def test_an_evaluation_of_other_things(run, change, message):
+    path = run.path("evaluation.npz")
+    with np.load(path) as file:
+        values = dict(file)
+    np.savez_compressed(path, **(values | change))
+    with pytest.raises(ValueError, match=rf"evaluation\.npz: damaged evaluation; evaluate again \({message}"):
+        Evaluation.load(path)
+
+
+def test_a_packed_model_is_not_unpacked(run):
+    """A few bytes may stand for more than there is memory."""
+    with zipfile.ZipFile(run.path("best.pt")) as file:
+        parts = {part: file.read(part) for part in file.namelist()}
+    with zipfile.ZipFile(run.path("best.pt"), "w", zipfile.ZIP_DEFLATED) as file:
+        for part, content in parts.items():
+            file.writestr(part, content)
+    with pytest.raises(ValueError, match=r"best\.pt: damaged checkpoint: a file in it is packed"):
+        run.model()
 
 
 @pytest.mark.parametrize(

@@ -53,13 +53,18 @@ def is_gzipped(raw: BinaryIO) -> bool:
     return gzipped
 
 
+def most_packed(raw: BinaryIO) -> int:
+    """Bytes that a packed file may hold; one that claims more was made to fill the memory."""
+    return _SMALL + _DENSEST * os.fstat(raw.fileno()).st_size
+
+
 def unpacked(path: str | os.PathLike[str], raw: BinaryIO) -> IO[bytes]:
     """What a gzipped file holds, in an unnamed temporary file.
 
     Raises:
         ValueError: it is damaged, or holds absurdly much for its size.
     """
-    most = _SMALL + _DENSEST * os.fstat(raw.fileno()).st_size
+    most = most_packed(raw)
     plain = tempfile.TemporaryFile()  # noqa: SIM115 (whoever called closes it)
     try:
         with gzip.GzipFile(fileobj=raw) as packed:
@@ -70,6 +75,11 @@ def unpacked(path: str | os.PathLike[str], raw: BinaryIO) -> IO[bytes]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         plain.close()
         raise ValueError(f"{path}: broken or truncated gzip file ({error})") from error
+    except OSError as error:
+        plain.close()
+        if error.filename is None:
+            error.filename = tempfile.gettempdir()  # a full disk is told of without a name
+        raise
     except BaseException:
         plain.close()
         raise

@@ -166,6 +166,8 @@ def _sealed_archive(raw: bytes) -> bytes:
 def _check_archive(raw: bytes) -> None:
     """Raise ValueError if an archive is not what was sealed, or by its own checksums, which torch does not look at."""
     with zipfile.ZipFile(io.BytesIO(raw)) as parts:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):  # as torch never writes them
+            raise ValueError("a file in it is packed, and may be far larger than it")
         if broken := parts.testzip():
             raise ValueError(f"{broken} is not what was written")
         if any(part.external_attr & 0x10 for part in parts.infolist()):  # of a directory torch reads nothing

@@ -64,6 +64,10 @@ def _take(path: Path) -> int:
                 return descriptor
         except FileNotFoundError:
             pass
+        except OSError as error:
+            os.close(descriptor)
+            error.filename = str(path)  # a full disk is told of without a name
+            raise
         except BaseException:
             os.close(descriptor)
             raise

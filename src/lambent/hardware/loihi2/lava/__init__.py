@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
     if sample is not None:
         _save(folder / "example.npz", _example(network, sample))
     with replacing(program) as temporary:
-        shutil.copyfile(_PROGRAM, temporary)
+        temporary.write_bytes(_PROGRAM.read_bytes())
 
 
 def how_to_run(folder: Path, has_example: bool) -> str:
