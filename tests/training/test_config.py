@@ -78,6 +78,8 @@ def test_bits(tmp_path, text, bits):
         ("hidden = 1.5", "hidden must be of type int"),
         ("lr = -1.0", "lr must be positive"),
         ("lr = nan", "lr must be positive"),
+        ("dt = 1e300", r"dt must be at most 1e\+30"),
+        ("duration = 1e39", r"duration must be at most 1e\+30"),
         ('reduce = "none"', "reduce"),
         ('schedule = "linear"', "schedule"),
         ("rate_lower = 20", "rate_upper"),

@@ -29,6 +29,7 @@ _aware = partial(_key, "Quantisation-aware training, after the other epochs")
 _procedure = partial(_key, "Procedure")
 
 _LONGEST = 1 << 14  # bytes of settings, five times what `to_toml` writes; Python reads some longer ones for minutes
+_LARGEST = 1e30  # of numbers that become float32s
 _MOST_LAYERS = 1000
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
@@ -152,6 +153,9 @@ class Config(Short):
                      "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         self._need("seed", self.seed < 2**63, "below 2^63")
+        for f in fields(self):
+            if isinstance(f.default, float):
+                self._need(f.name, getattr(self, f.name) <= _LARGEST, f"at most {_LARGEST:g}")
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
