@@ -98,7 +98,8 @@ def _number_of(units: Rows, h5: Hdf5, name: str) -> int:
 
 def milliseconds(times: NDArray[Any], scale: float = 1e3) -> NDArray[np.float32]:
     """Times in a file, of a unit of `scale` ms, as `SpikeDataset` keeps them."""
-    return (times.astype(np.float64) * scale).astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite then, which is refused
+        return (times.astype(np.float64) * scale).astype(np.float32)
 
 
 def _noted(h5: Hdf5, name: str, kinds: str, kind: type, check: Callable[[Any], T]) -> T | None:
