@@ -187,7 +187,7 @@ class SpikeDataset(Dataset):
             duration: length of every sample [ms]. Give training and test set the same. Left out: what
                 `write_shd` noted in the file, otherwise the first whole millisecond past the last spike.
             n_units: number of units. Left out: what `write_shd` noted in the file; 700 for the Heidelberg sets
-                themselves (by their names, ``shd_...`` and ``ssc_...``, or ``extra/meta_info``); otherwise as many as
+                themselves (by their names, such as ``shd_train``, or ``extra/meta_info``); otherwise as many as
                 the largest in the file needs.
             time_unit: "s", "ms", "us" or "ns", of files that do not keep to the layout. Left out: seconds, but times
                 that are integers, or of samples of more than ten seconds (and than `duration`), are refused.
