@@ -98,6 +98,9 @@ def test_class_names_default_to_numbers():
         ({"speakers": [1, 2, 3]}, ValueError, "speakers must be one per sample"),
         ({"n_units": 0}, ValueError, "n_units must be at least 1"),
         ({"duration": float("nan")}, ValueError, "duration must be positive"),
+        ({"duration": 1e39}, ValueError, "duration must be positive and finite"),
+        ({"duration": 10**400}, ValueError, "duration must be positive and finite"),
+        ({"labels": [0, 10**9], "class_names": None}, ValueError, "label 1000000000: more than 100,000 classes"),
     ],
 )
 def test_bad_arguments_are_named(change, error, message):

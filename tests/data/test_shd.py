@@ -96,6 +96,8 @@ def test_long_samples_are_no_mistake_if_a_duration_says_so(tmp_path):
 
 
 def test_unknown_units_of_time(good):
+    with pytest.raises(ValueError, match="time_unit must be one of"):
+        SpikeDataset.from_shd(good, time_unit=["s"])
     with pytest.raises(ValueError, match="time_unit must be one of ns, us, ms, s, got 'min'"):
         read(good, time_unit="min")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import lambent
+from lambent.machine.compiling import _CacheFile
 
 HELPER = "\nfrom lambent.machine.compiling import jit\n@jit\ndef value():\n    return {}\n"
 KERNEL = (
@@ -109,6 +110,16 @@ def test_damaged_files_are_made_anew(package, suffix, keep):
         path.write_bytes(content[:keep] if keep >= 0 else content[:-9] + b"\xff" + content[-8:])
     assert package.run(1) == ("1", "0")
     assert package.run(1) == ("1", "1")
+
+
+def test_what_another_numba_kept_is_not_even_unpickled(tmp_path):
+    old, new = (_CacheFile(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    old._version = "0.0.1"
+    old._save_index({"key": "kernel.1.nbc"})
+    assert old._load_index() == {"key": "kernel.1.nbc"}
+    with pytest.raises(ValueError, match="damaged"):
+        new._read(new._index_path)
+    assert new._load_index() == {}
 
 
 def test_no_room_for_them(package):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 
-from lambent.machine.files import is_temporary, remove_left_over, replacing
+from lambent.machine.files import is_temporary, read_file, remove_left_over, replacing, unpacked
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
@@ -45,6 +49,38 @@ def test_an_error_leaves_the_old_file(tmp_path):
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a") as temporary:
         temporary.write_text("new" * (1 // 0))
     assert [(x.name, x.read_text()) for x in tmp_path.iterdir()] == [("a", "old")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_nothing_is_written_through_a_link_of_the_temporary_name(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    with replacing(tmp_path / "a") as temporary:
+        name_of_it = temporary
+        temporary.touch()
+    name_of_it.symlink_to(tmp_path / "mine")
+    with replacing(tmp_path / "a") as temporary:
+        temporary.write_text("new")
+    assert [(tmp_path / name).read_text() for name in ("a", "mine")] == ["new", "precious"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_pipes_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe: is a pipe or a device"):
+        read_file(tmp_path / "pipe")
+
+
+def test_a_full_disk_of_temporary_files_is_named(tmp_path):
+    resource = pytest.importorskip("resource")
+    (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(1 << 20)))
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=re.escape(tempfile.gettempdir())), (tmp_path / "a.gz").open("rb") as raw:
+            unpacked(tmp_path / "a.gz", raw)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):

@@ -46,6 +46,7 @@ CHANGES = {
     "batch": (lambda c: c["state"].update(batch=99, sums={"samples": 1, "seconds": 1.0}), "makes no sense"),
     "sums": (lambda c: c["state"].update(batch=1, sums={}), "makes no sense"),
     "score": (lambda c: c["state"].update(best_score=math.nan), "makes no sense"),
+    "best score": (lambda c: c["state"].update(best_score=math.inf), "makes no sense"),
     "unknown": (lambda c: c["state"].update(x=1), "is missing"),
 }  # fmt: skip
 

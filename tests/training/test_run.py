@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 
 import lambent as lb
 from lambent.runs.evaluate import evaluate
 from lambent.runs.evaluation import Evaluation
+from lambent.runs.export import export_run
 from lambent.runs.report import report_run
 from lambent.training import Config, Run, build_model
 from lambent.training.lock import LOCK, locked
@@ -104,6 +108,24 @@ def test_damaged_json(run, name, text, message):
         run.read_json(name)
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "1" + "0" * 30, "-1" + "0" * 30])
+def test_numbers_that_are_no_numbers_of_ours(run, number):
+    """Python refuses to read some, and to make floats of others."""
+    run.path("export.json").write_text(f'{{"weight_bits": [{number}]}}')
+    run.path("metrics.jsonl").write_text(f'{{"epoch": 1, "seconds": {number}}}\n')
+    with pytest.raises(ValueError, match=r"export\.json: damaged: a number of \d+ digits"):
+        run.read_json("export.json")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 1: damaged: a number of \d+ digits"):
+        run.metrics()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_an_export_does_not_wait_for_a_pipe(run):
+    os.mkfifo(run.network)
+    with pytest.raises(ValueError, match=r"r\.net: is a pipe or a device"):
+        export_run(run)
+
+
 def test_a_network_without_a_name(run):
     run.write_json("export.json", {"weight_bits": [8, 8], "file": 3})
     with pytest.raises(ValueError, match=r"export\.json: damaged: file must be a name such as run.net, got 3"):
@@ -167,6 +189,33 @@ def test_damaged_evaluation(run, size):
     path.unlink()
     with pytest.raises(FileNotFoundError):
         Evaluation.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.zeros(1 << 24, np.int64)}, "it claims to hold far more than its size"),
+        ({"scores_float": np.full((5, 3), "1.0")}, "scores are no numbers"),
+    ],
+)
+def test_an_evaluation_of_other_things(run, change, message):
+    path = run.path("evaluation.npz")
+    with np.load(path) as file:
+        values = dict(file)
+    np.savez_compressed(path, **(values | change))
+    with pytest.raises(ValueError, match=rf"evaluation\.npz: damaged evaluation; evaluate again \({message}"):
+        Evaluation.load(path)
+
+
+def test_a_packed_model_is_not_unpacked(run):
+    """A few bytes may stand for more than there is memory."""
+    with zipfile.ZipFile(run.path("best.pt")) as file:
+        parts = {part: file.read(part) for part in file.namelist()}
+    with zipfile.ZipFile(run.path("best.pt"), "w", zipfile.ZIP_DEFLATED) as file:
+        for part, content in parts.items():
+            file.writestr(part, content)
+    with pytest.raises(ValueError, match=r"best\.pt: damaged checkpoint: a file in it is packed"):
+        run.model()
 
 
 @pytest.mark.parametrize(
@@ -254,6 +303,26 @@ def test_settings_that_must_not_change(tmp_path):
     run.write_text("config.toml", text.replace("dt = 1.0", "dt = 2.0"))
     with pytest.raises(ValueError, match=r"config\.toml: dt was 1\.0 when the run began, is 2\.0"):
         run.config()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "pipe"])
+def test_a_lock_is_a_file_of_the_folder(tmp_path, kind):
+    """Through a link in somebody's folder any file would be emptied."""
+    own, lock = tmp_path / "precious", tmp_path / LOCK
+    own.write_text("mine")
+    make = {
+        "link": lambda: lock.symlink_to(own), "dangling link": lambda: lock.symlink_to(tmp_path / "new"),
+        "folder": lock.mkdir, "pipe": lambda: os.mkfifo(lock),
+    }  # fmt: skip
+    make[kind]()
+    with (
+        pytest.raises(ValueError, match=r"\.lock: is a link, a folder or a pipe, not a lock; remove it"),
+        locked(tmp_path),
+    ):
+        pass
+    assert own.read_text() == "mine"
+    assert not (tmp_path / "new").exists()
 
 
 def test_one_training_at_a_time(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import gcd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from lambent.machine.files import open_file
 
 _LOWEST_RATE, _HIGHEST_RATE = 1000, 1_000_000  # [Hz]; beyond lies no sound but a damaged file
 _MOST_CHANNELS = 32  # of a recording; more means that the axes were swapped
+_MOST_SAMPLES = 1 << 27  # 50 minutes at 44.1 kHz, and 1 GB; of silence a FLAC file needs little to hold more
+_BLOCK = 1 << 20  # samples
+_UNKNOWN = 1 << 62  # samples at least that libsndfile says of a file that does not say
 _CANCELLED = 0.1  # as loud as the loudest channel is what is left of channels that cancel; 32 at random are 0.18
 
 
@@ -44,9 +48,11 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
         raw.seek(0)
         try:
             with soundfile.SoundFile(raw) as file:
-                samples, rate, expected = file.read(dtype="float64"), file.samplerate, file.frames
+                samples, rate, expected = _samples(file), file.samplerate, file.frames
         except soundfile.LibsndfileError as error:
             raise ValueError(f"{path}: no audio that can be read ({error.error_string})") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     if missing:
         raise ValueError(f"{path}: cut off: {missing:,} bytes of sound that its header announces are missing")
     if len(samples) < expected:
@@ -55,6 +61,19 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.float64], int]:
         return mono(samples), check_rate(rate)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _samples(file: Any) -> NDArray[np.float64]:
+    """All samples of an open file, a block at a time: it may announce anything."""
+    if file.frames >= _UNKNOWN:  # which libsndfile does not read
+        raise ValueError("does not say how many samples it holds; convert it, as with: ffmpeg -i a.flac b.flac")
+    blocks, left = [file.read(0, dtype="float64")], _MOST_SAMPLES // max(1, file.channels)
+    while len(block := file.read(_BLOCK, dtype="float64")):
+        blocks.append(block)
+        left -= len(block)
+        if left < 0:
+            raise ValueError(f"more than {_MOST_SAMPLES:,} samples; cut it into pieces")
+    return np.concatenate(blocks)
 
 
 def mono(audio: ArrayLike) -> NDArray[np.float64]:

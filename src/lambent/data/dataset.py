@@ -26,6 +26,8 @@ Batch = tuple[Events, Any]
 
 Indices = Sequence[int] | NDArray[Any] | Tensor
 
+_CLASSES = 100_000  # that are given numbers for names; a higher label is no class, and names would fill the memory
+
 IGNORED = -100
 """The label of a step that does not count: `ignore_index` of torch's `cross_entropy`."""
 
@@ -85,7 +87,10 @@ class SpikeDataset(Dataset):
     ) -> None:
         units = _integers("units", units)
         self.n_units = check_n_units(n_units)
-        self.duration = float(duration)
+        try:
+            self.duration = float(duration)
+        except OverflowError:
+            raise ValueError("duration must be positive and finite [ms], got a number too large for one") from None
         self.times = as_float32(np.asarray(times, dtype=None if np.size(times) else np.float32), self.duration)
         self.offsets = _integers("offsets", offsets).astype(np.int64, copy=False)
         self.targets = None if labels is None else _targets(labels)
@@ -95,7 +100,11 @@ class SpikeDataset(Dataset):
                 raise ValueError("class_names are for labels, which are integers; this set has none")
             class_names = []
         elif class_names is None:
-            class_names = [str(c) for c in range(int(self.targets.max(initial=-1)) + 1)]
+            if (highest := int(self.targets.max(initial=-1))) >= _CLASSES:
+                raise ValueError(
+                    f"label {highest}: more than {_CLASSES:,} classes need class_names; or number them anew"
+                )
+            class_names = [str(c) for c in range(highest + 1)]
         self.class_names = list(class_names)
         if unnamed := [name for name in self.class_names if not isinstance(name, str)]:
             raise TypeError(f"class_names must be strings, got {unnamed[0]!r}")
@@ -178,7 +187,7 @@ class SpikeDataset(Dataset):
             duration: length of every sample [ms]. Give training and test set the same. Left out: what
                 `write_shd` noted in the file, otherwise the first whole millisecond past the last spike.
             n_units: number of units. Left out: what `write_shd` noted in the file; 700 for the Heidelberg sets
-                themselves (by their names, ``shd_...`` and ``ssc_...``, or ``extra/meta_info``); otherwise as many as
+                themselves (by their names, such as ``shd_train``, or ``extra/meta_info``); otherwise as many as
                 the largest in the file needs.
             time_unit: "s", "ms", "us" or "ns", of files that do not keep to the layout. Left out: seconds, but times
                 that are integers, or of samples of more than ten seconds (and than `duration`), are refused.

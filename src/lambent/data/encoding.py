@@ -20,7 +20,7 @@ from lambent.data.packing import pack_units
 from lambent.data.readers.recordings import Recording, divide, list_recordings
 from lambent.data.shd_writer import as_stored, write_shd
 from lambent.encode import Cochlea, read_audio
-from lambent.machine.files import move, remove_left_over, replacing
+from lambent.machine.files import move, open_file, read_file, remove_left_over, replacing
 from lambent.machine.threads import in_threads
 
 _GROUP = 16  # files encoded, and kept for resuming, at a time
@@ -174,8 +174,8 @@ def _encode_all(
 
 def _was_moving(parts: Path, command: str) -> bool:
     try:
-        return (parts / _MOVING).read_text() == _digest(command)
-    except (OSError, UnicodeDecodeError):
+        return read_file(parts / _MOVING).decode() == _digest(command)
+    except (OSError, ValueError):
         return False
 
 
@@ -240,7 +240,7 @@ def _load_parts(parts: Path, maker: str) -> dict[str, Word]:
     words: dict[str, Word] = {}
     for part in sorted(parts.glob("*.npz")):
         try:
-            with np.load(part) as z:
+            with open_file(part) as file, np.load(file) as z:
                 kept = {name: z[name] for name in z.files}
             if str(kept["maker"]) != maker:
                 continue

@@ -30,7 +30,7 @@ class Packed(NamedTuple):
 
 def time_scale(time_unit: str) -> float:
     """Milliseconds in a unit of time; ValueError if there is no such one."""
-    if time_unit not in TIME_UNITS:
+    if not isinstance(time_unit, str) or time_unit not in TIME_UNITS:
         raise ValueError(f"time_unit must be one of {', '.join(TIME_UNITS)}, got {time_unit!r}")
     return TIME_UNITS[time_unit]
 

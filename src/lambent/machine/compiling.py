@@ -108,9 +108,9 @@ class _CacheFile(IndexDataCacheFile):
             raise ValueError(f"{path}: damaged")
         return data
 
-    @staticmethod
-    def _digest(path: str, data: bytes) -> bytes:
-        return hashlib.blake2b(os.path.basename(path).encode() + data, digest_size=_DIGEST).digest()
+    def _digest(self, path: str, data: bytes) -> bytes:
+        whose = f"{self._version} {os.path.basename(path)} "  # what another Numba wrote is not even unpickled
+        return hashlib.blake2b(whose.encode() + data, digest_size=_DIGEST).digest()
 
 
 class _Cache(FunctionCache):

@@ -35,6 +35,16 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")
 
 
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """All of a file.
+
+    Raises:
+        OSError, ValueError: as `open_file`.
+    """
+    with open_file(path) as raw:
+        return raw.read()
+
+
 def is_gzipped(raw: BinaryIO) -> bool:
     """Whether an open file is; it is at its beginning then."""
     raw.seek(0)
@@ -43,13 +53,18 @@ def is_gzipped(raw: BinaryIO) -> bool:
     return gzipped
 
 
+def most_packed(raw: BinaryIO) -> int:
+    """Bytes that a packed file may hold; one that claims more was made to fill the memory."""
+    return _SMALL + _DENSEST * os.fstat(raw.fileno()).st_size
+
+
 def unpacked(path: str | os.PathLike[str], raw: BinaryIO) -> IO[bytes]:
     """What a gzipped file holds, in an unnamed temporary file.
 
     Raises:
         ValueError: it is damaged, or holds absurdly much for its size.
     """
-    most = _SMALL + _DENSEST * os.fstat(raw.fileno()).st_size
+    most = most_packed(raw)
     plain = tempfile.TemporaryFile()  # noqa: SIM115 (whoever called closes it)
     try:
         with gzip.GzipFile(fileobj=raw) as packed:
@@ -60,6 +75,11 @@ def unpacked(path: str | os.PathLike[str], raw: BinaryIO) -> IO[bytes]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         plain.close()
         raise ValueError(f"{path}: broken or truncated gzip file ({error})") from error
+    except OSError as error:
+        plain.close()
+        if error.filename is None:
+            error.filename = tempfile.gettempdir()  # a full disk is told of without a name
+        raise
     except BaseException:
         plain.close()
         raise
@@ -83,6 +103,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
     remove_left_over(path.parent, path.name)
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # of an older process of this number; or a link, which would be written through
     try:
         yield temporary
         _sync(temporary)

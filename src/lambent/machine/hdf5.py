@@ -200,8 +200,10 @@ def find_dataset(h5: Hdf5, where: str) -> h5py.Dataset:
         raise ValueError(f"{where}: damaged ({error})") from error
     if outside:
         raise ValueError(f"{where}: its values lie in another file, which is not opened")
-    if shape is None or dataset.size > _MAX_VALUES:
-        raise ValueError(f"{where}: absurd or empty shape {shape}")
+    if shape is None:
+        raise ValueError(f"{where}: missing, it is a null dataset")
+    if dataset.size > _MAX_VALUES:
+        raise ValueError(f"{where}: absurd shape {shape}")
     return dataset
 
 

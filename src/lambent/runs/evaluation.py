@@ -12,7 +12,7 @@ import torch
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.machine.files import open_file, replacing
+from lambent.machine.files import most_packed, open_file, replacing
 from lambent.machine.showing import Short
 from lambent.training.run import Run
 
@@ -101,6 +101,8 @@ class Evaluation(Short):
         """
         try:
             with open_file(path) as file, np.load(file) as z:
+                if sum(part.file_size for part in z.zip.infolist()) > most_packed(file):
+                    raise ValueError("it claims to hold far more than its size")
                 return cls._from_arrays(z)
         except FileNotFoundError:
             raise
@@ -116,6 +118,8 @@ class Evaluation(Short):
         )
         labels, scores = z["labels"], {kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z}
         classes = scores["float"].shape[1]  # a KeyError where they are missing
+        if any(x.dtype.kind != "f" for x in scores.values()):
+            raise ValueError("scores are no numbers")
         if any(x.shape != (len(labels), classes) for x in scores.values()) or labels.ndim != 1 or len(labels) == 0:
             raise ValueError("scores and labels do not fit each other")
         if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < classes:

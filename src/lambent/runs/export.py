@@ -9,6 +9,7 @@ from torch import nn
 
 from lambent.events import Events
 from lambent.hardware.chip import Conversion, Export, Network
+from lambent.machine.files import read_file
 from lambent.quantize.aware import trained_bits
 from lambent.training.run import Run, damaged
 
@@ -34,7 +35,7 @@ def export_run(
         options: those of the chip's file format.
     """
     chip, own = run.chip(), path is None or path.resolve() == run.network.resolve()
-    before = run.network.read_bytes() if own and run.network.exists() else b""
+    before = read_file(run.network) if own and run.network.exists() else b""
     conversion = _converted(run, weight_bits)
     sure = run.exported_bits() is not None
     also = {folder.name: files for folder, files in run.programs().items()} if own else {}
@@ -42,7 +43,7 @@ def export_run(
         run.write_json("export.json", run.read_json("export.json") | {"began": True})
     report = chip.save(conversion, path or run.network, **options)
     if own:
-        if not sure or run.network.read_bytes() != before:
+        if not sure or read_file(run.network) != before:
             run.outdate(export=False)
             also = {}
         run.write_json("export.json", {"file": run.network.name, "weight_bits": report.weight_bits, "also": also})

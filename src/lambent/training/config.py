@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lambent.hardware.chip import CHIPS, DEFAULT, TrainingChip, find_chip
-from lambent.machine.files import open_file
+from lambent.machine.files import read_file
 from lambent.machine.showing import Short, html_table
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _chip = partial(_key, "Chip")
 _aware = partial(_key, "Quantisation-aware training, after the other epochs")
 _procedure = partial(_key, "Procedure")
 
+_LONGEST = 1 << 14  # bytes of settings, five times what `to_toml` writes; Python reads some longer ones for minutes
+_LARGEST = 1e30  # of numbers that become float32s
 _MOST_LAYERS = 1000
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
@@ -186,6 +188,9 @@ class Config(Short):
                      "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         self._need("seed", self.seed < 2**63, "below 2^63")
+        for f in fields(self):
+            if isinstance(f.default, float):
+                self._need(f.name, getattr(self, f.name) <= _LARGEST, f"at most {_LARGEST:g}")
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
@@ -252,10 +257,12 @@ class Config(Short):
         Raises:
             ValueError: no TOML, an unknown key, or a bad value; names the file.
         """
+        text = read_file(path)
+        if len(text) > _LONGEST:
+            raise ValueError(f"{path}: {len(text):,} bytes are no settings; they take {_LONGEST:,} at most")
         try:
-            with open_file(path) as file:
-                values = tomllib.loads(file.read().decode("utf-8-sig"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            values = tomllib.loads(text.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not a TOML file: {error}") from error
         known = {f.name for f in fields(cls)}
         for key in values:

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 import torch
 
-from lambent.machine.files import is_temporary, open_file, replacing
+from lambent.machine.files import is_temporary, open_file, read_file, replacing
 from lambent.training.lock import LOCK
 
 _SEAL = "crc"
 _COMMENT = b"lambent crc "
+_DIGITS = 20
 
 _HINTS = {
     "best.pt": "; was the run trained to the end of an epoch?",
@@ -59,9 +60,8 @@ class Folder:
         Raises:
             FileNotFoundError, ValueError: it is missing or damaged.
         """
-        with open_file(self.need(name)) as file:
-            path, text = self.path(name), file.read()
-        value = from_json(text, str(path))
+        path = self.need(name)
+        value = from_json(read_file(path), str(path))
         if name == "cost.json" and "error" in value:  # why there is no cost
             return value
         return holding(value, str(path), self.holds.get(name, ()))
@@ -73,10 +73,7 @@ class Folder:
             ValueError: the file is damaged; names the line.
         """
         path = self.path("metrics.jsonl")
-        lines = []
-        if path.exists():
-            with open_file(path) as file:
-                lines = file.read().splitlines()
+        lines = read_file(path).splitlines() if path.exists() else []
         found = [from_json(line, f"{path}, line {n}", ("epoch", "seconds")) for n, line in enumerate(lines, 1)]
         for n, metrics in enumerate(found, 1):
             if metrics["epoch"] != n or not all(type(x) in (int, float) for x in metrics.values()):
@@ -134,13 +131,21 @@ class Folder:
 def from_json(text: bytes, where: str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """The dictionary with `keys` that a text holds; ValueError, saying `where`, if it holds none."""
     try:
-        value = holding(json.loads(text), where, keys)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = json.loads(text, parse_int=_whole)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: damaged: {error}") from error
+    value = holding(found, where, keys)
     seal = value.pop(_SEAL, None)
     if seal is not None and seal != _checksum(value):
         raise ValueError(f"{where}: damaged, or edited; if the change is yours, remove {_SEAL!r} from it")
     return value
+
+
+def _whole(digits: str) -> int:
+    """A whole number that fits in 64 bits or nearly so: a larger one is none of ours, and may be no float."""
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _sealed(value: dict[str, Any], **options: Any) -> str:
@@ -161,6 +166,8 @@ def _sealed_archive(raw: bytes) -> bytes:
 def _check_archive(raw: bytes) -> None:
     """Raise ValueError if an archive is not what was sealed, or by its own checksums, which torch does not look at."""
     with zipfile.ZipFile(io.BytesIO(raw)) as parts:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):  # as torch never writes them
+            raise ValueError("a file in it is packed, and may be far larger than it")
         if broken := parts.testzip():
             raise ValueError(f"{broken} is not what was written")
         if any(part.external_attr & 0x10 for part in parts.infolist()):  # of a directory torch reads nothing

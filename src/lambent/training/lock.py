@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lambent.machine.files import is_running
+from lambent.machine.files import is_running, read_file
 
 try:
     import fcntl
@@ -20,6 +20,7 @@ except ImportError:  # Windows
 LOCK = ".lock"
 """The file that says that a folder is in use."""
 
+_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _held: set[str] = set()  # by this process, which the system lets lock a file again
 
 
@@ -53,7 +54,8 @@ def _take(path: Path) -> int:
     while True:
         if str(path) in _held:  # not read: closing it would give up the lock
             raise ValueError(f"{path.parent}: this process is training there already")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        _check_own(path)
+        descriptor = os.open(path, _OPEN, 0o666)
         try:
             _lock(descriptor, path)
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
@@ -62,10 +64,20 @@ def _take(path: Path) -> int:
                 return descriptor
         except FileNotFoundError:
             pass
+        except OSError as error:
+            os.close(descriptor)
+            error.filename = str(path)  # a full disk is told of without a name
+            raise
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # whoever had it removed it in between
+
+
+def _check_own(path: Path) -> None:
+    """Raise ValueError if it is no file: a folder may come from anybody, and a link would lead to what is emptied."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ValueError(f"{path}: is a link, a folder or a pipe, not a lock; remove it")
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -86,7 +98,7 @@ def _lock(descriptor: int, path: Path) -> None:
 def _holder(path: Path) -> tuple[str, int]:
     """Machine and process that a lock's file names; 0 where it names none."""
     try:
-        known = json.loads(path.read_bytes())
+        known = json.loads(read_file(path))
         return str(known["host"]), int(known["process"])
     except (OSError, ValueError, TypeError, KeyError):
         return "", 0

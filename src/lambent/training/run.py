@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambent.hardware.chip import Chip, find_chip
+from lambent.machine.files import read_file
 from lambent.machine.version import VERSION
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
@@ -116,7 +117,7 @@ class Run(Folder):
         if not names or "config.toml" in names or path.name not in names:
             return not names
         with suppress(ValueError):
-            return "versions" in from_json(path.read_bytes(), str(path))
+            return "versions" in from_json(read_file(path), str(path))
         return False
 
     def outdate(self, *, export: bool = True) -> None:

@@ -27,6 +27,7 @@ from lambent.machine.hdf5_heap import Rows
 T = TypeVar("T")
 
 _SHD_UNITS = 700
+_SHD_FILES = ("shd_train", "shd_test", "ssc_train", "ssc_valid", "ssc_test")
 _SAY_UNIT = 'say what they are: time_unit="s", "ms", "us" or "ns" (--time-unit)'
 _LONG = 10.0  # s; samples that last longer are taken for ones in another unit of time
 
@@ -88,7 +89,7 @@ def _read(
 
 def _number_of(units: Rows, h5: Hdf5, name: str) -> int:
     """How many units there are by all that a file says: those of the Heidelberg sets, or up to the largest."""
-    if name.lower().startswith(("shd_", "ssc_")) or holds(h5, "extra/meta_info"):
+    if name.lower().split(".")[0] in _SHD_FILES or holds(h5, "extra/meta_info"):
         return _SHD_UNITS
     if not units.lengths.any():
         raise ValueError("without spikes it does not say how many units there are; give n_units (--n-units)")
@@ -98,7 +99,8 @@ def _number_of(units: Rows, h5: Hdf5, name: str) -> int:
 
 def milliseconds(times: NDArray[Any], scale: float = 1e3) -> NDArray[np.float32]:
     """Times in a file, of a unit of `scale` ms, as `SpikeDataset` keeps them."""
-    return (times.astype(np.float64) * scale).astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite then, which is refused
+        return (times.astype(np.float64) * scale).astype(np.float32)
 
 
 def _noted(h5: Hdf5, name: str, kinds: str, kind: type, check: Callable[[Any], T]) -> T | None:

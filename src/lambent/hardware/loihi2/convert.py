@@ -234,7 +234,8 @@ class _Part:
         }
         # V summed over time per unit of k w: that of the model, and that of the rounded decays
         self.response = 1 / ((1 - keep_mem) * (1 - keep_syn))
-        self.gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
+        with np.errstate(divide="ignore"):  # of what `check_time_constants` refuses
+            self.gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
         weights = [module.weight] if recurrent is None else [module.weight, recurrent]
         self.drive = np.concatenate([_array(w) for w in weights]) * self.gain
         bias: Tensor | None = getattr(neuron, "bias", None)

@@ -142,9 +142,17 @@ class Cost:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Cost:
-        """The cost that `as_dict` gave `values` of."""
+        """The cost that `as_dict` gave `values` of.
+
+        Raises:
+            KeyError, TypeError, ValueError: it gave none such.
+        """
         own = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**own | {"counts": Counts(**own["counts"])})
+        parts, counts = dict(own["parts"]), dict(own["counts"])
+        for name, value in (own | parts | counts).items():
+            if name not in ("parts", "counts") and type(value) not in (int, float):
+                raise ValueError(f"{name} is {value!r}, no number")
+        return cls(**own | {"parts": parts, "counts": Counts(**counts)})
 
 
 @cache
