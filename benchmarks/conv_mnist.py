@@ -1,4 +1,4 @@
-"""Claim: exact gradients train the kernels of a convolution: MNIST with one spike per pixel, kernels trained against frozen.
+"""Claim: gradients of spike times train the kernels of a convolution: latency-coded MNIST, kernels trained or frozen.
 
 A convolution of 8 filters 5 x 5 with stride 2, LIF units on a grid of 1 ms and a leaky readout; the same network from
 the same weights once with its kernels trained, and once with the readout alone. The first 6,000 images of the training
