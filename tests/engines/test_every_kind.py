@@ -230,10 +230,13 @@ PAIRS += [
     ("LIF", "Dense, delays", "Conv2d, delays"),
     ("RefractoryLIF", "Conv2d, delays", "SumPool2d"),
 ]
+# some tell nothing more of Triton's kernels, whose interpreter takes seconds for each
+ON_CPU = [("LIF", c, c) for c in MAKE_CONNECTIONS if c != "Dense" and "delays" not in c]
+ON_CPU += [("LIF", c, None) for c in ("Sparse, delays", "Conv1d", "Conv1d, delays", "AvgPool2d")]
+RUNS = [(engine, *pair) for engine in ENGINES for pair in PAIRS if engine == "cpu" or pair not in ON_CPU]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("neuron", "inputs", "recurrent"), PAIRS)
+@pytest.mark.parametrize(("engine", "neuron", "inputs", "recurrent"), RUNS)
 def test_spikes_and_gradients_equal_the_reference(engine, neuron, inputs, recurrent):
     expected, gradients = outcome(reference, neuron, inputs, recurrent)
     out, found = outcome(ENGINES[engine], neuron, inputs, recurrent)
@@ -286,6 +289,13 @@ def test_levels_and_gradients_equal_the_reference(engine, inputs):
     (expected, gradients), (v, found) = outcome(reference), outcome(ENGINES[engine])
     assert torch.allclose(v, expected, rtol=1e-9, atol=1e-11)
     assert_same_gradients(gradients, found)
+
+
+def test_connections_without_kernels_for_the_gpu_are_named():
+    gpu = pytest.importorskip("lambent.connections.gpu")
+    own = type("Own", (Dense,), {"__module__": __name__})
+    with pytest.raises(NotImplementedError, match="Own connections do not run on a GPU yet"):
+        gpu.gpu_connections(own)
 
 
 # -- a neuron's functions among themselves ---------------------------------------------------------------------------
