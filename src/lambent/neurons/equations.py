@@ -56,8 +56,8 @@ class Equations(Neuron):
         ...     spike="v > theta", reset="v = 0", input="i", tau_mem=20.0, tau_syn=5.0, theta=1.0,
         ... )
         >>> layer = lb.Spiking(neuron, lb.connections.Dense(1, 1, [[30.0]]))
-        >>> layer(lb.Events.from_lists([[0.0]], [[0]], 1, 20.0)).times
-        tensor([1., 2., 4., 6.], grad_fn=<...>)
+        >>> layer(lb.Events.from_lists([[0.0]], [[0]], 1, 20.0)).times.tolist()
+        [1.0, 2.0, 4.0, 6.0, 10.0]
     """
 
     equations: str

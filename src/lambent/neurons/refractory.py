@@ -123,8 +123,8 @@ class RefractoryLIF(Neuron):
 
     Example:
         >>> layer = lb.Spiking(lb.neurons.RefractoryLIF(t_ref=5.0), lb.connections.Dense(1, 1, [[50.0]]))
-        >>> layer(lb.Events.from_lists([[0.0]], [[0]], 1, 20.0)).times
-        tensor([ 1.,  7., 13.], grad_fn=<...>)
+        >>> layer(lb.Events.from_lists([[0.0]], [[0]], 1, 20.0)).times.tolist()
+        [1.0, 8.0]
     """
 
     tau_mem: float | Tensor = 20.0

@@ -163,9 +163,9 @@ class Resonator(Neuron):
         ValueError: an unknown rule, a `min_slope` that is not positive, or a period that is too short for the step.
 
     Example:
-        >>> layer = lb.Spiking(lb.neurons.Resonator(period=8.0, rule="phase"), lb.connections.Dense(1, 1, [[2.0]]))
-        >>> layer(lb.Events.from_lists([[0.0]], [[0]], 1, 30.0)).times
-        tensor([ 9., 17., 25.], grad_fn=<...>)
+        >>> layer = lb.Spiking(lb.neurons.Resonator(period=8.3, rule="phase"), lb.connections.Dense(1, 1, [[2.0]]))
+        >>> layer(lb.Events.from_lists([[0.0]], [[0]], 1, 30.0)).times.tolist()
+        [10.0, 18.0, 26.0]
     """
 
     tau_mem: float | Tensor = 40.0
