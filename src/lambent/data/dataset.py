@@ -51,10 +51,14 @@ class SpikeDataset(Dataset):
         duration: length of every sample [ms].
         class_names: the name of each class; left out, the numbers from 0 to the largest label. Only for labels.
         speakers: (samples,) integers, who spoke; optional.
+        files: the name of the file that each sample was made of, so that it can be looked at, or listened to; optional.
+            `split` keeps samples of one file together.
+        level: how the level of recordings was treated when they became spikes, see `Cochlea`; optional.
         check: validate; switched off for arrays that come from a checked set.
 
     Raises:
-        TypeError: units, offsets, speakers or `n_units` are no integers, labels no numbers, or class names no strings.
+        TypeError: units, offsets, speakers or `n_units` are no integers, labels no numbers, or class names or files no
+            strings.
         ValueError: arrays that do not fit each other, bad spikes or targets; names the sample and the entry. Or a class
             whose name is empty or holds control characters.
 
@@ -81,6 +85,8 @@ class SpikeDataset(Dataset):
         class_names: Sequence[str] | None = None,
         speakers: ArrayLike | None = None,
         *,
+        files: Sequence[str] | None = None,
+        level: str | None = None,
         check: bool = True,
     ) -> None:
         units = _integers("units", units)
@@ -90,6 +96,8 @@ class SpikeDataset(Dataset):
         self.offsets = _integers("offsets", offsets).astype(np.int64, copy=False)
         self.targets = None if labels is None else _targets(labels)
         self.speakers = None if speakers is None else _integers("speakers", speakers)
+        self.files = None if files is None else list(files)
+        self.level = level
         if self.targets is None or self.targets.dtype != np.int64:
             if class_names is not None:
                 raise ValueError("class_names are for labels, which are integers; this set has none")
@@ -106,6 +114,7 @@ class SpikeDataset(Dataset):
             check_units(units, self.offsets, self.n_units)
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
             self._check_targets()
+            self._check_files()
             warn_of_seconds(len(self.times), self.n_units, len(self), self.duration)
         self.units = pack_units(units, self.n_units)
 
@@ -128,6 +137,14 @@ class SpikeDataset(Dataset):
             i = tuple(np.argwhere(bad)[0])
             where = f", entry {', '.join(map(str, i[1:]))}" if x.ndim > 1 else ""
             raise ValueError(f"sample {i[0]}{where}: label {x[i]} {what}")
+
+    def _check_files(self) -> None:
+        if self.files is None:
+            return
+        if len(self.files) != len(self):
+            raise ValueError(f"files must be one per sample, {len(self)}, got {len(self.files)}")
+        if unnamed := [name for name in self.files if not isinstance(name, str)]:
+            raise TypeError(f"files must be names, got {unnamed[0]!r}")
 
     @classmethod
     def from_events(
@@ -170,7 +187,7 @@ class SpikeDataset(Dataset):
 
         Cramer et al. 2020 (doi:10.1109/TNNLS.2020.3044364) define the layout: ``spikes/times`` [s] and
         ``spikes/units``, one variable-length row per sample, and ``labels``; ``extra/keys`` (class names) and
-        ``extra/speaker`` are read where present.
+        ``extra/speaker`` are read where present, and so is ``extra/files``, which `write_shd` adds.
 
         Args:
             path: the file; whether it is gzipped is seen from its first bytes.
@@ -308,6 +325,8 @@ class SpikeDataset(Dataset):
             self.duration,
             self.class_names or None,
             None if self.speakers is None else self.speakers[chosen],
+            files=None if self.files is None else [self.files[i] for i in chosen],
+            level=self.level,
             check=False,
         )
 
@@ -326,6 +345,8 @@ class SpikeDataset(Dataset):
             duration,
             self.class_names or None,
             self.speakers,
+            files=self.files,
+            level=self.level,
             check=duration < self.duration,
         )
 

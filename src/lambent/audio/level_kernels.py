@@ -1,0 +1,46 @@
+"""The compiled loop of a gain control over the samples of a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambent.machine.compiling import jit
+
+STATE = np.dtype([("fresh", np.bool_), ("sample", float), ("passed", float), ("power", float)])
+"""What a block leaves to the next: whether there was none yet, its last sample, the same past the high-pass filter, and
+the mean square so far."""
+
+
+@jit
+def control(
+    sound: NDArray[np.float64],
+    state: NDArray[Any],
+    highpass: float,
+    attack: float,
+    release: float,
+    faintest: float,
+    heard: float,
+) -> None:
+    """Bring `sound` (samples,) in place to the level `heard`: by the mean square of what came before, without constants.
+
+    Args:
+        state: (1,) of `STATE`, brought to the end of the block.
+        highpass: what the filter keeps of its output from sample to sample.
+        attack, release: the share of a louder, and of a fainter, sample that enters the mean square; 0 keeps it as it is.
+        faintest: mean square below which gain no longer grows.
+    """
+    cell = state[0]
+    if cell["fresh"] and len(sound):
+        cell["sample"], cell["fresh"] = sound[0], False
+    sample, passed, power = cell["sample"], cell["passed"], cell["power"]
+    for i in range(len(sound)):
+        passed = highpass * (passed + sound[i] - sample)
+        sample = sound[i]
+        gain = heard / np.sqrt(max(power, faintest))
+        square = passed * passed
+        power += (attack if square > power else release) * (square - power)
+        sound[i] = gain * passed
+    cell["sample"], cell["passed"], cell["power"] = sample, passed, power
