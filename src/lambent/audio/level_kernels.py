@@ -24,12 +24,14 @@ def control(
     faintest: float,
     heard: float,
 ) -> None:
-    """Bring `sound` (samples,) in place to the level `heard`: by the mean square of what came before, without constants.
+    """Bring `sound` (samples,) in place to the level `heard`: by the mean square of what came before.
+
+    A high-pass filter takes constants away first.
 
     Args:
         state: (1,) of `STATE`, brought to the end of the block.
         highpass: what the filter keeps of its output from sample to sample.
-        attack, release: the share of a louder, and of a fainter, sample that enters the mean square; 0 keeps it as it is.
+        attack, release: the share of a louder, and of a fainter, sample that enters the mean square, which 0 keeps.
         faintest: mean square below which gain no longer grows.
     """
     cell = state[0]

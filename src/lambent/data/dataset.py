@@ -139,6 +139,8 @@ class SpikeDataset(Dataset):
             raise ValueError(f"sample {i[0]}{where}: label {x[i]} {what}")
 
     def _check_files(self) -> None:
+        if self.level is not None and not isinstance(self.level, str):
+            raise TypeError(f"level must be a text, got {self.level!r}")
         if self.files is None:
             return
         if len(self.files) != len(self):
@@ -358,8 +360,8 @@ class SpikeDataset(Dataset):
                 ``by="speaker"``.
             seed: of the draw.
             by: ``"label"`` holds out the same share of every class, as nearly as whole samples allow, and of a
-                set without classes any samples; ``"speaker"`` holds out all samples of the speakers drawn, so that no
-                speaker is in both.
+                set without classes any samples; those of one file stay together. ``"speaker"`` holds out all samples of
+                the speakers drawn, so that no speaker is in both.
 
         Raises:
             ValueError: a part would be empty, `by` is unknown, or the set names no speakers.
@@ -373,7 +375,11 @@ class SpikeDataset(Dataset):
         if by == "label":
             number = _share(held_out, len(self), "samples")
             groups = self.labels if self.has_classes else np.zeros(len(self), np.int64)
-            chosen = np.isin(np.arange(len(self)), _stratified(groups, number, rng))
+            first = self._first_of_file()  # renditions of one recording would be known to both sides
+            drawn, of = np.unique(first, return_inverse=True)
+            if len(drawn) < len(self):
+                number = _share(number / len(self), len(drawn), "files")
+            chosen = np.isin(of, _stratified(groups[drawn], number, rng))
         elif by == "speaker":
             if self.speakers is None:
                 raise ValueError('by="speaker": this set does not say who spoke')
@@ -383,6 +389,13 @@ class SpikeDataset(Dataset):
         else:
             raise ValueError(f'by must be "label" or "speaker", got {by!r}')
         return self.subset(~chosen), self.subset(chosen)
+
+    def _first_of_file(self) -> NDArray[np.int64]:
+        """For each sample the position of the first one of the same file."""
+        if self.files is None:
+            return np.arange(len(self))
+        firsts: dict[str, int] = {}
+        return np.array([firsts.setdefault(name, i) for i, name in enumerate(self.files)], np.int64)
 
     def positions(self, indices: Indices) -> NDArray[np.int64]:
         """Indices or mask as non-negative positions, checked."""

@@ -127,8 +127,8 @@ def _by_speaker(speakers: Sequence[str], shares: Mapping[str, float], rng: np.ra
     sizes = Counter(speakers)
     if len(sizes) <= len(shares):
         raise ValueError(
-            f"{len(sizes)} speakers are too few for {len(shares)} splits and training data (who share a recording count "
-            "as one)"
+            f"{len(sizes)} speakers are too few for {len(shares)} splits and training data; those who share a "
+            "recording count as one"
         )
     left = [str(x) for x in rng.permutation(sorted(sizes))]
     chosen: dict[str, str] = {}

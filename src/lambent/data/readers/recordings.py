@@ -184,7 +184,7 @@ def _from_tables(
         base = table.parent if root is None else Path(root)
         if not base.is_dir() and root is not None:
             raise FileNotFoundError(f"{base}: no such folder")
-        rows, unused = read_table(table, lambda name, base=base: (base / name).is_file())
+        rows, unused = read_table(table, base)
         if unused:
             notice(f"{table}: columns that are not used: {', '.join(unused)}")
         for row in rows:

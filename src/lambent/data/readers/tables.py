@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +49,7 @@ class Row(NamedTuple):
     split: str | None
 
 
-def read_table(table: Path, is_file: Callable[[str], bool]) -> tuple[list[Row], list[str]]:
+def read_table(table: Path, root: Path) -> tuple[list[Row], list[str]]:
     """The rows of a CSV file, and the names of its columns that are not used.
 
     Cells are separated by commas, semicolons or tabs. Columns go by the heading (`COLUMNS`); without one they are
@@ -58,7 +58,7 @@ def read_table(table: Path, is_file: Callable[[str], bool]) -> tuple[list[Row], 
 
     Args:
         table: UTF-8, with or without byte-order mark, or UTF-16 with it.
-        is_file: whether there is a file of a name that stands in the table.
+        root: folder to which the paths are relative.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -69,14 +69,14 @@ def read_table(table: Path, is_file: Callable[[str], bool]) -> tuple[list[Row], 
         raw.seek(0)
         with TextIOWrapper(raw, newline="", encoding="utf-16" if marked else "utf-8-sig") as file:
             try:
-                separator, names, begins = _layout(file, table, is_file)
+                separator, names, begins = _layout(file, table, root)
                 file.seek(0)
                 return _rows(file, table, separator, names, begins)
             except (csv.Error, UnicodeError) as error:
                 raise ValueError(f"{table}: no table of comma-separated values ({error})") from error
 
 
-def _layout(file: TextIOWrapper, table: Path, is_file: Callable[[str], bool]) -> tuple[str, list[str], bool]:
+def _layout(file: TextIOWrapper, table: Path, root: Path) -> tuple[str, list[str], bool]:
     """The separator, the names of the columns, and whether these stand in a heading."""
     problems = []
     for separator in _SEPARATORS:
@@ -92,11 +92,11 @@ def _layout(file: TextIOWrapper, table: Path, is_file: Callable[[str], bool]) ->
         names = [cell.casefold().replace(" ", "_").replace("-", "_") for cell in cells]
         found = {meaning: [name for name in names if name in known] for meaning, known in COLUMNS.items()}
         where = f"{table}, line {reader.line_num}"
-        if twice := next((name for name in names if names.count(name) > 1 and name in sum(found.values(), [])), None):
-            raise ValueError(f"{where}: the heading names a column {twice!r} twice; remove one")
+        if twice := [name for known in found.values() for name in known if known.count(name) > 1]:
+            raise ValueError(f"{where}: the heading names a column {twice[0]!r} twice; remove one")
         if found["path"] and found["label"]:
             return separator, names, True
-        if Path(cells[0]).suffix.lower() in AUDIO or is_file(cells[0]):
+        if Path(cells[0]).suffix.lower() in AUDIO or (root / cells[0]).is_file():
             if 2 <= len(cells) <= len(COLUMNS):
                 return separator, list(COLUMNS), False
             problems.append((1 + (len(cells) > 2), f"{where}: expected path,label[,speaker[,split]], got {cells}"))
