@@ -29,7 +29,7 @@ COLUMNS = {
 """What columns are called in headings; of several of one meaning the first of the list is taken."""
 
 _SEPARATORS = ",;\t"
-_TRAINING = {"", "train", "training"}
+_TRAINING = {"train", "training"}
 
 
 class Row(NamedTuple):
@@ -39,7 +39,7 @@ class Row(NamedTuple):
         where: table and line, for messages.
         path: as it is written there.
         speaker: "" where unknown.
-        split: None where the table has no such column; "" for training data.
+        split: None where the table does not say; "" for training data.
     """
 
     where: str
@@ -99,7 +99,9 @@ def _layout(file: TextIOWrapper, table: Path, root: Path) -> tuple[str, list[str
         if Path(cells[0]).suffix.lower() in AUDIO or (root / cells[0]).is_file():
             if 2 <= len(cells) <= len(COLUMNS):
                 return separator, list(COLUMNS), False
-            problems.append((1 + (len(cells) > 2), f"{where}: expected path,label[,speaker[,split]], got {cells}"))
+            problems.append(
+                (2 if len(cells) > 1 else -1, f"{where}: expected path,label[,speaker[,split]], got {cells}")
+            )
         elif found["path"] or found["label"]:
             lacking = "path" if found["label"] else "label"
             known = ", ".join(COLUMNS[lacking])
@@ -134,7 +136,7 @@ def _rows(
         found = {meaning: cells[i] if i < len(cells) else "" for meaning, i in chosen.items()}
         if not (found["path"] and found["label"]):
             raise ValueError(f"{where}: expected {wanted}, got {row}")
-        split = found.get("split")
+        split = found.get("split") or None
         if split is not None and split.casefold() in _TRAINING:
             split = ""
         rows.append(Row(where, found["path"], found["label"], found.get("speaker", ""), split))
