@@ -73,6 +73,7 @@ def test_columns_go_by_the_heading(tmp_path, head, rows):
         ("file;meaning\na.wav;yes\n", r"line 1: the heading names no column of labels; call it one of label, class"),
         ("speaker,label\nann,yes\n", r"line 1: the heading names no column of paths; call it one of path, file"),
         ("yes,a.wav\n", r"line 1: neither a heading"),
+        ("x" * 3000 + "\n", r"line 1: neither a heading"),
         ("path,label,path\n", r"line 1: the heading names a column 'path' twice"),
         ("a.wav\n", r"line 1: expected path,label"),
         ("a.wav,yes\nb.wav,\n", r"line 2: expected path,label"),

@@ -24,7 +24,7 @@ LEVELS = ("rms", "recorded", "agc")
 
 _FAINTEST = -50.0  # speech that a gain control still brings to `HEARD` [dB]; what is fainter stays fainter
 _LOUDEST = 10.0  # samples beyond are no sound in [-1, 1] but integers that were made floats
-_ATTACK, _RELEASE = 0.1, 2.0  # time constants of the gain control [s]
+_BLUR, _ATTACK, _RELEASE = 0.02, 0.1, 2.0  # time constants of the gain control [s]
 _LOWEST = 20.0  # what is slower is no sound but a constant that drifts [Hz]
 
 
@@ -59,15 +59,16 @@ class Level:
         if not self.streams:
             raise ValueError('level "rms" needs the whole recording; streams take "recorded" or "agc"')
         state = np.zeros(1, STATE)
-        state["power"] = 10 ** ((SPEECH - self.gain) / 10)
+        state["now"] = state["power"] = 10 ** ((SPEECH - self.gain) / 10)
         state["fresh"] = True
         highpass = math.exp(-2 * math.pi * _LOWEST / RATE)
-        attack, release = (-math.expm1(-1 / (RATE * tau)) if self.kind == "agc" else 0.0 for tau in (_ATTACK, _RELEASE))
+        times = (_BLUR, _ATTACK, _RELEASE) if self.kind == "agc" else (math.inf,) * 3
+        blur, attack, release = (-math.expm1(-1 / (RATE * tau)) for tau in times)
         faintest = 10 ** (min(_FAINTEST, SPEECH - self.gain) / 10)
 
         def heard(block: NDArray[Any]) -> NDArray[np.float64]:
             sound = np.array(block, np.float64)
-            control(sound, state, highpass, attack, release, faintest, HEARD)
+            control(sound, state, highpass, blur, attack, release, faintest, HEARD)
             return sound
 
         return heard

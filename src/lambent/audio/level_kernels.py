@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from lambent.machine.compiling import jit
 
-STATE = np.dtype([("fresh", np.bool_), ("sample", float), ("passed", float), ("power", float)])
-"""What a block leaves to the next: whether there was none yet, its last sample, the same past the high-pass filter, and
-the mean square so far."""
+STATE = np.dtype([("fresh", np.bool_), ("sample", float), ("passed", float), ("now", float), ("power", float)])
+"""What a block leaves to the next: whether there was none yet, its last sample, the same past the high-pass filter, the
+mean square now, and the one that the gain follows."""
 
 
 @jit
@@ -19,6 +19,7 @@ def control(
     sound: NDArray[np.float64],
     state: NDArray[Any],
     highpass: float,
+    blur: float,
     attack: float,
     release: float,
     faintest: float,
@@ -31,18 +32,19 @@ def control(
     Args:
         state: (1,) of `STATE`, brought to the end of the block.
         highpass: what the filter keeps of its output from sample to sample.
-        attack, release: the share of a louder, and of a fainter, sample that enters the mean square, which 0 keeps.
+        blur: share of a sample's square in the mean square now.
+        attack, release: share of that, where it is louder and where it is fainter, in the one that the gain follows.
         faintest: mean square below which gain no longer grows.
     """
     cell = state[0]
     if cell["fresh"] and len(sound):
         cell["sample"], cell["fresh"] = sound[0], False
-    sample, passed, power = cell["sample"], cell["passed"], cell["power"]
+    sample, passed, now, power = cell["sample"], cell["passed"], cell["now"], cell["power"]
     for i in range(len(sound)):
         passed = highpass * (passed + sound[i] - sample)
         sample = sound[i]
         gain = heard / np.sqrt(max(power, faintest))
-        square = passed * passed
-        power += (attack if square > power else release) * (square - power)
+        now += blur * (passed * passed - now)
+        power += (attack if now > power else release) * (now - power)
         sound[i] = gain * passed
-    cell["sample"], cell["passed"], cell["power"] = sample, passed, power
+    cell["sample"], cell["passed"], cell["now"], cell["power"] = sample, passed, now, power

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
@@ -96,7 +97,7 @@ def _layout(file: TextIOWrapper, table: Path, root: Path) -> tuple[str, list[str
             raise ValueError(f"{where}: the heading names a column {twice[0]!r} twice; remove one")
         if found["path"] and found["label"]:
             return separator, names, True
-        if Path(cells[0]).suffix.lower() in AUDIO or (root / cells[0]).is_file():
+        if Path(cells[0]).suffix.lower() in AUDIO or os.path.isfile(root / cells[0]):
             if 2 <= len(cells) <= len(COLUMNS):
                 return separator, list(COLUMNS), False
             problems.append(
