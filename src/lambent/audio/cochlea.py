@@ -53,8 +53,8 @@ class Cochlea:
         level: "rms", as published: every recording is brought to a root mean square of 0.3. "recorded": its own level,
             by a fixed gain that brings speech of -26 dB below full scale, the usual level (ITU-T P.56), to 0.3;
             "recorded:6" adds 6 dB. "agc": a slow automatic gain control, which follows sound that grows louder with a
-            time constant of 0.1 s, and fainter with one of 2 s, and lifts nothing by more than 24 dB above that gain. These two need samples
-            in [-1, 1], or integers that fill the range of their type.
+            time constant of 0.1 s, and fainter with one of 2 s, and lifts nothing by more than 24 dB above that gain.
+            These two need samples in [-1, 1], or integers that fill the range of their type.
 
     Raises:
         TypeError, ValueError: `channels` or `seed` is no integer, or too small; or there is no such level.

@@ -20,7 +20,7 @@ _BLOCK = 256  # files read before Ctrl-C is heard
 def contents(paths: Sequence[Path]) -> list[str | None]:
     """What tells sounds apart: equal for files of the same samples and sampling rate.
 
-    None where a file is no sound, or silent: silence says nothing of whose it is.
+    Silence, which says nothing of whose it is, differs in every file. None where a file cannot be read.
     """
 
     def content(path: Path) -> str | None:
@@ -29,7 +29,7 @@ def contents(paths: Sequence[Path]) -> list[str | None]:
         except (OSError, ValueError):
             return None
         if is_silent(audio):
-            return None
+            return f"silent {path}"
         return hashlib.blake2b(audio.tobytes() + str(rate).encode(), digest_size=16).hexdigest()
 
     return [x for i in range(0, len(paths), _BLOCK) for x in in_threads(content, paths[i : i + _BLOCK])]

@@ -136,8 +136,11 @@ def encode_recordings(
     for r in recordings:
         check_name(f"{r.path}: the name of its class", r.label)
     same = contents([r.path for r in recordings])
-    if splits:
-        recordings = divide(recordings, splits, by, seed, same)
+    if splits and any(same):
+        readable = [i for i, content in enumerate(same) if content]
+        divided = divide([recordings[i] for i in readable], splits, by, seed, [same[i] for i in readable])
+        for i, r in zip(readable, divided, strict=True):
+            recordings[i] = r
     targets = {split_file(out, r.split) for r in recordings}
     ears = [Cochlea(channels, seed=seed + i, level=level) for i in range(ways.number)]
     parts = out.with_name(f"{out.name}.parts")
