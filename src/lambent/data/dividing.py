@@ -66,6 +66,18 @@ def divide(
         >>> [(r.speaker, r.split) for r in spoken]
         [('anna', ''), ('ben', ''), ('cleo', 'test'), ('dora', '')]
     """
+    check_shares(recordings, shares, by)
+    rng = np.random.default_rng(seed)
+    first = _first_of_same(same or [None] * len(recordings))
+    if by == "class":
+        splits = _by_class([r.label for r in recordings], first, shares, rng)
+    else:
+        splits = _by_speaker(_groups(recordings, first), shares, rng)
+    return [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
+
+
+def check_shares(recordings: Sequence[Recording], shares: Mapping[str, float], by: str) -> None:
+    """Raise ValueError where recordings cannot be divided like this, whatever they sound like."""
     if by not in ("class", "speaker"):
         raise ValueError(f"splits are made by class or speaker, not by {by!r}")
     for name, share in shares.items():
@@ -75,13 +87,6 @@ def divide(
         raise ValueError(f"the splits take {sum(shares.values()):g} of the recordings; nothing is left to train on")
     if done := next((r for r in recordings if r.split), None):
         raise ValueError(f"{done.path} is in the split {done.split!r} already")
-    rng = np.random.default_rng(seed)
-    first = _first_of_same(same or [None] * len(recordings))
-    if by == "class":
-        splits = _by_class([r.label for r in recordings], first, shares, rng)
-    else:
-        splits = _by_speaker(_groups(recordings, first), shares, rng)
-    return [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
 
 
 def _first_of_same(same: Sequence[str | None]) -> list[int]:
@@ -93,17 +98,19 @@ def _first_of_same(same: Sequence[str | None]) -> list[int]:
 def _by_class(
     labels: Sequence[str], first: Sequence[int], shares: Mapping[str, float], rng: np.random.Generator
 ) -> list[str]:
-    splits = [""] * len(labels)
+    split: dict[int, str] = {}  # of each sound; one of several classes has it from the first of these
     for label in sorted(set(labels)):
-        drawn = [i for i, x in enumerate(labels) if x == label and first[i] == i]
-        members = rng.permutation(drawn)
-        ends = np.round(np.cumsum([0, *shares.values()]) * len(members)).astype(int)
-        if (np.diff(ends) == 0).any() or ends[-1] == len(members):
-            raise ValueError(f"class {label!r}: {len(members)} recordings are too few to give every split some")
-        for name, begin, end in zip(shares, ends, ends[1:], strict=False):
-            for i in members[begin:end]:
-                splits[i] = name
-    return [splits[i] for i in first]
+        sounds = list(dict.fromkeys(i for i, x in zip(first, labels, strict=True) if x == label))
+        ends = np.round(np.cumsum([0, *shares.values()]) * len(sounds)).astype(int)
+        left = rng.permutation([i for i in sounds if i not in split]).tolist()
+        for name, wanted in zip(shares, np.diff(ends), strict=True):
+            lacking = max(0, wanted - sum(split.get(i) == name for i in sounds))
+            split |= dict.fromkeys(left[:lacking], name)
+            left = left[lacking:]
+        split |= dict.fromkeys(left, "")
+        if {split[i] for i in sounds} != {"", *shares}:
+            raise ValueError(f"class {label!r}: {len(sounds)} recordings are too few to give every split some")
+    return [split[i] for i in first]
 
 
 def _groups(recordings: Sequence[Recording], first: Sequence[int]) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lambent.audio.cochlea import TAIL
 from lambent.audio.level import parse_level
 from lambent.data.dataset import SpikeDataset, check_name
-from lambent.data.dividing import contents, divide
+from lambent.data.dividing import check_shares, contents, divide
 from lambent.data.kept_words import Word, load_words, save_words
 from lambent.data.packing import pack_units
 from lambent.data.readers.recordings import Recording, list_recordings
@@ -135,20 +135,22 @@ def encode_recordings(
     recordings = list_recordings(source, root=root, speaker_pattern=speaker_pattern, notice=note)
     for r in recordings:
         check_name(f"{r.path}: the name of its class", r.label)
+    if splits:
+        check_shares(recordings, splits, by)
+    targets = {split_file(out, split) for split in (["", *splits] if splits else [r.split for r in recordings])}
+    ears = [Cochlea(channels, seed=seed + i, level=level) for i in range(ways.number)]
+    parts = out.with_name(f"{out.name}.parts")
+    what = [(_key(r.path), r.label, r.speaker, r.split) for r in recordings]
+    command = f"{_VERSION} {ears[0]!r} {duration} {ways.number} {_key_of_ways(ways)} {splits} {by} {what}"
+    own = _was_moving(parts, command)  # this very call was killed when its files began to appear
+    if not (overwrite or own) and (there := next((path for path in sorted(targets) if path.exists()), None)):
+        raise FileExistsError(f"{there}: exists already; overwrite it, or choose another name")
     same = contents([r.path for r in recordings])
     if splits and any(same):
         readable = [i for i, content in enumerate(same) if content]
         divided = divide([recordings[i] for i in readable], splits, by, seed, [same[i] for i in readable])
         for i, r in zip(readable, divided, strict=True):
             recordings[i] = r
-    targets = {split_file(out, r.split) for r in recordings}
-    ears = [Cochlea(channels, seed=seed + i, level=level) for i in range(ways.number)]
-    parts = out.with_name(f"{out.name}.parts")
-    what = [(_key(r.path), r.label, r.speaker, r.split) for r in recordings]
-    command = f"{_VERSION} {ears[0]!r} {duration} {_key_of_ways(ways)} {what}"
-    own = _was_moving(parts, command)  # this very call was killed when its files began to appear
-    if not (overwrite or own) and (there := next((path for path in sorted(targets) if path.exists()), None)):
-        raise FileExistsError(f"{there}: exists already; overwrite it, or choose another name")
     tasks = [(i, n) for i, r in enumerate(recordings) for n in range(1 if r.split else ways.number)]
     words = dict(zip(tasks, _encode_all(tasks, recordings, ears, ways, parts, report, progress), strict=True))
     _judge(recordings, same, words, report)
