@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 
 import h5py
@@ -116,12 +117,15 @@ def test_files_and_level_are_noted(folder, tmp_path):
 def test_words_of_nobody_are_each_of_a_speaker_of_their_own(folder, tmp_path):
     for n, name in enumerate(("x.wav", "y.wav", "z.wav")):
         soundfile.write(folder / "low" / name, 0.1 * np.sin(np.arange(900.0 + (n > 0))), 8000)
+    shutil.copy(folder / "low" / "bob" / "0.wav", folder / "low" / "a.wav")
     report = encode_recordings(folder, tmp_path / "o.h5", 20)
     data = SpikeDataset.from_shd(tmp_path / "o.h5")
     of = dict(zip(data.files, data.speakers.tolist(), strict=True))
     assert len(set(data.speakers)) == 5
     assert of["low/x.wav"] != of["low/y.wav"] == of["low/z.wav"]  # the last two are one recording
-    assert report.identical == {folder / "low" / "z.wav": folder / "low" / "y.wav"}
+    assert of["low/a.wav"] == of["low/bob/0.wav"]
+    y, bob = folder / "low" / "y.wav", folder / "low" / "bob" / "0.wav"
+    assert report.identical == {y.with_name("z.wav"): y, bob: y.with_name("a.wav")}
     assert report.apart == {}
     encode_recordings(folder, tmp_path / "p.h5", 20, splits={"test": 0.4}, by="speaker")
 

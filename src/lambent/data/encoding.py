@@ -325,12 +325,12 @@ def _write(
 
 
 def _speakers(recordings: Sequence[Recording], same: Sequence[str | None]) -> list[str]:
-    """Who spoke; a recording of nobody known is one of its own, called as its file, or as the first of its sound."""
-    first: dict[str, str] = {}
-    return [
-        r.speaker or (first.setdefault(content, r.name) if content else r.name)
-        for r, content in zip(recordings, same, strict=True)
-    ]
+    """Who spoke; a recording of nobody known is by who spoke another of its sound, or by one called as its file."""
+    of: dict[str | None, str] = {}
+    for r, content in zip(recordings, same, strict=True):
+        if r.speaker:
+            of.setdefault(content, r.speaker)
+    return [r.speaker or of.setdefault(content, r.name) for r, content in zip(recordings, same, strict=True)]
 
 
 def split_file(out: Path, split: str) -> Path:
