@@ -75,12 +75,16 @@ def test_renditions_and_level(run, folder):
     soundfile.write(folder / "no" / "copy.wav", soundfile.read(folder / "no" / "00000000_NO_0.wav")[0], 8000)
     soundfile.write(folder / "no" / "off.wav", np.zeros(900), 8000)
     options = ("--renditions", 2, "--snr", "10:30", "--noise", "set/_background_noise_", "--loudness", "-6:6")
-    code, out, err = run("encode", "set", "o.h5", *QUICK, "--level", "agc", *options, "--split", "test=0.25")
+    code, out, err = run("encode", "set", "o.h5", *QUICK, "--level", "agc", *options, "--split", "test=0.25", "--json")
     assert (code, err) == (0, "")
     assert "wrote o.h5: 28 words" in out
     assert "set/_background_noise_: is no class, and was left out" in out
     assert "1 recordings sound exactly as another" in out
     assert "no spikes: set/no/off.wav" in out
+    found = json.loads(out.strip().splitlines()[-1])
+    assert found["silent"] == ["set/no/off.wav"]
+    assert found["identical"] == {"set/no/copy.wav": "set/no/00000000_NO_0.wav"}
+    assert "apart" not in found
     assert SpikeDataset.from_shd("o_test.h5").level == "agc"
 
 

@@ -135,16 +135,18 @@ def encode(
     _list("no spikes", made.silent)
     _list("clipped", made.clipped)
     _list("skipped", [f"{path}: {problem}" for path, problem in made.skipped.items()])
-    last_line(
-        as_json,
-        {
-            "written": {str(path): words for path, words in made.written.items()},
-            "skipped": {str(path): problem for path, problem in made.skipped.items()},
-            "clipped": [str(path) for path in made.clipped],
-            "silent": [str(path) for path in made.silent],
-            "identical": {str(path): str(other) for path, other in made.identical.items()},
-        },
-    )
+    found = {
+        "written": {str(path): words for path, words in made.written.items()},
+        "skipped": {str(path): problem for path, problem in made.skipped.items()},
+        "clipped": [str(path) for path in made.clipped],
+    }
+    more = {
+        "silent": [str(path) for path in made.silent],
+        "identical": {str(path): str(other) for path, other in made.identical.items()},
+        "apart": {str(path): str(other) for path, other in made.apart.items()},
+        "notes": made.notes,
+    }
+    last_line(as_json, found | {name: what for name, what in more.items() if what})
     if made.skipped:
         raise typer.Exit(1)
 

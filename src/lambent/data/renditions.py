@@ -100,7 +100,8 @@ class Renditions:
         if self.snr is not None:
             noise = _pink(len(audio), rng)
             if files := self.noise_files():
-                noise = _excerpt(_noise(files[rng.integers(len(files))], rate), len(audio), rng)
+                path = files[rng.integers(len(files))]
+                noise = _excerpt(_noise(path, path.stat().st_mtime_ns, rate), len(audio), rng)
             ratio = 10 ** (rng.uniform(*self.snr) / 20)
             power = np.mean(noise**2)
             audio = audio + noise * (audio.std() / (ratio * np.sqrt(power)) if power else 0.0)
@@ -119,9 +120,9 @@ def _range(name: str, found: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-@lru_cache(maxsize=64)
-def _noise(path: Path, rate: int) -> NDArray[np.float64]:
-    """A file of noise at `rate` Hz, without a constant."""
+@lru_cache(maxsize=8)
+def _noise(path: Path, changed: int, rate: int) -> NDArray[np.float64]:
+    """A file of noise at `rate` Hz, without a constant, as it was when it was `changed` last."""
     audio, own = read_audio(path)
     return resample(audio - audio.mean(), own, rate)
 
