@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import h5py
 import numpy as np
@@ -208,6 +209,26 @@ def test_round_trip(words, tmp_path, name):
     same(read(tmp_path / name), words)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes().startswith(b"\x1f\x8b" if name.endswith("gz") else b"\x89HDF")
+
+
+def test_files_and_level_round_trip(words, tmp_path):
+    """Whatever files are called, also what is no UTF-8."""
+    names = [f"zwölf/{i}.wav" for i in range(58)] + [os.fsdecode(b"\xff.wav"), "a, b\n"]
+    data = SpikeDataset(words.times, words.units, words.offsets, words.labels, 20, 120.0, files=names, level="agc")
+    write_shd(tmp_path / "a.h5", data)
+    back = read(tmp_path / "a.h5")
+    assert (back.files, back.level) == (names, "agc")
+    write_shd(tmp_path / "b.h5.gz", back.subset([3, 59]).with_duration(130.0))
+    again = read(tmp_path / "b.h5.gz")
+    assert (again.files, again.level) == ([names[3], names[59]], "agc")
+    write_shd(tmp_path / "c.h5", words)
+    assert (read(tmp_path / "c.h5").files, read(tmp_path / "c.h5").level) == (None, None)
+    with h5py.File(tmp_path / "d.h5", "w") as f, h5py.File(tmp_path / "c.h5") as c:
+        for name in ("labels", "spikes", "extra"):
+            c.copy(name, f)
+        f["extra/files"] = np.array([b"a.wav"] * 3)
+    with pytest.raises(ValueError, match=r"d\.h5: files must be one per sample, 60, got 3"):
+        read(tmp_path / "d.h5")
 
 
 def test_round_trip_without_speakers_or_samples(tmp_path):

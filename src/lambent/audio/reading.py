@@ -86,7 +86,7 @@ def mono(audio: ArrayLike) -> NDArray[np.float64]:
 
     Raises:
         TypeError: no array of numbers.
-        ValueError: empty, silent, NaN or infinite samples, or a shape that is no recording's.
+        ValueError: empty, only one sample, NaN or infinite samples, or a shape that is no recording's.
     """
     x = audio.detach().cpu().numpy() if isinstance(audio, torch.Tensor) else np.asarray(audio)
     if x.dtype.kind not in "fiu":
@@ -104,9 +104,22 @@ def mono(audio: ArrayLike) -> NDArray[np.float64]:
         loud = x.std(0)
         mixed = x.mean(1)
         x = mixed if mixed.std() >= _CANCELLED * loud.max() else x[:, loud.argmax()]
-    if (x == x[0]).all():
-        raise ValueError("silent: all samples are equal" if len(x) > 1 else "only one sample")
+    if len(x) == 1:
+        raise ValueError("only one sample")
     return x
+
+
+def full_scale(audio: ArrayLike) -> float:
+    """The largest number that samples of this type stand for: 1 of floats, half the range of integers."""
+    x = audio.dtype if isinstance(audio, torch.Tensor) else np.asarray(audio).dtype
+    if isinstance(x, torch.dtype):
+        return 1.0 if x.is_floating_point else 2.0 ** (torch.iinfo(x).bits - 1)
+    return 1.0 if x.kind == "f" else 2.0 ** (np.iinfo(x).bits - 1)
+
+
+def is_silent(audio: NDArray[np.float64]) -> bool:
+    """Whether all samples (samples,) are equal: a microphone that is switched off, with whatever constant it adds."""
+    return bool((audio == audio[0]).all())
 
 
 def check_rate(rate: int) -> int:

@@ -74,6 +74,7 @@ def train_run(
         "duration": data.duration,
         "samples": len(data),
         "checksum": data.checksum(),
+        "level": data.level,
         "settings": vars(config),
         "threads": config.threads or torch.get_num_threads(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -216,7 +216,7 @@ class Run(Folder):
         """
         facts = holding(self.read_json("run.json"), str(self.path("run.json")), also)
         names, n_units, duration = (facts[key] for key in ("class_names", "n_units", "duration"))
-        kinds = {"settings": dict, "data": dict, "versions": dict, "threads": int}
+        kinds = {"settings": dict, "data": dict, "versions": dict, "threads": int, "level": str | None}
         good: dict[str, Any] = {key: isinstance(facts[key], kind) for key, kind in kinds.items() if key in facts}
         good |= {
             "n_units": type(n_units) is int and n_units > 0,

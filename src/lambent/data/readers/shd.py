@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +62,8 @@ def _read(
     check_seal(h5)
     keys = read_column(h5, "extra/keys", "SO") if holds(h5, "extra/keys") else None
     speakers = read_column(h5, "extra/speaker", "iu") if holds(h5, "extra/speaker") else None
+    files = read_column(h5, "extra/files", "SO") if holds(h5, "extra/files") else None
+    level = read_attribute(h5, "level", "S", ())
     if n_units is None:
         n_units = _noted(h5, "n_units", "iu", int, check_n_units) or _number_of(units, h5, name)
     n_units = check_n_units(n_units)
@@ -84,6 +87,8 @@ def _read(
         duration=float(np.floor(latest)) + 1.0 if duration is None else duration,
         class_names=None if keys is None else [k.decode(errors="replace") for k in keys],
         speakers=speakers,
+        files=None if files is None else [os.fsdecode(name) for name in files],
+        level=None if level is None else level.item().decode(errors="replace"),
     )
 
 
