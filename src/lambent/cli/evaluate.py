@@ -42,6 +42,8 @@ def evaluate(
     there = Run(run)
     loses_chip = not chip and there.path("cost.json").exists()
     samples = load_test_data(there, data, crop=crop, time_unit=time_unit)
+    if samples.level and (trained := there.facts().get("level")) not in (None, samples.level):
+        say(f"warning: {data}: recordings at level {samples.level!r}, those trained on at {trained!r}")
     with progress_bar("evaluating") as progress:
         evaluation = evaluate_run(there, samples, str(data), chip=chip, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
