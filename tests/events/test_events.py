@@ -399,7 +399,7 @@ def test_empty_batch_and_empty_samples():
         (float("nan"), 0, "time is NaN"),
         (-0.5, 0, "negative time"),
         (10.0, 0, "time at or past the duration"),
-        (float("inf"), 0, "time at or past the duration"),
+        (float("inf"), 0, "time is infinite"),
         (0.5, 0, "earlier than the spike before it"),
         (5.0, 4, r"unit outside \[0, 4\)"),
         (5.0, -1, r"unit outside \[0, 4\)"),
