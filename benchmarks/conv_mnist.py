@@ -2,8 +2,8 @@
 
 Two convolutions, of 8 and 16 filters 5 x 5 with stride 2, of LIF units on a grid of 1 ms, and a leaky readout: the same
 network from the same weights once with its kernels trained, and once with the readout alone. 6,000 images of the
-training set, 3 epochs; settings were chosen on 2,000 others of it. Seeds 0 and 1: RESULT of the 10,000 test images.
-FOLDER holds the four files of MNIST, as for `mnist.py`.
+training set, 3 epochs; settings were chosen on 2,000 others of it. Seeds 0 and 1: 91.7 and 91.3 % of the test images
+against 85.4 and 83.5 %. FOLDER holds the four files of MNIST, as for `mnist.py`.
 
     python benchmarks/conv_mnist.py FOLDER [--seeds 2] [--images 6000] [--epochs 3] [--filters 8]
 """
