@@ -1,9 +1,9 @@
 """Claim: gradients of spike times train the kernels of a convolution: latency-coded MNIST, kernels trained or frozen.
 
-A convolution of 8 filters 5 x 5 with stride 2, LIF units on a grid of 1 ms and a leaky readout; the same network from
-the same weights once with its kernels trained, and once with the readout alone. The first 6,000 images of the training
-set, 3 epochs, seeds 0 and 1: 95.3 and 95.0 % of the 10,000 test images against 92.0 and 92.3 %. FOLDER holds the four
-files of MNIST, as for `mnist.py`.
+Two convolutions, of 8 and 16 filters 5 x 5 with stride 2, of LIF units on a grid of 1 ms, and a leaky readout: the same
+network from the same weights once with its kernels trained, and once with the readout alone. 6,000 images of the
+training set, 3 epochs; settings were chosen on 2,000 others of it. Seeds 0 and 1: 91.7 and 91.3 % of the test images
+against 85.4 and 83.5 %. FOLDER holds the four files of MNIST, as for `mnist.py`.
 
     python benchmarks/conv_mnist.py FOLDER [--seeds 2] [--images 6000] [--epochs 3] [--filters 8]
 """
@@ -24,10 +24,11 @@ DURATION = 40.0  # ms; the last pixel spikes at 20
 
 
 def network(filters: int) -> torch.nn.Sequential:
-    """A convolution and a readout."""
-    conv = lb.connections.Conv2d((1, 28, 28), filters, 5, stride=2)
-    units = lb.neurons.LIF(tau_mem=10.0, tau_syn=5.0)
-    return torch.nn.Sequential(lb.Spiking(units, conv), lb.LIReadout(conv.n_out, 10, scale=30.0))
+    """Two convolutions and a readout."""
+    first = lb.connections.Conv2d((1, 28, 28), filters, 5, stride=2)
+    second = lb.connections.Conv2d(first.shape_out, 2 * filters, 5, stride=2)
+    spiking = [lb.Spiking(lb.neurons.LIF(tau_mem=10.0), connections) for connections in (first, second)]
+    return torch.nn.Sequential(*spiking, lb.LIReadout(second.n_out, 10, scale=30.0))
 
 
 def main() -> None:
@@ -50,10 +51,10 @@ def main() -> None:
         for kernels in ("trained", "frozen"):
             torch.manual_seed(seed)
             model = network(args.filters)
-            lb.calibrate(model, data.batch(range(0, len(data), len(data) // 30))[0], 1.0)
-            model[0].requires_grad_(kernels == "trained")
+            lb.calibrate(model, data.batch(range(0, len(data), len(data) // 30))[0], 0.5)
+            model[:2].requires_grad_(kernels == "trained")
             start = time.perf_counter()
-            lb.fit(model, data, epochs=args.epochs, lr=5e-3, seed=seed, progress=False)
+            lb.fit(model, data, epochs=args.epochs, lr=5e-3, seed=seed, rate_strength=0.0, progress=False)
             seconds = (time.perf_counter() - start) / args.epochs
             rows.append({"seed": str(seed), "kernels": kernels, "test": accuracy(model, test), "s per epoch": seconds})
     show("conv_mnist", rows)

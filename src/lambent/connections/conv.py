@@ -145,10 +145,10 @@ class Shared(Connections):
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         own: Any = self
-        weight = self._by_source(own.weight).to(dtype)
+        weight = self._by_source(own.weight).to(dtype).contiguous()
         if own.delay is None:
             return [weight, self.geometry.as_tensor()]
-        delay = self._by_source(own.delay)
+        delay = self._by_source(own.delay).contiguous()
         steps = delay_steps(delay, dt).clamp(max=n_steps)
         if as_places:
             steps = places(steps, self._channel_places(weight), self.n_out, n_steps)
@@ -375,12 +375,12 @@ class KernelArrays(NamedTuple):
     def deliver(window, row, arrays, units, first, last):
         weight, offset, reach = arrays
         flat = window.reshape(window.size)
-        begin = np.uint32(row * window.shape[1])
+        begin = np.uint64(row * window.shape[1])
         for e in range(first, last):
             c, place = divmod(units[e], reach.shape[0])
             for k in range(reach.shape[1]):
                 if reach[place, k] >= 0:
-                    at = begin + np.uint32(reach[place, k])
+                    at = begin + np.uint64(reach[place, k])
                     for o in range(weight.shape[2]):
                         flat[at + offset[c, k, o]] += weight[c, k, o]
 
@@ -390,11 +390,11 @@ class KernelArrays(NamedTuple):
         weight, offset, reach = arrays
         total = weight.dtype.type(0)
         flat = drift.reshape(drift.size)
-        begin = np.uint32(row * drift.shape[1])
+        begin = np.uint64(row * drift.shape[1])
         c, place = divmod(unit, reach.shape[0])
         for k in range(reach.shape[1]):
             if reach[place, k] >= 0:
-                at = begin + np.uint32(reach[place, k])
+                at = begin + np.uint64(reach[place, k])
                 for o in range(weight.shape[2]):
                     total += weight[c, k, o] * flat[at + offset[c, k, o]]
         return total
@@ -432,11 +432,11 @@ def _gather(gradient, offset, reach, history, begin, steps, units, first, last):
     """Add to each weight's gradient what `history` holds where the sources' spikes arrived."""
     flat = history.reshape(history.size)
     for e in range(first, last):
-        row = np.uint32((steps[e] - begin + 1) * history.shape[1])
+        row = np.uint64(np.int64(steps[e] - begin + 1) * history.shape[1])
         c, place = divmod(units[e], reach.shape[0])
         for k in range(reach.shape[1]):
             if reach[place, k] >= 0:
-                at = row + np.uint32(reach[place, k])
+                at = row + np.uint64(reach[place, k])
                 for o in range(gradient.shape[2]):
                     gradient[c, k, o] += flat[at + offset[c, k, o]]
 
