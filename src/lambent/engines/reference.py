@@ -136,12 +136,13 @@ def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Conne
     into, own = mail.matrices(inputs), mail.matrices(recurrent)
     x_in, shift_in = _dense(events, dt)
     x: Numbers = (x_in.new_zeros(batch, size),) * kind.n_states
+    fixed = kind(*(f.detach() for f in p))
     raised, every, shifts = [], [], []
     for n in range(steps):
         before = tuple(value.detach() for value in x)
         x = mail.take(kind, x, n, p)
-        raised.append(kind.level(x, p))
-        above = kind.above(before, tuple(value.detach() for value in x), kind(*(f.detach() for f in p)))
+        raised.append(kind.level(x, fixed))
+        above = kind.above(before, tuple(value.detach() for value in x), fixed)
         *after, spiked, shift = _Spike.apply(kind, above, *x, *p)
         x = tuple(after)
         every.append(spiked)

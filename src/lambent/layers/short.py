@@ -25,6 +25,12 @@ class _Short(Spiking):
         super().__init__(self.kind(**neuron), *sides, dt=dt, max_delay=max_delay)
         self.reset_parameters()
 
+    def extra_repr(self) -> str:
+        """Sizes and options, for printing."""
+        own = [n for n in ("delay", "recurrent_delay") if getattr(self, n) is not None]
+        recurrent = ["recurrent"] if self.recurrent_weight is not None else []
+        return ", ".join([f"{self.in_features}, {self.out_features}", *recurrent, *own, f"dt={self.dt}"])
+
 
 class AdaptiveLIF(_Short):
     """Leaky integrate-and-fire units whose threshold rises with every spike; `Events` in, `Events` out.

@@ -52,7 +52,10 @@ class Units(Protocol):
 
     @staticmethod
     def level(x: Numbers, p: Any) -> Any:
-        """What must reach the field `threshold` for a spike; of units that never spike, what a readout reads."""
+        """What must reach the field `threshold` for a spike; of units that never spike, what a readout reads.
+
+        A silent unit's count has a gradient with respect to the threshold and the states, not to other fields in here.
+        """
 
     @staticmethod
     def above(before: Numbers, x: Numbers, p: Any) -> Any:
