@@ -325,6 +325,7 @@ def test_help_of_train_is_in_groups(run):
     for f in fields(lb.training.Config):
         shown = sections[f.metadata["group"]].partition(f"--{f.name.replace('_', '-')} ")[2].partition("\n  --")[0]
         default = str(f.default).lower() if isinstance(f.default, bool) else str(f.default)
+        default = "" if f.default == () else default
         assert not default or f"[default: {default}]" in " ".join(shown.split()), f.name
     assert "--help" in sections["Options"]
 

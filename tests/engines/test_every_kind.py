@@ -138,12 +138,11 @@ def conv(kind, g, n_in, delays, strength=1.0):
     return made.with_values(weight=3 * strength * (weights(g, *shape) + 0.7), delay=delay)
 
 
-def pool(kind, g, n_in, strength=1.0):
+def pool(kind, g, n_in, delays, strength=1.0):
     """From 12 units to 6, or from 6 to 6; windows overlap."""
     weight = torch.tensor(7.0 * strength, dtype=DOUBLE)
-    if n_in == INPUTS:
-        return kind((2, 3, 2), (3, 2), 1, (1, 0), weight)
-    return kind((2, 1, 3), (1, 3), 1, (0, 1), -weight)
+    made = kind((2, 3, 2), (3, 2), 1, (1, 0), weight) if n_in == INPUTS else kind((2, 1, 3), (1, 3), 1, (0, 1), -weight)
+    return made.with_values(delay=torch.rand(made.parameter_shape, generator=g, dtype=DOUBLE) * 9 if delays else None)
 
 
 MAKE_CONNECTIONS = {
@@ -155,8 +154,9 @@ MAKE_CONNECTIONS = {
     "Conv1d, delays": partial(conv, Conv1d, delays=True),
     "Conv2d": partial(conv, Conv2d, delays=False),
     "Conv2d, delays": partial(conv, Conv2d, delays=True),
-    "SumPool2d": partial(pool, SumPool2d),
-    "AvgPool2d": partial(pool, AvgPool2d),
+    "SumPool2d": partial(pool, SumPool2d, delays=False),
+    "SumPool2d, delays": partial(pool, SumPool2d, delays=True),
+    "AvgPool2d": partial(pool, AvgPool2d, delays=False),
 }
 ENGINES = {"cpu": grid_cpu}
 try:

@@ -25,7 +25,7 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
         many = isinstance(f.default, tuple)
         name = f.name.replace("_", "-")
         flags = [f"--{name}/--no-{name}"] if kind is bool else [f"--{name}"]
-        text, default = f.metadata["help"], str(f.default).lower() if kind is bool else f.default or ""
+        text, default = f.metadata["help"], str(f.default).lower() if kind is bool else "" if many else f.default
         option = typer.Option(
             *flags,
             help=f"{text[0].upper()}{text[1:]}." + (f"  [default: {default}]" if default != "" else ""),

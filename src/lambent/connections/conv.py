@@ -279,9 +279,11 @@ class SumPool2d(Shared):
         stride: likewise; left out, the kernel.
         padding: likewise.
         weight: of every connection; left out, 1. It is not trained, unless told to (``layer.weight.requires_grad_()``).
+        delay: (window height, window width), the same in all windows, or a number [ms], or None for none.
 
     Raises:
-        TypeError, ValueError: a size that is no positive whole number or does not fit the others.
+        TypeError, ValueError: a size that is no positive whole number or does not fit the others, or delays of another
+            shape.
 
     >>> import lambent as lb
     >>> lb.connections.SumPool2d((16, 12, 12), 2).shape_out
@@ -293,10 +295,10 @@ class SumPool2d(Shared):
     stride: int | tuple[int, ...] | None = None
     padding: int | tuple[int, ...] = 0
     weight: Tensor | float | None = None
+    delay: Tensor | float | None = None
 
-    parameters: ClassVar[tuple[str, ...]] = ()
+    parameters: ClassVar[tuple[str, ...]] = ("delay",)
     buffers: ClassVar[tuple[str, ...]] = ("weight",)
-    delay: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         stride = self.kernel if self.stride is None else self.stride
@@ -307,6 +309,14 @@ class SumPool2d(Shared):
             raise ValueError(f"weight must be one number, got a tensor of shape {tuple(weight.shape)}")
         self._set("weight", weight)
         super().__post_init__()
+
+    def _settle(self) -> None:
+        if self.delay is not None:
+            self._set("delay", as_floats(self.delay, self.parameter_shape))
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...]:
+        return self.geometry.kernel
 
     @property
     def _usual(self) -> float:
@@ -328,11 +338,15 @@ class SumPool2d(Shared):
         return torch.full((), self._usual, dtype=scale.dtype, device=scale.device)
 
     def _by_source(self, values: Tensor) -> Tensor:
-        return torch.as_tensor(values).expand(self.shape_in[0], math.prod(self.geometry.kernel), 1)
+        by_place = torch.as_tensor(values).reshape(1, -1, 1)  # one for all places of the window, or one each
+        return by_place.expand(self.shape_in[0], math.prod(self.geometry.kernel), 1)
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
         weight = torch.as_tensor(self.weight)
         yield check_entries(prefix + "weight", weight.detach().view(1), lambda k: "of the pool")
+        if self.delay is not None:
+            delay, columns = torch.as_tensor(self.delay).detach().flatten(), self.geometry.kernel[1]
+            yield check_entries(prefix + "delay", delay, lambda k: f"{list(divmod(k, columns))}", 0.0)
 
 
 class AvgPool2d(SumPool2d):

@@ -191,6 +191,8 @@ class Run(Folder):
         """Raise ValueError if a setting that must not change is not what it was when the run began."""
         began = self.facts().get("settings", {})
         for key, value in vars(config).items():
+            if isinstance(value, tuple):
+                value = list(value)  # as JSON has it
             if key not in RUNNING and began.get(key, value) != value:
                 raise ValueError(
                     f"{self.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
