@@ -154,7 +154,7 @@ class Config(Short):
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         self._need("seed", self.seed < 2**63, "below 2^63")
         for f in fields(self):
-            if isinstance(f.default, float):
+            if isinstance(f.default, float) and f.name != "rate_upper":  # inf: no bound
                 self._need(f.name, getattr(self, f.name) <= _LARGEST, f"at most {_LARGEST:g}")
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
