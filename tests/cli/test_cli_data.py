@@ -49,6 +49,22 @@ def test_units_of_time_and_of_input(run: Any, microseconds: Path, tmp_path: Path
     assert run("simulate", folder / "r.net", microseconds, "--time-unit", "us")[0] == 0
 
 
+def test_info_of_a_file(run: Any, microseconds: Path) -> None:
+    code, out, _ = run("info", microseconds, "--time-unit", "us", "--json")
+    assert code == 0
+    facts = json.loads(out.splitlines()[-1])
+    assert (facts["samples"], facts["units"], facts["duration_ms"], facts["spikes_per_sample"]) == (
+        40,
+        139,
+        200.0,
+        50.0,
+    )
+    assert facts["classes"] == {"0": 10, "1": 10, "2": 10, "3": 10}
+    code, _, err = run("info", microseconds)
+    assert code == 1
+    assert "--time-unit" in err
+
+
 def test_too_few_units(run: Any, microseconds: Path, tmp_path: Path) -> None:
     code, _, err = run("train", microseconds, "--out", tmp_path / "r", "--time-unit", "us", "--n-units", "100")
     assert code == 1

@@ -9,18 +9,23 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, last_line, say
+from lambent.cli._common import Json, TimeUnit, last_line, say
 
 
 def info(
-    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run, or a NetX file.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run, a NetX file, or a file of spike trains.")
+    ] = None,
+    time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is installed, or what a run or a NetX file holds."""
+    """Say what is installed, or what a run, a NetX file or a file of spike trains holds."""
     if run is None:
         _show(facts := _installed())
     elif not run.exists():
         raise FileNotFoundError(f"{run}: no such file or folder")
+    elif run.is_file() and _holds_spikes(run):
+        _show(facts := _of_data(run, time_unit))
     elif run.is_file():
         facts = _show_file(run)
     else:
@@ -55,6 +60,38 @@ def _show_file(path: Path) -> dict[str, Any]:
         return facts | {"cores": None}
     say(placement)
     return facts | {"cores": placement.n_cores, "memory_bytes": placement.memory}
+
+
+def _holds_spikes(path: Path) -> bool:
+    """Whether a file is one in the Heidelberg layout; what cannot be read is left to who reads chips' files."""
+    from lambent.machine.hdf5 import holds, open_hdf5
+
+    try:
+        with open_hdf5(path) as h5:
+            return holds(h5, "spikes")
+    except (OSError, ValueError):
+        return False
+
+
+def _of_data(path: Path, time_unit: str | None) -> dict[str, Any]:
+    import numpy as np
+
+    from lambent.data import SpikeDataset
+
+    data = SpikeDataset.from_shd(path, time_unit=time_unit)
+    per_class = np.bincount(data.labels, minlength=data.n_classes)
+    facts: dict[str, Any] = {
+        "samples": len(data),
+        "units": data.n_units,
+        "duration_ms": data.duration,
+        "spikes_per_sample": len(data.times) / max(1, len(data)),
+        "classes": dict(zip(data.class_names, per_class.tolist(), strict=True)),
+    }
+    if data.speakers is not None:
+        facts["speakers"] = len(np.unique(data.speakers))
+    if data.level is not None:
+        facts["level"] = data.level
+    return facts
 
 
 def _of_run(folder: Path) -> dict[str, Any]:
