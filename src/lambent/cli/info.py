@@ -19,7 +19,7 @@ def info(
     time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is installed, or what a run, a NetX file or a file of spike trains holds."""
+    """Say what is installed, or what a run or a file holds."""
     if run is None:
         _show(facts := _installed())
     elif not run.exists():
