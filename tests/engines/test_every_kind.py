@@ -230,10 +230,11 @@ PAIRS += [
     ("LIF", "Dense, delays", "Conv2d, delays"),
     ("RefractoryLIF", "Conv2d, delays", "SumPool2d"),
 ]
-# some tell nothing more of Triton's kernels, whose interpreter takes seconds for each
-ON_CPU = [("LIF", c, c) for c in MAKE_CONNECTIONS if c != "Dense" and "delays" not in c]
-ON_CPU += [("LIF", c, None) for c in ("Sparse, delays", "Conv1d", "Conv1d, delays", "AvgPool2d")]
-RUNS = [(engine, *pair) for engine in ENGINES for pair in PAIRS if engine == "cpu" or pair not in ON_CPU]
+# Triton's interpreter takes seconds for each: every neuron once, every kind of connections on one side
+ON_GPU = [(n, "Dense, delays", "Dense, delays") for n in SPIKING] + [("LIF", "Dense", None), ("LIF", "Dense", "Dense")]
+ON_GPU += [("LIF", c, None) for c in ("Sparse", "Conv1d", "Conv2d, delays", "SumPool2d, delays", "AvgPool2d")]
+ON_GPU += [("LIF", "Dense", "Sparse, delays"), ("LIF", "Dense, delays", "Conv2d, delays")]
+RUNS = [("cpu", *pair) for pair in PAIRS] + [("gpu", *pair) for pair in ON_GPU if "gpu" in ENGINES]
 
 
 @pytest.mark.parametrize(("engine", "neuron", "inputs", "recurrent"), RUNS)
