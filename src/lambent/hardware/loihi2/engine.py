@@ -27,7 +27,7 @@ from lambent.hardware.loihi2.constants import constants_of
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.cuba import decayed
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
-from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.layers.base import Layer
 from lambent.machine.compiling import jit
 from lambent.machine.threads import in_threads
 from lambent.neurons.neuron import Neuron
@@ -42,11 +42,12 @@ def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: 
 
 
 def spikes(
-    events: Events, layer: Loihi2Layer, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float
+    events: Events, layer: Layer, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float
 ) -> Events:
     """Spikes of a layer on the chip, `events` being none that come twice in a step; see `lambent.engines`."""
     n_steps, size = count_steps(events.duration, dt), layer.n_out
-    run, keep = constants_of(layer).run, np.subtract(4096, layer.v_decay, dtype=np.int32)
+    cuba: Any = layer.neuron
+    run, keep = constants_of(layer).run, np.subtract(4096, layer.per_unit(cuba.v_decay), dtype=np.int32)
     units: Any = neuron.on_grid(dt, torch.float64)
     gain, tau, least = (x.detach().numpy() for x in (units.gain, units.tau_mem, units.least))
     chip_bias = np.left_shift(layer.per_unit(layer.bias), 6, dtype=np.int32)
@@ -110,7 +111,7 @@ def _before_spikes(
     return slopes, peak_step
 
 
-def voltages(events: Events, layer: Loihi2Layer, dt: float) -> np.ndarray:
+def voltages(events: Events, layer: Layer, dt: float) -> np.ndarray:
     """Voltages (batch, out, steps) int32 of a layer that never spikes, as `Loihi2Network.run` records them."""
     steps = count_steps(events.duration, dt)
     samples = _samples(events.steps(dt), events.units, events.offsets, layer.n_in, steps)
