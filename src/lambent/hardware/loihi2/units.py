@@ -139,7 +139,9 @@ def _resonators(neuron: Any, dt: float) -> ChipUnits:
     sin, cos = (np.rint(array(x) * 4096).astype(np.int64) for x in (units.sin, units.cos))
     left = np.hypot(sin, cos) / 4096
     wanted = {name: array(getattr(neuron, name)) for name in ("tau_mem", "period")}
-    lost = {"tau_mem": wanted["tau_mem"][(left >= 1) | (left == 0)], "period": wanted["period"][sin == 0]}
+    decay = -np.expm1(-dt / wanted["tau_mem"])
+    gone = (left >= 1) | (decay < 0.5 / 4096) | (decay > 4095.5 / 4096)
+    lost = {"tau_mem": wanted["tau_mem"][gone], "period": wanted["period"][(sin == 0) & ~gone]}
     made = chip.ResonateAndFire(sin, cos, phase=neuron.rule == "phase")
     with np.errstate(divide="ignore", invalid="ignore"):  # of what `check` refuses
         times = times_of(made, dt)
