@@ -237,8 +237,10 @@ def test_networks_of_the_nir_paper(shared):
     assert [layer.bias is not None for layer in biased] == [True, True]
     subtracting = lb.import_nir(path / "braille_noDelay_noBias_subtract.nir", dt=0.1, reset="subtract")
     assert [layer.reset for layer in subtracting] == ["subtract", "subtract"]
-    with pytest.raises(ValueError, match="node '0': lambent cannot run Conv2d"):
-        lb.import_nir(path / "cnn_sinabs.nir", dt=1.0)
+    convolving = lb.import_nir(path / "cnn_sinabs.nir", dt=1.0, reset="subtract")
+    kinds = [type(layer.connections).__name__ for layer in convolving]
+    assert kinds == ["Conv2d", "Conv2d", "Sparse", "Dense", "Dense"]
+    assert [layer.out_features for layer in convolving] == [4096, 4096, 512, 256, 10]
 
 
 def test_the_bias_of_weights(tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from lambent.connections.connections import delay_steps
+from lambent.connections.matrix import array
 from lambent.events import Events
 from lambent.hardware.loihi2.fixed import FixedWeights
 from lambent.hardware.loihi2.kernels import LIMIT
@@ -27,7 +28,7 @@ from lambent.hardware.loihi2.quantised import values_of, with_values
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Integers, choose_integers
 from lambent.hardware.loihi2.units import KINDS, ChipUnits, bias_worth, units_on_chip, weight_worth
-from lambent.hardware.loihi2.wiring import ONE, Kernels, Matrices, array, columns_of, wiring_of
+from lambent.hardware.loihi2.wiring import ONE, Kernels, Matrices, columns_of, wiring_of
 from lambent.layers import LIReadout, Spiking
 from lambent.layers.chain import check_chain
 from lambent.machine.showing import Short

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lambent.connections.connections import Connections
+from lambent.connections.matrix import array
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
@@ -19,7 +20,7 @@ from lambent.hardware.loihi2.neurons import CUBA
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import scale_of_threshold
 from lambent.hardware.loihi2.units import bias_worth, times_of, weight_worth
-from lambent.hardware.loihi2.wiring import CHANNELS, ONE, UNITS, Kernels, Matrices, array, wiring_of
+from lambent.hardware.loihi2.wiring import CHANNELS, ONE, UNITS, Kernels, Matrices, wiring_of
 from lambent.layers import LIReadout, Spiking
 
 

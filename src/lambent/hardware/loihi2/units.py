@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lambent.connections.matrix import array
 from lambent.hardware.loihi2 import neurons as chip
-from lambent.hardware.loihi2.wiring import array
 from lambent.machine.warn import warn_caller
 from lambent.neurons import LIF, Integrator, Neuron, Resonator
 from lambent.neurons.response import grid_constants

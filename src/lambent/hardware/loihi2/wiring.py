@@ -20,12 +20,11 @@ from torch import Tensor
 from lambent.connections import Conv2d, Dense, Sparse, SumPool2d
 from lambent.connections.connections import Connections, delay_steps
 from lambent.connections.conv import reach
+from lambent.connections.matrix import array, as_matrix, gathered, spread_out
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.neurons import Neuron, ResonateAndFire
 from lambent.layers import LIReadout, Spiking
-
-_LARGEST = 1 << 26  # entries of a matrix, zeros included, that other connections are spread out to
 
 ONE, CHANNELS, UNITS = range(3)  # columns, from few to many
 
@@ -104,15 +103,15 @@ class Matrices:
         return [self.inputs] if self.recurrent is None else [self.inputs, self.recurrent]
 
     def matrix(self) -> np.ndarray:
-        return np.concatenate([_spread_out(part, part.weight, np.float64) for part in self._parts])
+        return np.concatenate([spread_out(part, part.weight, np.float64) for part in self._parts])
 
     def importance(self, rates: np.ndarray, own: np.ndarray) -> np.ndarray:
         return rates if self.recurrent is None else np.concatenate([rates, own])
 
     def worth(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         n = self.inputs.n_in
-        return _gathered(self.inputs, matrix[:n]), (
-            None if self.recurrent is None else _gathered(self.recurrent, matrix[n:])
+        return gathered(self.inputs, matrix[:n]), (
+            None if self.recurrent is None else gathered(self.recurrent, matrix[n:])
         )
 
     def layer(self, name: str, weight: np.ndarray, neuron: Neuron, bias: np.ndarray | int) -> Loihi2Layer:
@@ -134,7 +133,7 @@ class Matrices:
         """(to, from) steps, or 0 for none."""
         if part is None or part.delay is None:
             return 0
-        steps = _spread_out(part, delay_steps(torch.as_tensor(part.delay), self.dt), np.int64).T
+        steps = spread_out(part, delay_steps(torch.as_tensor(part.delay), self.dt), np.int64).T
         return steps if steps.any() else 0
 
     def integers(self, layer: Any) -> np.ndarray | None:
@@ -146,8 +145,8 @@ class Matrices:
         return np.hstack(parts).T
 
     def delays(self, layer: Any) -> tuple[np.ndarray, np.ndarray | int]:
-        recurrent = 0 if self.recurrent is None else _gathered(self.recurrent, layer.recurrent_delays.T)
-        return _gathered(self.inputs, layer.synapse_delays.T), recurrent
+        recurrent = 0 if self.recurrent is None else gathered(self.recurrent, layer.recurrent_delays.T)
+        return gathered(self.inputs, layer.synapse_delays.T), recurrent
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +255,7 @@ def wiring_of(
             return Kernels(_as_convolution(inputs), dt, "the chip's pool has no channels that differ")
         if not why:
             return Kernels(inputs, dt)
-    return Matrices(_as_matrix(inputs), None if recurrent is None else _as_matrix(recurrent), dt, why)
+    return Matrices(as_matrix(inputs), None if recurrent is None else as_matrix(recurrent), dt, why)
 
 
 def columns_of(module: Spiking | LIReadout, n: int) -> int:
@@ -264,11 +263,6 @@ def columns_of(module: Spiking | LIReadout, n: int) -> int:
     shape = module.connections.shape_out
     channels = shape[0] if isinstance(module.connections, (Conv2d, SumPool2d)) else module.out_features
     return ONE if n == 1 else CHANNELS if n <= channels else UNITS
-
-
-def array(x: Any) -> np.ndarray:
-    """A tensor's values, float64."""
-    return torch.as_tensor(x).detach().cpu().double().numpy()
 
 
 def _channel_delays(conv: Conv2d, dt: float) -> np.ndarray | None:
@@ -317,41 +311,3 @@ def _as_convolution(pool: SumPool2d) -> Conv2d:
         pool.shape_in, channels, geometry.kernel, geometry.stride, geometry.padding, groups=channels,
         weight=torch.as_tensor(pool.weight).expand(channels, 1, *geometry.kernel),
     )  # fmt: skip
-
-
-def _as_matrix(connections: Connections) -> Dense | Sparse:
-    if isinstance(connections, Dense):
-        return connections
-    entries = math.prod((connections.n_in, connections.n_out))
-    if entries > _LARGEST:
-        raise ValueError(
-            f"{connections.n_in:,} to {connections.n_out:,} units are {entries:,} weights, zeros among them, as a "
-            f"matrix, which NetX wants here; {_LARGEST:,} are the most"
-        )
-    source, target, weight, delay = connections.entries()
-    pairs = source * connections.n_out + target
-    if len(pairs.unique()) != len(pairs):
-        raise ValueError("two connections join the same two units, for which the chip has one weight: merge them")
-    if isinstance(connections, Sparse):
-        return connections
-    indices = torch.stack([source, target])
-    return Sparse(connections.n_in, connections.n_out, indices=indices, weight=weight, delay=delay)
-
-
-def _spread_out(connections: Dense | Sparse, values: Any, dtype: Any) -> np.ndarray:
-    """Values of the shape of a parameter as a matrix (in, out), 0 where there is no connection."""
-    if isinstance(connections, Dense):
-        return array(values).astype(dtype)
-    matrix = np.zeros((connections.n_in, connections.n_out), dtype)
-    matrix[_pairs(connections)] = array(values)
-    return matrix
-
-
-def _gathered(connections: Dense | Sparse, matrix: np.ndarray) -> np.ndarray:
-    """The reverse of `_spread_out`."""
-    return matrix if isinstance(connections, Dense) else matrix[_pairs(connections)]
-
-
-def _pairs(connections: Sparse) -> tuple[np.ndarray, np.ndarray]:
-    source, target = torch.as_tensor(connections.indices).cpu().numpy()
-    return source, target
