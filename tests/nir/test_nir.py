@@ -351,7 +351,7 @@ def graph_file(path, **nodes):
         (lambda p: chain(p, nir.Linear(WEIGHT.T), cuba(3)), "'n0': takes 2 inputs, but gets 3"),
         (lambda p: chain(p, nir.Linear(WEIGHT), nir.Linear(np.eye(2)), cuba(2)), "'n1': follows other weights"),
         (lambda p: chain(p, nir.Linear(WEIGHT), nir.Delay(np.zeros(5)), cuba(2)), "'n1': has 5 values for 2 units"),
-        (lambda p: chain(p, nir.Linear(WEIGHT), nir.IF(np.ones(2), np.ones(2))), "'n1': lambent cannot run IF"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), nir.I(np.ones(2))), "'n1': lambent cannot run I: it has no leak"),
         (lambda p: chain(p, nir.Linear(WEIGHT), nir.Threshold(np.ones(2))), "'n1': lambent cannot run Threshold"),
         (lambda p: chain(p, nir.Linear(WEIGHT)), "holds no units"),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2), nir.Linear(np.eye(2))), "'output': must get what node 'n1'"),
