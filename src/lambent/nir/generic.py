@@ -28,7 +28,7 @@ def generic_graph(layers: Sequence[Spiking | LIReadout], dt: float) -> Any:
     for i, layer in enumerate(layers):
         name = f"lif_{i}" if isinstance(layer, Spiking) else f"li_{i}"
         connections, recurrent = layer.connections, layer.recurrent if isinstance(layer, Spiking) else None
-        if isinstance(connections, (Conv2d, SumPool2d)) and tuple(connections.shape_in) == shape and recurrent is None:
+        if _has_node(connections, dt) and tuple(connections.shape_in) == shape and recurrent is None:
             kind = "conv" if isinstance(connections, Conv2d) else "pool"
             _connect(nodes, edges, (last, name), (f"{kind}_{i}", f"delay_{i}"), _kernels(connections, dt))
             shape = connections.shape_out
@@ -51,6 +51,14 @@ def generic_graph(layers: Sequence[Spiking | LIReadout], dt: float) -> Any:
     # where nodes know their shapes: pools say none, and convolutions of groups those of one of these
     check = not any(isinstance(x, SumPool2d) or getattr(x, "groups", 1) > 1 for x in (y.connections for y in layers))
     return nir.NIRGraph(nodes, [*edges, (last, "output")], metadata={f"{PREFIX}dt": dt / 1000}, type_check=check)
+
+
+def _has_node(connections: Any, dt: float) -> bool:
+    """Whether connections are a convolution or a pool as NIR has them, whose delays are of whole inputs."""
+    if isinstance(connections, SumPool2d):
+        delay: Any = connections.delay
+        return delay is None or len(delay_steps(torch.as_tensor(delay), dt).unique()) == 1
+    return isinstance(connections, Conv2d)
 
 
 def _unit(layer: Spiking | LIReadout, dt: float, shape: tuple[int, ...]) -> Any:
@@ -122,7 +130,12 @@ def _kernels(connections: Conv2d | SumPool2d, dt: float) -> Iterator[tuple[list[
         mean = weight == float(torch.tensor(1 / math.prod(geometry.kernel))) and weight != 1
         moves = {"stride": np.array(geometry.stride), "padding": np.array(geometry.padding)}
         pool = (nir.AvgPool2d if mean else nir.SumPool2d)(np.array(geometry.kernel), **moves)
-        yield [pool] if mean or weight == 1 else [pool, nir.Scale(np.full(connections.shape_out, weight))], no_delay
+        own: Any = connections.delay
+        lag = 0.0 if own is None else float(delay_steps(torch.as_tensor(own), dt).flatten()[0]) * dt
+        yield (
+            [pool] if mean or weight == 1 else [pool, nir.Scale(np.full(connections.shape_out, weight))],
+            no_delay + lag,
+        )
         return
     values = torch.as_tensor(connections.weight).detach().cpu().numpy()
     delay = connections.delay

@@ -203,7 +203,7 @@ class Kernels:
         channels = self.shape[0]
         each = {key: np.broadcast_to(getattr(neuron, key), channels) for key in neuron.ranges}
         geometry = self.inputs.geometry
-        delay = None if isinstance(self.inputs, SumPool2d) else _channel_delays(self.inputs, self.dt)
+        delay = _column_delays(self.inputs, self.dt)
         return ConvLayer(
             name=name,
             kind="pool" if self._pools else "conv",
@@ -214,7 +214,7 @@ class Kernels:
             dilation=geometry.dilation,
             groups=self._groups,
             weight_imag=np.zeros(self._kernel_shape, np.int32) if isinstance(neuron, ResonateAndFire) else None,
-            delay=0 if delay is None else delay,
+            delay=0 if delay is None else np.broadcast_to(delay, channels),
             bias=np.broadcast_to(bias, channels),
             neuron=type(neuron)(**{**vars(neuron), **each}),
         )
@@ -227,11 +227,10 @@ class Kernels:
         return None if layer.groups != self._groups else layer.weight.reshape(self.n_columns, -1).T
 
     def delays(self, layer: Any) -> tuple[np.ndarray, np.ndarray | int]:
+        steps = np.broadcast_to(layer.delay, self.shape[0]).reshape(-1, *[1] * (self.inputs.axes + 1))
         if self._pools:
-            return np.zeros(()), 0
-        steps = np.broadcast_to(layer.delay, self.shape[0]) if np.ndim(layer.delay) == 0 else layer.delay
-        shape = self.inputs.parameter_shape
-        return np.broadcast_to(steps.reshape(-1, *[1] * (len(shape) - 1)), shape), 0
+            return np.broadcast_to(steps[0, 0], self.inputs.geometry.kernel), 0
+        return np.broadcast_to(steps, self.inputs.parameter_shape), 0
 
 
 def wiring_of(
@@ -265,11 +264,12 @@ def columns_of(module: Spiking | LIReadout, n: int) -> int:
     return ONE if n == 1 else CHANNELS if n <= channels else UNITS
 
 
-def _channel_delays(conv: Conv2d, dt: float) -> np.ndarray | None:
-    """Delays (channels,) in steps; None if those of a channel differ."""
-    if conv.delay is None:
-        return np.zeros(conv.out_channels, np.int64)
-    steps = array(delay_steps(torch.as_tensor(conv.delay), dt)).reshape(conv.out_channels, -1).astype(np.int64)
+def _column_delays(inputs: Conv2d | SumPool2d, dt: float) -> np.ndarray | None:
+    """Delays of the channels in steps, or of a pool (1,); None if those of one kernel differ."""
+    if inputs.delay is None:
+        return np.zeros(1, np.int64)
+    rows = 1 if isinstance(inputs, SumPool2d) else inputs.out_channels
+    steps = array(delay_steps(torch.as_tensor(inputs.delay), dt)).reshape(rows, -1).astype(np.int64)
     return steps[:, 0] if (steps == steps[:, :1]).all() else None
 
 
@@ -292,7 +292,7 @@ def _unfit(
         return "units of a channel differ"
     if recurrent is not None:
         return "its units are connected among themselves"
-    if isinstance(inputs, Conv2d) and _channel_delays(inputs, dt) is None:
+    if _column_delays(inputs, dt) is None:
         return "delays within a kernel differ"
     if shape is not None and tuple(shape) != _as_map(inputs.shape_in):
         return "the layer before is no such map on the chip"
@@ -310,4 +310,5 @@ def _as_convolution(pool: SumPool2d) -> Conv2d:
     return Conv2d(
         pool.shape_in, channels, geometry.kernel, geometry.stride, geometry.padding, groups=channels,
         weight=torch.as_tensor(pool.weight).expand(channels, 1, *geometry.kernel),
+        delay=None if pool.delay is None else torch.as_tensor(pool.delay).expand(channels, 1, *geometry.kernel),
     )  # fmt: skip
