@@ -27,7 +27,8 @@ def generic_graph(layers: Sequence[Spiking | LIReadout], dt: float) -> Any:
     last = "input"
     for i, layer in enumerate(layers):
         name = f"lif_{i}" if isinstance(layer, Spiking) else f"li_{i}"
-        connections, recurrent = layer.connections, layer.recurrent if isinstance(layer, Spiking) else None
+        connections: Any = layer.connections
+        recurrent = layer.recurrent if isinstance(layer, Spiking) else None
         if _has_node(connections, dt) and tuple(connections.shape_in) == shape and recurrent is None:
             kind = "conv" if isinstance(connections, Conv2d) else "pool"
             _connect(nodes, edges, (last, name), (f"{kind}_{i}", f"delay_{i}"), _kernels(connections, dt))
