@@ -237,8 +237,10 @@ def test_networks_of_the_nir_paper(shared):
     assert [layer.bias is not None for layer in biased] == [True, True]
     subtracting = lb.import_nir(path / "braille_noDelay_noBias_subtract.nir", dt=0.1, reset="subtract")
     assert [layer.reset for layer in subtracting] == ["subtract", "subtract"]
-    with pytest.raises(ValueError, match="node '0': lambent cannot run Conv2d"):
-        lb.import_nir(path / "cnn_sinabs.nir", dt=1.0)
+    convolving = lb.import_nir(path / "cnn_sinabs.nir", dt=1.0, reset="subtract")
+    kinds = [type(layer.connections).__name__ for layer in convolving]
+    assert kinds == ["Conv2d", "Conv2d", "Sparse", "Dense", "Dense"]
+    assert [layer.out_features for layer in convolving] == [4096, 4096, 512, 256, 10]
 
 
 def test_the_bias_of_weights(tmp_path):
@@ -349,7 +351,7 @@ def graph_file(path, **nodes):
         (lambda p: chain(p, nir.Linear(WEIGHT.T), cuba(3)), "'n0': takes 2 inputs, but gets 3"),
         (lambda p: chain(p, nir.Linear(WEIGHT), nir.Linear(np.eye(2)), cuba(2)), "'n1': follows other weights"),
         (lambda p: chain(p, nir.Linear(WEIGHT), nir.Delay(np.zeros(5)), cuba(2)), "'n1': has 5 values for 2 units"),
-        (lambda p: chain(p, nir.Linear(WEIGHT), nir.IF(np.ones(2), np.ones(2))), "'n1': lambent cannot run IF"),
+        (lambda p: chain(p, nir.Linear(WEIGHT), nir.I(np.ones(2))), "'n1': lambent cannot run I: it has no leak"),
         (lambda p: chain(p, nir.Linear(WEIGHT), nir.Threshold(np.ones(2))), "'n1': lambent cannot run Threshold"),
         (lambda p: chain(p, nir.Linear(WEIGHT)), "holds no units"),
         (lambda p: chain(p, nir.Linear(WEIGHT), cuba(2), nir.Linear(np.eye(2))), "'output': must get what node 'n1'"),
