@@ -71,9 +71,10 @@ def peaks(events: Events, neuron: Neuron, inputs: Connections) -> tuple[Tensor, 
     """
     top = np.empty((len(events), inputs.n_out))
     spike = np.empty(top.shape, np.int64)
+    values = None if events.values is None else _arrays(events.values.double())[0]
     tensors = (events.times, inputs.weight, neuron.tau_mem, neuron.tau_syn)  # type: ignore[attr-defined]
     times, *parameters = _arrays(*(torch.as_tensor(x).double() for x in tensors))
-    args = [times, *_arrays(events.units, events.offsets), *parameters, events.duration, top, spike]
+    args = [times, *_arrays(events.units, events.offsets), values, *parameters, events.duration, top, spike]
     run_groups(lambda g, first, last: li_peaks(first, last, *args), len(events))
     return torch.from_numpy(top), torch.from_numpy(spike)
 
