@@ -217,7 +217,8 @@ def _options(module: nn.Module) -> dict[str, Any]:
 def _options_of_layer(where: str, layer: Spiking) -> dict[str, Any]:
     parts: dict[str, Any] = {"neuron": layer._neuron, "connections": layer._connections, "recurrent": layer._recurrent}
     described = {key: None if x is None else _dataclass(f"{where}, {key}", x) for key, x in parts.items()}
-    return described | {"dt": layer.dt, "max_delay": layer.max_delay}
+    carried = {"payload_bits": layer.payload_bits, "payload_range": layer.payload_range} if layer.payload_bits else {}
+    return described | {"dt": layer.dt, "max_delay": layer.max_delay} | carried
 
 
 def _dataclass(where: str, x: Neuron | Connections) -> Part:
@@ -322,7 +323,10 @@ def _layer(
     neuron = cls(**described["options"], **there)
     made = next(cls for cls in _SPIKING if cls.__name__ == kind)
     layer = made.__new__(made)
-    Spiking.__init__(layer, neuron, connections, recurrent, dt=options["dt"], max_delay=options["max_delay"])
+    carried = {key: options[key] for key in ("payload_bits", "payload_range") if key in options}
+    Spiking.__init__(
+        layer, neuron, connections, recurrent, dt=options["dt"], max_delay=options["max_delay"], **carried
+    )
     return layer
 
 

@@ -84,6 +84,11 @@ def check_chain(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
 def _check_kinds(where: str, module: Spiking | LIReadout) -> None:
     """Raise TypeError unless a layer is of LIF units and dense connections."""
     part = parts(module)[0]
+    if isinstance(module, Spiking) and module.payload_bits:
+        raise TypeError(
+            f"{where}: its spikes carry {module.payload_bits} bits; only spikes without values (payload_bits=None) can "
+            "be converted"
+        )
     if isinstance(module, Spiking) and type(part.neuron) is not LIF:
         raise TypeError(f"{where}: has {type(part.neuron).__name__} units; only LIF can be converted")
     for name, connections in (("connections", part.connections), ("recurrent connections", part.recurrent)):
