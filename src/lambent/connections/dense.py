@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numba.core.types import none
+from numba.extending import overload
 from torch import Tensor
 
 from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
 from lambent.connections.graded import put, room_for, scaled, value_at
-from lambent.machine.compiling import fast, fast_inline
+from lambent.machine.compiling import PART, fast, fast_inline
 from lambent.machine.waiting import Check
 
 
@@ -116,7 +118,7 @@ class DenseArrays(NamedTuple):
     @staticmethod
     @fast_inline
     def deliver(window, row, arrays, units, values, first, last):
-        add_rows(window, row, arrays.weight, units, values, first, last)
+        _add(window, row, arrays.weight, units, values, first, last)
 
     @staticmethod
     @fast_inline
@@ -134,7 +136,7 @@ class DenseArrays(NamedTuple):
             end, arrival, weights = by_unit(gradients[0].shape[0], begin, steps, units, values, first, last)
             start = 0
             for u in range(end.shape[0]):
-                add_rows(gradients[0], u, history, arrival, weights, start, end[u])
+                _add(gradients[0], u, history, arrival, weights, start, end[u])
                 start = end[u]
 
 
@@ -184,31 +186,58 @@ class DelayedArrays(NamedTuple):
 
 
 @fast_inline
-def add_rows(target, at, source, index, values, first, last):
-    """Add to row `at` of `target` the rows index[first:last] of `source`, times their values, eight at a time."""
+def add_rows(target, at, source, index, first, last):
+    """Add to row `at` of `target` the rows index[first:last] of `source`, eight at a time."""
     k = first
     while k + 7 < last:
         a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
         e, f, g, h = index[k + 4], index[k + 5], index[k + 6], index[k + 7]
-        m, n, o, p = value_at(values, k), value_at(values, k + 1), value_at(values, k + 2), value_at(values, k + 3)
-        q, r, s, t = value_at(values, k + 4), value_at(values, k + 5), value_at(values, k + 6), value_at(values, k + 7)
         for j in range(source.shape[1]):
-            x = (scaled(m, source[a, j]) + scaled(n, source[b, j])) + (scaled(o, source[c, j]) + scaled(p, source[d, j]))
-            y = (scaled(q, source[e, j]) + scaled(r, source[f, j])) + (scaled(s, source[g, j]) + scaled(t, source[h, j]))
+            x = (source[a, j] + source[b, j]) + (source[c, j] + source[d, j])
+            y = (source[e, j] + source[f, j]) + (source[g, j] + source[h, j])
             target[at, j] += x + y
         k += 8
     if k + 3 < last:
         a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
-        m, n, o, p = value_at(values, k), value_at(values, k + 1), value_at(values, k + 2), value_at(values, k + 3)
         for j in range(source.shape[1]):
-            x = (scaled(m, source[a, j]) + scaled(n, source[b, j])) + (scaled(o, source[c, j]) + scaled(p, source[d, j]))
-            target[at, j] += x
+            target[at, j] += (source[a, j] + source[b, j]) + (source[c, j] + source[d, j])
         k += 4
     while k < last:
-        a, m = index[k], value_at(values, k)
+        a = index[k]
         for j in range(source.shape[1]):
-            target[at, j] += scaled(m, source[a, j])
+            target[at, j] += source[a, j]
         k += 1
+
+
+@fast_inline
+def _add_scaled_rows(target, at, source, index, values, first, last):
+    """As `add_rows`, each row times the value of its spike."""
+    k = first
+    while k + 3 < last:
+        a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
+        p, q, r, s = values[k], values[k + 1], values[k + 2], values[k + 3]
+        for j in range(source.shape[1]):
+            target[at, j] += (p * source[a, j] + q * source[b, j]) + (r * source[c, j] + s * source[d, j])
+        k += 4
+    while k < last:
+        a, p = index[k], values[k]
+        for j in range(source.shape[1]):
+            target[at, j] += p * source[a, j]
+        k += 1
+
+
+def _add(target, at, source, index, values, first, last):
+    """`add_rows`, or with values `_add_scaled_rows`."""
+    raise TypeError("for compiled kernels")
+
+
+@overload(_add, jit_options=PART)
+def _choose(target, at, source, index, values, first, last):
+    if values == none:
+        return lambda target, at, source, index, values, first, last: add_rows(target, at, source, index, first, last)
+    return lambda target, at, source, index, values, first, last: _add_scaled_rows(
+        target, at, source, index, values, first, last
+    )
 
 
 @fast
