@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from lambent import encode
 from lambent.connections import CONNECTIONS
 from lambent.connections.connections import Connections
-from lambent.layers import LIF, AdaptiveLIF, EventDropout, LIReadout, Resonator, Spiking
+from lambent.layers import LIF, AdaptiveLIF, Channel, EventDropout, LIReadout, Resonator, Spiking
 from lambent.layers.layer import MEANING
 from lambent.machine.files import open_file, replacing
 from lambent.neurons import NEURONS
@@ -38,7 +38,7 @@ _VERSION = 1
 _SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF, AdaptiveLIF, Resonator)
 # modules whose options are attributes of the same names; those of torch have no values that are not in state_dict
 _PLAIN: tuple[type[nn.Module], ...] = (
-    LIReadout, EventDropout,
+    LIReadout, EventDropout, Channel,
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm,
     nn.Dropout, nn.Flatten, nn.Unflatten, nn.Identity, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d,
     nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softplus, nn.Softmax,
@@ -324,9 +324,7 @@ def _layer(
     made = next(cls for cls in _SPIKING if cls.__name__ == kind)
     layer = made.__new__(made)
     carried = {key: options[key] for key in ("payload_bits", "payload_range") if key in options}
-    Spiking.__init__(
-        layer, neuron, connections, recurrent, dt=options["dt"], max_delay=options["max_delay"], **carried
-    )
+    Spiking.__init__(layer, neuron, connections, recurrent, dt=options["dt"], max_delay=options["max_delay"], **carried)
     return layer
 
 

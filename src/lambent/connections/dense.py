@@ -242,7 +242,7 @@ def _choose(target, at, source, index, values, first, last):
 
 @fast
 def by_unit(n_units, begin, steps, units, values, first, last):
-    """Of spikes first:last, unit after unit: where each unit's end, in which row, of step `begin` on, they arrive, values."""
+    """Ends of each unit's spikes if first:last stand unit after unit; their rows from step `begin` on, their values."""
     end = np.zeros(n_units + 1, np.int64)
     for e in range(first, last):
         end[units[e] + 1] += 1

@@ -138,9 +138,7 @@ class JitterTimes:
         times = noise.to(events.device, non_blocking=True).mul_(self.std_ms).add_(spikes.times)
         last = float(np.nextafter(np.float32(events.duration), np.float32(0)))
         moved = (times.clamp_(0.0, last), spikes.units, events.offsets)
-        return operations_for(events).sort(
-            Events(*moved, events.n_units, events.duration, spikes.values, check=False)
-        )
+        return operations_for(events).sort(Events(*moved, events.n_units, events.duration, spikes.values, check=False))
 
 
 @dataclass(frozen=True)

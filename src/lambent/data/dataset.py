@@ -183,8 +183,8 @@ class SpikeDataset(Dataset):
             labels = labels.detach().cpu().numpy()
         if events.values is not None:
             raise ValueError(
-                "a data set keeps no values of graded spikes yet; keep the Events themselves (torch.save), or leave the "
-                "values out"
+                "a data set keeps no values of graded spikes yet; keep the Events themselves (torch.save), or leave "
+                "the values out (events.with_values(None))"
             )
         plain = events.to("cpu", torch.float32)
         times, units, offsets = (x.detach().numpy().copy() for x in (plain.times, plain.units, plain.offsets))

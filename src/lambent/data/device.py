@@ -111,11 +111,10 @@ def move(
     inside &= (times >= 0) & (times < last) & (units >= 0) & (units < events.n_units)
     before = torch.cat([events.offsets.new_zeros(1), inside.cumsum(0)])
     place = torch.where(inside, before[:-1], len(times))  # what is dropped goes past the end
-    times, units, values = (
-        None if x is None else x.new_zeros(len(x) + 1).scatter(0, place, x)[:-1] for x in (times, units, padded.values)
-    )
+    given = (times, units) if padded.values is None else (times, units, padded.values)
+    times, units, *values = (x.new_zeros(len(x) + 1).scatter(0, place, x)[:-1] for x in given)
     kept = before[events.offsets]
-    return Events(times, units, kept, events.n_units, events.duration, values, check=False, padded=True)  # type: ignore[arg-type]
+    return Events(times, units, kept, events.n_units, events.duration, *values, check=False, padded=True)
 
 
 def sort(events: Events) -> Events:

@@ -41,7 +41,7 @@ class _Step(torch.autograd.Function):
 
 
 class _Spike(torch.autograd.Function):
-    """State and fields -> (state after reset, 1 where it spiked, 0 that carries the gradient of the spike time, value)."""
+    """State and fields -> (state after reset, 1 where it spiked, 0 with the gradient of the spike time, its value)."""
 
     @staticmethod
     def forward(
@@ -166,15 +166,15 @@ def spikes(
         values.append(value)
         mail.send(n, x_in[n], shift_in[n], into)
         mail.send(n, spiked.detach() * value, shift * value.detach(), own)
-    found = (torch.stack(x) for x in (raised, every, shifts))
+    carried = None if payload is None else torch.stack(values)
     return _collect(
-        *found, None if payload is None else torch.stack(values), p.threshold, events.duration, dt, dtype
+        torch.stack(raised), torch.stack(every), torch.stack(shifts), carried, p.threshold, events.duration, dt, dtype
     )
 
 
 def _collect(
-    raised: Tensor, spikes: Tensor, shifts: Tensor, values: Tensor | None, threshold: Tensor, duration: float, dt: float,
-    dtype: torch.dtype,
+    raised: Tensor, spikes: Tensor, shifts: Tensor, values: Tensor | None, threshold: Tensor, duration: float,
+    dt: float, dtype: torch.dtype,
 ) -> Events:  # fmt: skip
     """Events of dense (steps, batch, size) spikes.
 

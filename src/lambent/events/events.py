@@ -121,7 +121,7 @@ class Events:
         dtype: torch.dtype = torch.float32,
         values: Sequence[Any] | None = None,
     ) -> Events:
-        """Build a batch from one sequence of times [ms] and one of units per sample, and of graded spikes one of values.
+        """Build a batch from one sequence of times [ms], one of units and, if there are any, one of values per sample.
 
         Raises:
             TypeError: as `Events`, or a sample is no sequence.
@@ -617,6 +617,25 @@ class Events:
             check=False,
         )
 
+    def with_values(self, values: Tensor | None) -> Events:
+        """The same spikes with other values (n_spikes,), or without any.
+
+        Raises:
+            TypeError, ValueError: as for a new `Events`.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 2.0]], [[0, 2]], n_units=3, duration=10.0)
+            >>> events.with_values(torch.tensor([0.5, 2.0])).to_dense(10.0)
+            tensor([[[0.5000, 0.0000, 2.0000]]])
+        """
+        if values is not None:
+            _check_values(values, self.times, self.offsets)
+        changed = Events(
+            self.times, self.units, self.offsets, self.n_units, self.duration, values, counts=self._counts, check=False
+        )
+        changed.dt = self.dt
+        return changed
+
     def detach(self) -> Events:
         """The same spikes as plain data, which carry no gradients."""
         return Events(
@@ -717,10 +736,10 @@ def _check(
     if counts is not None and counts.shape != (len(offsets) - 1, n_units):
         raise ValueError(f"counts must have shape ({len(offsets) - 1}, {n_units}), got {tuple(counts.shape)}")
     if values is not None:
-        _check_values(values, times, o)
+        _check_values(values, times, offsets)
 
 
-def _check_values(values: Tensor, times: Tensor, offsets: NDArray[Any]) -> None:
+def _check_values(values: Tensor, times: Tensor, offsets: Tensor) -> None:
     if not isinstance(values, Tensor):
         raise TypeError(f"values must be a tensor, got {type(values).__name__}")
     if not values.is_floating_point() or values.device != times.device:
@@ -730,4 +749,4 @@ def _check_values(values: Tensor, times: Tensor, offsets: NDArray[Any]) -> None:
     finite = torch.isfinite(values.detach().to(times.dtype))
     if not finite.all():
         entry = int((~finite).nonzero()[0])
-        raise ValueError(f"{locate(entry, offsets)}: value {values[entry].item()} is not finite")
+        raise ValueError(f"{locate(entry, offsets.cpu().numpy())}: value {values[entry].item()} is not finite")

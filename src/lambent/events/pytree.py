@@ -24,6 +24,6 @@ def _flatten(events: Events) -> tuple[list[Any], tuple[Any, ...]]:
 def _unflatten(leaves: Any, context: tuple[Any, ...]) -> Events:
     """Put leaves back as they are: torch also maps to what is no tensor."""
     events = Events.__new__(Events)
-    *tensors, values = leaves
-    events._fill(*tensors, *context, values)
+    (times, units, offsets, counts, values), (n_units, duration) = leaves, context
+    events._fill(times, units, offsets, counts, n_units, duration, values)
     return events

@@ -25,8 +25,8 @@ def van_rossum_distances(events: Events, targets: Events, tau: float = 10.0) -> 
 
     Each train is filtered; the distance is the integral of the squared difference. Van Rossum 2001
     (doi:10.1162/089976601300014321) has an exponential for it, whose gradient jumps where spikes meet, here it is an
-    alpha function, t / tau exp(-t / tau). For all spikes of both trains, those of the targets with s = -1 (of graded spikes with s times
-    their value), that is
+    alpha function, t / tau exp(-t / tau). For all spikes of both trains, those of the targets with s = -1, and
+    where spikes have values with these as factors, that is
 
         1/2 sum over pairs of  s_a s_b (1 + d / tau) exp(-d / tau),    d = |t_a - t_b|
 

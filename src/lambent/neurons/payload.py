@@ -9,7 +9,7 @@ from numba.core.types import none
 from numba.extending import overload
 from torch import Tensor
 
-_MOST_BITS = 24  # what a float32 holds
+MOST_BITS = 16  # whose values a float32 still tells apart with some to spare
 
 
 class Payload(NamedTuple):
@@ -40,14 +40,14 @@ def payload(bits: int | None, full: float) -> Payload | None:
 
     Raises:
         TypeError: `bits` is no whole number.
-        ValueError: `bits` is outside 0 to 24, or `full` not positive.
+        ValueError: `bits` is outside 0 to 16, or `full` not positive.
     """
     if bits is None:
         return None
     if not isinstance(bits, int) or isinstance(bits, bool):
         raise TypeError(f"payload_bits must be a whole number or None, got {bits!r}")
-    if not 0 <= bits <= _MOST_BITS:
-        raise ValueError(f"payload_bits must lie in 0 to {_MOST_BITS}, got {bits}")
+    if not 0 <= bits <= MOST_BITS:
+        raise ValueError(f"payload_bits must lie in 0 to {MOST_BITS}, got {bits}")
     if not 0 < full < float("inf"):
         raise ValueError(f"payload_range must be positive and finite, got {full}")
     return Payload(2.0**bits - 1, float(full)) if bits else None

@@ -56,7 +56,8 @@ def spikes(
     start = torch.cat([fan_out.new_zeros(1), fan_out.cumsum(0)])
     wants_tau = any(x.requires_grad for x in values[:2])
     times, counts, units, offsets, *_, values = spikes_forward(
-        events.times.double(), events.units, events.offsets, None if events.values is None else events.values.double(), [x.double() for x in values],
+        events.times.double(), events.units, events.offsets,
+        None if events.values is None else events.values.double(), [x.double() for x in values],
         [start, target, weight.double(), delay.double()],
         inputs.n_in, events.duration, neuron.least_slope(None), wants_tau, [*(payload or ())],
     )  # fmt: skip
@@ -139,8 +140,8 @@ def spikes_forward(
     every = _connections(inputs, size, *connections)
     carried = Payload(*payload) if payload else None
     args = (
-        *_arrays(times, units), _values(values, len(times), carried), *_arrays(offsets), every, _units(*neuron), duration,
-        wants_tau, carried, counts, peak_time, peak_change, limit,
+        *_arrays(times, units), _values(values, len(times), carried), *_arrays(offsets), every, _units(*neuron),
+        duration, wants_tau, carried, counts, peak_time, peak_change, limit,
     )  # fmt: skip
     kernels = _kernels(every)
     parts = run_groups(lambda g, first, last: kernels.lif_forward(first, last, *args), batch)

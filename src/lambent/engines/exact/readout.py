@@ -12,7 +12,9 @@ from lambent.machine.compiling import jit
 
 
 @jit
-def li_peaks(first, last_sample, times, sources, offsets, values, weight, tau_mem, tau_syn, duration, peak_time, peak_spike):
+def li_peaks(
+    first, last_sample, times, sources, offsets, values, weight, tau_mem, tau_syn, duration, peak_time, peak_spike
+):
     """When V of leaky integrators is highest in samples `first:last_sample`, (batch, out).
 
     `peak_spike`: the event at whose arrival V turns from rising to falling, or -1 if V turns by itself or at the end.

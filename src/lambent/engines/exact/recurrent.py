@@ -146,8 +146,8 @@ def lif_forward(
     """Spikes of samples `first:last_sample`.
 
     `values` are those of the spikes that come in, and `payload` says what the layer's own carry; None where all are 1,
-    but `values` are there wherever one of the two is. Fills `counts` (batch, size) and of the silent units `peak_time` (batch, size) and `peak_change` (batch, size, 2),
-    time and derivatives of their `Peak`.
+    but `values` are there wherever one of the two is. Fills `counts` (batch, size) and of the silent units `peak_time`
+    (batch, size) and `peak_change` (batch, size, 2), time and derivatives of their `Peak`.
 
     Returns room for `Spikes`, in order, and how many there are; then the sample and unit that reached more than
     `limit` spikes in a sample and its time, or (-1, -1, 0).

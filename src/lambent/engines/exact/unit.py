@@ -66,8 +66,8 @@ class Spikes(NamedTuple):
     Attributes:
         time, unit: (n,).
         slope: (n, 2) dV/dt before and after the reset.
-        change: (n, 3) derivatives of V just before the spike with respect to tau_mem, tau_syn and bias; (n, 4) of graded
-            spikes, with that of I with respect to tau_syn.
+        change: (n, 3) derivatives of V just before the spike with respect to tau_mem, tau_syn and bias; (n, 4) with
+            a payload, the last that of I with respect to tau_syn.
     """
 
     time: np.ndarray
@@ -141,9 +141,7 @@ def highest(peak, x, y, t, d, unit, derivatives):
 @jit
 def new_spikes(payload):
     """Room for some spikes, which carry a `Payload` or None."""
-    return Spikes(
-        np.empty(64), np.empty(64, np.int32), np.empty((64, 2)), np.empty((64, 3 if payload is None else 4))
-    )
+    return Spikes(np.empty(64), np.empty(64, np.int32), np.empty((64, 2)), np.empty((64, 3 if payload is None else 4)))
 
 
 @jit

@@ -117,7 +117,8 @@ def spikes_forward(
 
 
 def spikes_backward(
-    grad_times: Tensor, grad_counts: Tensor, grad_values: Tensor, neuron_kind: str, inputs_kind: str, recurrent_kind: str,
+    grad_times: Tensor, grad_counts: Tensor, grad_values: Tensor,
+    neuron_kind: str, inputs_kind: str, recurrent_kind: str,
     times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor, values: Tensor | None,
     neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
     own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, marks: Tensor, peak_step: Tensor, own_values: Tensor,
@@ -174,7 +175,8 @@ def levels_forward(
     batch = len(offsets) - 1
     out = np.empty((batch, n_steps, len(units[0])), units[0].dtype)
     args = (
-        _array(steps), _array(sources), _values(values, neuron[0].dtype), _array(offsets), units, connections, rows, out,
+        _array(steps), _array(sources), _values(values, neuron[0].dtype), _array(offsets), units, connections, rows,
+        out,
     )  # fmt: skip
     run_groups(lambda g, first, last: kernels.levels_forward(first, last, *args), batch)
     return torch.from_numpy(out)
@@ -252,7 +254,8 @@ def states(
     def one_sample(b: int) -> None:
         kernels.replay(
             0, n_steps, steps, sources, values, first[b], first[b + 1], units, connections, own_steps, own_units,
-            own_values, own_first[b], own_first[b + 1], among, max(rows, own_rows), found[b], np.empty((n_steps, size), dtype),
+            own_values, own_first[b], own_first[b + 1], among, max(rows, own_rows), found[b],
+            np.empty((n_steps, size), dtype),
         )  # fmt: skip
 
     in_threads(one_sample, range(len(events)))

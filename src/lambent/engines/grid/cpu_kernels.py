@@ -63,8 +63,8 @@ def spikes_forward(
     """Run samples first:last; returns the spikes of all (steps, units, marks) and fills `counts`, `peak_step`.
 
     `values` are those of the spikes that come in, None where all are 1, and `payload` says what the layer's own carry,
-    None for nothing; Numba compiles other kernels for None. `marks` is what the neuron keeps of each spike, and then its
-    overshoot and its value if it carries one; `peak_step` is as in `operation.Emitted`.
+    None for nothing; Numba compiles other kernels for None. `marks` is what the neuron keeps of each spike, and then
+    its overshoot and its value if it carries one; `peak_step` is as in `operation.Emitted`.
     """
     size = counts.shape[1]
     dtype = counts.dtype
@@ -254,7 +254,8 @@ def spikes_backward(
                 states[0] = kept[chunk]
                 replay(
                     begin, begin + length, steps, sources, values, offsets[b], offsets[b + 1], units, inputs,
-                    own_steps, own_units, own_values, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
+                    own_steps, own_units, own_values, own_offsets[b], own_offsets[b + 1], recurrent, rows,
+                    states, arrived,
                 )  # fmt: skip
             last_silent[:] = -1
             for j in range(size):

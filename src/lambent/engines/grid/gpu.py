@@ -147,7 +147,8 @@ def spikes_forward(
 
 
 def spikes_backward(
-    grad_times: Tensor, grad_counts: Tensor, grad_values: Tensor, neuron_kind: str, inputs_kind: str, recurrent_kind: str,
+    grad_times: Tensor, grad_counts: Tensor, grad_values: Tensor,
+    neuron_kind: str, inputs_kind: str, recurrent_kind: str,
     times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor, values: Tensor | None,
     neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
     own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, marks: Tensor, peak_step: Tensor, own_values: Tensor,
