@@ -299,3 +299,13 @@ def test_states_are_those_with_values():
     assert found.voltage[0].max() < 1.0
     fired = torch.from_numpy(found.spikes[0].astype("int64")).sum()
     assert fired == len(layer(x).times) > 0
+
+
+def test_values_have_no_forward_mode():
+    layer, x = lb.LIF(3, 2), lb.Events.from_lists([[1.0]], [[0]], 3, 9.0)
+
+    def of(values):
+        return layer(x.with_values(values)).times.sum()
+
+    with pytest.raises(NotImplementedError, match="go backwards only"):
+        torch.func.jvp(of, (torch.ones(1),), (torch.ones(1),))
