@@ -241,6 +241,20 @@ def test_layers_send_payloads_and_train():
         assert 0 <= codes.min() < codes.max() <= 7.001
 
 
+@pytest.mark.parametrize("dt", [1.0, None])
+@pytest.mark.parametrize("times", [[], [[]], [[1.0, 1.5]], [[], [2.0]]])
+def test_few_or_no_spikes(times, dt):
+    layer = lb.LIF(1, 1, recurrent=True, payload_bits=3, dt=dt)
+    with torch.no_grad():
+        layer.weight.fill_(4.0)
+    x = lb.Events.from_lists(times, [[0] * len(t) for t in times], 1, 9.0, values=[[2.0] * len(t) for t in times])
+    out = layer(x)
+    assert out.values.shape == out.times.shape
+    assert (len(out.times) > 0) == any(times)
+    (out.values.sum() + out.times.sum()).backward()
+    assert torch.isfinite(layer.weight.grad).all()
+
+
 def test_no_bits_are_no_payload():
     x = lb.Events.from_lists([[1.0, 1.0]], [[0, 1]], 3, 20.0)
     for bits in (None, 0):
@@ -284,6 +298,12 @@ def test_what_knows_no_values_says_so(tmp_path):
     x = lb.Events.from_lists([[1.0]], [[0]], 3, 9.0, values=[[2.0]])
     with pytest.raises(ValueError, match="keeps no values"):
         lb.data.SpikeDataset.from_events(x)
+    plain = torch.nn.Sequential(lb.LIF(3, 4), lb.LIReadout(4, 2))
+    with pytest.raises(NotImplementedError, match="the chip's arithmetic knows no values"):
+        lb.quantize.quantization_aware(plain)(x)
+    lb.hardware.loihi2.export_netx(plain, tmp_path / "plain.net")
+    with pytest.raises(ValueError, match="events with values are no input of a chip network"):
+        lb.hardware.loihi2.load_netx(tmp_path / "plain.net").run(x)
     gpu = pytest.importorskip("lambent.engines.grid.gpu")
     with pytest.raises(NotImplementedError, match="run on the CPU only so far"):
         gpu.spikes(x, LIF(), Dense(3, 2), None, 1.0)

@@ -109,10 +109,10 @@ def spikes_forward(
     sizes = torch.from_numpy(counts.sum(1, dtype=np.float64)).to(torch.int64)
     own_offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
-    own_values = marks[:, -1].to(times.dtype) if payload else times.new_empty(0)
+    own_values = marks[:, -1].to(times.dtype, copy=True) if payload else times.new_empty(0)  # outputs must not share
     return (
         own_times, torch.from_numpy(counts), own_units, own_offsets,
-        own_steps, marks, torch.from_numpy(peak_step), own_values.contiguous(),
+        own_steps, marks, torch.from_numpy(peak_step), own_values,
     )  # fmt: skip
 
 
