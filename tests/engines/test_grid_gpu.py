@@ -205,7 +205,7 @@ def test_operations_are_registered_properly(device):
     neuron, inputs = LIF(p["tau_mem"], p["tau_syn"], p["threshold"]), dense(3 * p["weight"], p["delay"] / 3)
     layer = operation_arguments(events, neuron, inputs, dense(p["recurrent"]), as_places=False)
     kinds, spikes, leaves, steps = layer
-    args = (*kinds, *spikes, *leaves, steps, 1.0)
+    args = (*kinds, *spikes, *leaves, steps, 1.0, [])
     found = torch.ops.lambent.spikes_grid_gpu(*args, [5], torch.tensor(True, device=device))[3][-1]
     assert 2 < found < 9
     for room in ([5], [5, 9]):

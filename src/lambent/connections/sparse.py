@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
+from lambent.connections.graded import scaled, value_at
 from lambent.machine.compiling import fast_inline
 from lambent.machine.waiting import Check
 
@@ -151,14 +152,14 @@ class SparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def deliver(window, row, arrays, units, first, last):
+    def deliver(window, row, arrays, units, values, first, last):
         weight, start, reach = arrays
         flat = window.reshape(window.size)
         begin = np.uint32(row * window.shape[1])
         for k in range(first, last):
-            u = units[k]
+            u, p = units[k], value_at(values, k)
             for c in range(start[u], start[u + 1]):
-                flat[begin + reach[c]] += weight[c]
+                flat[begin + reach[c]] += scaled(p, weight[c])
 
     @staticmethod
     @fast_inline
@@ -173,9 +174,9 @@ class SparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, values, first, last)
 
 
 class DelayedSparseArrays(NamedTuple):
@@ -192,22 +193,22 @@ class DelayedSparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, values, first, last)
         if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.start, arrays.reach, drift, begin, steps, units, first, last)
+            _gather(gradients[1], arrays.start, arrays.reach, drift, begin, steps, units, values, first, last)
 
 
 @fast_inline
-def _gather(gradient, start, reach, history, begin, steps, units, first, last):
+def _gather(gradient, start, reach, history, begin, steps, units, values, first, last):
     """Add to each connection's gradient what `history` holds where the source's spikes arrived."""
     flat = history.reshape(history.size)
     for k in range(first, last):
         row = np.uint32((steps[k] - begin + 1) * history.shape[1])
-        u = units[k]
+        u, p = units[k], value_at(values, k)
         for c in range(start[u], start[u + 1]):
-            gradient[c] += flat[row + reach[c]]
+            gradient[c] += scaled(p, flat[row + reach[c]])
 
 
 def _some_of(total: int, n: int) -> Tensor:
