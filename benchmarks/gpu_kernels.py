@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from _common import arguments, show
-from lambent.connections.dense_gpu import GPU
+from lambent.connections import conv_gpu, dense_gpu, sparse_gpu
 from lambent.engines.grid import gpu_backward, gpu_forward, gpu_readout
 from lambent.engines.grid.gpu import _shape
 from lambent.engines.grid.gpu_units import gpu_neuron, numbers
@@ -26,37 +26,49 @@ from lambent.neurons.lif import LIFUnits
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 INTEGERS = {"n_steps", "rows", "capacity", "batch", "input_size", "own_size"}
 INDICES = {"starts", "units", "own_starts", "own_units", "own_steps", "lengths", "peak_steps"}
-POINTERS = ("*fp32", "*i32")  # of connections: weights, delays in steps
-SUMS = ("*fp32", "*fp32")  # of their gradients
+DENSE = (dense_gpu.GPU, ("*fp32", "*i32"))  # connections, and what kernels are given of them: weights, delays in steps
+CONV = (conv_gpu.GPU, ("*fp32", "*i32", *["i32"] * 14))
+SPARSE = (sparse_gpu.GPU, ("*fp32", None, "*i64", "*i32"))
 LIF, LI = LIFUnits, IntegratorUnits
 PLAIN = ("rings", "delays")
-KERNELS = {  # the neuron, and what is left out of each
-    "spikes_forward": (gpu_forward.spikes_forward, LIF, PLAIN),
-    "spikes_forward, delays": (gpu_forward.spikes_forward, LIF, ()),
-    "spikes_backward": (gpu_backward.spikes_backward, LIF, (*PLAIN, "traces", "d_times", "d_step")),
-    "spikes_backward, all": (gpu_backward.spikes_backward, LIF, ()),
-    "levels_forward": (gpu_readout.levels_forward, LI, PLAIN),
-    "levels_backward": (gpu_readout.levels_backward, LI, PLAIN),
-}
+ALONE = ("recurrent", "RECURRENT", "d_recurrent")
+KERNELS = {  # the neuron, its connections, and what is left out of each
+    "spikes_forward": (gpu_forward.spikes_forward, LIF, DENSE, PLAIN),
+    "spikes_forward, delays": (gpu_forward.spikes_forward, LIF, DENSE, ()),
+    "spikes_forward, convolution": (gpu_forward.spikes_forward, LIF, CONV, (*PLAIN, *ALONE)),
+    "spikes_forward, sparse": (gpu_forward.spikes_forward, LIF, SPARSE, ()),
+    "spikes_backward": (gpu_backward.spikes_backward, LIF, DENSE, (*PLAIN, "traces", "d_times", "d_step")),
+    "spikes_backward, all": (gpu_backward.spikes_backward, LIF, DENSE, ()),
+    "spikes_backward, convolution": (
+        gpu_backward.spikes_backward, LIF, CONV, (*PLAIN, *ALONE, "traces", "d_step"),
+    ),
+    "spikes_backward, convolution and delays": (gpu_backward.spikes_backward, LIF, CONV, ALONE),
+    "spikes_backward, sparse": (gpu_backward.spikes_backward, LIF, SPARSE, ()),
+    "levels_forward": (gpu_readout.levels_forward, LI, DENSE, PLAIN),
+    "levels_backward": (gpu_readout.levels_backward, LI, DENSE, PLAIN),
+}  # fmt: skip
 
 
-def compiled(kernel: Any, neuron: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
+def compiled(kernel: Any, neuron: Any, connections: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
     """The kernel for float32 layers of `size` units, compiled for compute capability `arch`."""
     shape = _shape(size, backward="backward" in kernel.__name__)
     options = {k: shape.pop(k) for k in ("num_warps", "num_stages")}
     constants = numbers(neuron) | shape | {"size": size, "COPIES": False, "NEURON": gpu_neuron(neuron)}
-    constants |= dict.fromkeys(("INPUTS", "RECURRENT"), GPU) | dict.fromkeys(absent)
+    constants |= dict.fromkeys(("INPUTS", "RECURRENT"), connections[0]) | dict.fromkeys(absent)
     signature: dict[str, Any] = {}
     values, aligned = {}, {}
     for i, name in enumerate(kernel.arg_names):
-        if name in ("inputs", "recurrent", "d_inputs", "d_recurrent"):
-            kinds = SUMS if name.startswith("d_") else POINTERS
-            if "delays" in absent:
-                kinds, values[i, 1] = (kinds[0], "constexpr"), None
-            signature[name] = kinds
-            aligned |= {(i, j): [["tt.divisibility", 16]] for j, kind in enumerate(kinds) if kind != "constexpr"}
-        elif name in constants:
+        if name in constants:
             signature[name], values[(i,)] = "constexpr", constants[name]
+        elif name in ("inputs", "recurrent", "d_inputs", "d_recurrent"):
+            kinds = list(connections[1])
+            if name.startswith("d_"):  # sums of the gradients of weights and delays
+                kinds = ["*fp32", "*fp32", *[None] * (len(kinds) - 2)]
+            if "delays" in absent:
+                kinds[1] = None
+            signature[name] = tuple(kind or "constexpr" for kind in kinds)
+            values |= {(i, j): None for j, kind in enumerate(kinds) if kind is None}
+            aligned |= {(i, j): [["tt.divisibility", 16]] for j, kind in enumerate(kinds) if "*" in (kind or "")}
         elif name in INTEGERS:
             signature[name] = "i32"
         else:

@@ -35,7 +35,7 @@ def main(small=False, seed=0):
         lb.LIF(40, 100, tau_mem=5.0, tau_syn=2.0),
         lb.LIReadout(100, 4, tau_mem=10.0, tau_syn=2.0, reduce="none", scale=30),
     )
-    lb.fit(model, train, epochs=5 if small else 15, lr=1e-2, rate_upper=60)
+    lb.fit(model, train, epochs=5 if small else 15, lr=2e-2, rate_upper=60)
 
     with torch.no_grad():
         guess = model(lb.Events.from_dense(test_spikes, dt=1.0, batch_first=True)).argmax(2)  # of (200, 300, 4)

@@ -2,7 +2,7 @@
 
 One of two tones sounds; 150 ms later come two clicks, together or one after the other. The readout, which forgets
 within 10 ms, is asked at the end: which tone, and which clicks? With time constants from 5 to 400 ms that are trained
-the test accuracy is 0.92, with 20 ms for all units 0.50; 10 s each.
+the test accuracy is 0.95, with 20 ms for all units 0.52; 5 s each.
 """
 
 import sys
@@ -32,12 +32,12 @@ def main(small=False, seed=0, spread=True):
 
     tau = 5 * 80 ** torch.rand(100)  # from 5 to 400 ms
     model = torch.nn.Sequential(
-        lb.LIF(24, 100, tau_mem=tau if spread else 20.0), lb.LIReadout(100, 4, tau_mem=10.0, reduce="last", scale=10)
+        lb.LIF(24, 100, tau_mem=tau if spread else 20.0), lb.LIReadout(100, 4, tau_mem=10.0, reduce="last", scale=30)
     )
     if spread:
         model[0].tau_mem.requires_grad_()  # trained with the weights from now on
     train = lb.data.SpikeDataset.from_events(lb.Events.from_dense(spikes, dt=1.0, batch_first=True), labels)
-    lb.fit(model, train, epochs=6 if small else 20, lr=2e-2, lr_tau=1.0)
+    lb.fit(model, train, epochs=6 if small else 20, lr=2e-2, lr_tau=1.0, label_smoothing=0.0)
 
     with torch.no_grad():
         guess = model(lb.Events.from_dense(test_spikes, dt=1.0, batch_first=True)).argmax(1)

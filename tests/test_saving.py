@@ -45,6 +45,14 @@ LAYERS = {
     "sparse recurrence": lambda: lb.Spiking(
         lb.neurons.LIF(), lb.connections.Dense(6, 5), recurrent=lb.connections.Sparse(5, 5, density=0.4)
     ),
+    "convolution": lambda: lb.Spiking(
+        lb.neurons.LIF(), lb.connections.Conv2d((1, 2, 3), 2, (2, 1), padding=(0, 1), delay=1.0)
+    ),
+    "signal and pool": lambda: lb.Spiking(
+        lb.neurons.LIF(),
+        lb.connections.Conv1d((2, 3), 2, 3, padding=1, groups=2),
+        recurrent=lb.connections.AvgPool2d((2, 1, 3), (1, 3), 1, (0, 1)),
+    ),
     "LIReadout": lambda: lb.LIReadout(6, 5, reduce="none", dt=0.5),
     "LIReadout, counts": lambda: lb.LIReadout(6, 5, count_gradient=1.0),
     "Sequential": lambda: nn.Sequential(lb.LIF(6, 5), nn.Sequential(lb.LIF(5, 4)), lb.LIReadout(4, 3)),

@@ -48,7 +48,7 @@ def fit(net, recordings, directions, epochs, lr):
 def main(data, small, seed):
     torch.manual_seed(seed)
     net = Net()
-    fit(net, *data(100 if small else 2000, 0.0, seed), 2 if small else 15, 1e-3)
+    fit(net, *data(100 if small else 2000, 0.0, seed), 2 if small else 15, 3e-3)
     net.fc2 = nn.Linear(64, 4)
     few = data(16, math.pi / 4, seed)
     net.fc1.requires_grad_(False)

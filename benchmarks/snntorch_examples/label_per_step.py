@@ -29,7 +29,7 @@ def main(data, small, seed):
     spikes, labels = spikes.transpose(0, 1).float(), labels.T
     net = Net()
     loss_fn = nn.CrossEntropyLoss(ignore_index=-100)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-2)
     for _ in range(2 if small else 15):
         for batch in torch.randperm(labels.shape[1]).split(32):
             loss = loss_fn(net(spikes[:, batch]).flatten(0, 1), labels[:, batch].flatten())

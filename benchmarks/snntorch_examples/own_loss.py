@@ -38,7 +38,7 @@ def main(data, small, seed):
     spikes = encode(x)
     net = Net()
     loss_fn = SF.mse_temporal_loss(target_is_time=True)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-2)
     for _ in range(2 if small else 50):
         for batch in torch.randperm(len(x)).split(50):
             loss = loss_fn(net(spikes[:, batch]), wanted[batch])

@@ -27,7 +27,7 @@ def main(data, small, seed):
     spikes = spikes.transpose(0, 1).float()
     net = Net()
     loss_fn = nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-2)
     for _ in range(2 if small else 20):
         for batch in torch.randperm(len(labels)).split(32):
             loss = loss_fn(net(spikes[:, batch]), labels[batch])

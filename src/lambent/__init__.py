@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from lambent import training as training
     from lambent.events import Events as Events
     from lambent.layers import LIF as LIF
+    from lambent.layers import AdaptiveLIF as AdaptiveLIF
     from lambent.layers import EventDropout as EventDropout
     from lambent.layers import LIReadout as LIReadout
+    from lambent.layers import Resonator as Resonator
     from lambent.layers import Spiking as Spiking
     from lambent.layers import calibrate as calibrate
     from lambent.layers import record as record
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from lambent.nir import import_nir as import_nir
     from lambent.saving import load as load
     from lambent.saving import save as save
+    from lambent.training import Rewiring as Rewiring
     from lambent.training import fit as fit
 
 __version__ = VERSION
@@ -44,8 +47,10 @@ __getattr__, __dir__, __all__ = on_demand(
         "training": "lambent",
         "Events": "lambent.events",
         "LIF": "lambent.layers",
+        "AdaptiveLIF": "lambent.layers",
         "EventDropout": "lambent.layers",
         "LIReadout": "lambent.layers",
+        "Resonator": "lambent.layers",
         "Spiking": "lambent.layers",
         "calibrate": "lambent.layers",
         "record": "lambent.layers",
@@ -54,6 +59,7 @@ __getattr__, __dir__, __all__ = on_demand(
         "import_nir": "lambent.nir",
         "load": "lambent.saving",
         "save": "lambent.saving",
+        "Rewiring": "lambent.training",
         "fit": "lambent.training",
     },
 )

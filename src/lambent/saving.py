@@ -2,8 +2,11 @@
 
 The file is safetensors: values by their names in `state_dict`, and in the header, as JSON, how to build the modules:
 
-    {"version": 1, "model": PART, "parameters": {NAME: whether it is trained}}
+    {"version": 1, "model": PART, "parameters": {NAME: whether it is trained}, "meanings": {NAME: MEANING}}
     PART = {"kind": KIND, "eval": true, "options": {...}, "parts": {NAME: PART}}    the last three where there are any
+
+MEANING is what a layer's values are of, as `state_dict` says it (`lambent.layers.layer`); of values without a model
+it is all that there is.
 
 Kinds are looked up in the lists here, so that a file can make nothing else, and runs no code of its own.
 """
@@ -14,8 +17,9 @@ import dataclasses
 import inspect
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,14 +27,15 @@ from torch import Tensor, nn
 from lambent import encode
 from lambent.connections import CONNECTIONS
 from lambent.connections.connections import Connections
-from lambent.layers import LIF, EventDropout, LIReadout, Spiking
-from lambent.machine.files import replacing
+from lambent.layers import LIF, AdaptiveLIF, EventDropout, LIReadout, Resonator, Spiking
+from lambent.layers.layer import MEANING
+from lambent.machine.files import open_file, replacing
 from lambent.neurons import NEURONS
 from lambent.neurons.neuron import Neuron
 
 _VERSION = 1
 # what `Spiking` makes of a neuron and connections; the constructors of short forms add nothing to it but drawn weights
-_SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF)
+_SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF, AdaptiveLIF, Resonator)
 # modules whose options are attributes of the same names; those of torch have no values that are not in state_dict
 _PLAIN: tuple[type[nn.Module], ...] = (
     LIReadout, EventDropout,
@@ -77,8 +82,10 @@ def save(model: nn.Module | Mapping[str, Tensor], path: str | os.PathLike[str]) 
             "model": _describe(model, ""),
             "parameters": {name: p.requires_grad for name, p in model.named_parameters(remove_duplicate=False)},
         }
-        metadata = {"lambent": json.dumps(described)}
         model = model.state_dict()
+        metadata = {"lambent": json.dumps(described | {"meanings": _meanings(model)})}
+    elif meanings := _meanings(model):
+        metadata = {"meanings": json.dumps(meanings)}  # one entry each, as safetensors writes several in any order
     if not isinstance(model, Mapping) or not all(isinstance(x, Tensor) for x in model.values()):
         raise TypeError(f"save takes a model or its state_dict(), got {type(model).__name__}")
     # a copy each: those that share memory, and others not in a row, have no place in the file
@@ -113,16 +120,18 @@ def load(
     if not all(isinstance(kind, type) and issubclass(kind, (Neuron, Connections)) for kind in kinds):
         raise TypeError(f"kinds must be classes of neurons and connections, got {kinds!r}")
     path = os.fspath(path)
-    with open(path, "rb"):
+    with open_file(path):
         pass  # in Python's words, if it cannot be read
     try:
         with safe_open(path, framework="pt") as file:
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            text = (file.metadata() or {}).get("lambent")
+            metadata = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path!s}: damaged, or no safetensors file: {error}") from error
     try:
-        return _built(text, values, kinds) if into is None else _filled(into, values)
+        if into is None:
+            return _built(metadata.get("lambent"), values, kinds)
+        return _filled(into, _with_meanings(values, metadata))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path!s}: {error}") from error
 
@@ -133,6 +142,27 @@ def _filled(model: nn.Module, values: Mapping[str, Tensor], assign: bool = False
     except RuntimeError as error:
         raise ValueError(f"holds other values than the model: {error}") from error
     return model
+
+
+def _meanings(state: Any) -> dict[str, Any]:
+    """What the values of each layer are of, from a `state_dict`; see `Layer`."""
+    return {name: own[MEANING] for name, own in getattr(state, "_metadata", {}).items() if MEANING in own}
+
+
+def _with_meanings(values: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Mapping[str, Tensor]:
+    """`values` as a `state_dict` that says what they are of."""
+    try:
+        if "meanings" in metadata:
+            meanings = json.loads(metadata["meanings"])
+        else:
+            meanings = json.loads(metadata.get("lambent", "{}")).get("meanings", {})
+        if not all(isinstance(own, dict) for own in meanings.values()):
+            raise TypeError("is no mapping")
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"damaged: what its values are of: {error!r}") from error
+    state: Any = OrderedDict(values)
+    state._metadata = {name: {MEANING: own} for name, own in meanings.items()}
+    return cast("Mapping[str, Tensor]", state)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -193,7 +223,7 @@ def _options_of_layer(where: str, layer: Spiking) -> dict[str, Any]:
 def _dataclass(where: str, x: Neuron | Connections) -> Part:
     """A neuron's or connections' fields, but for their values."""
     values = {*x.parameters, *getattr(x, "buffers", ())}
-    options = {f.name: getattr(x, f.name) for f in dataclasses.fields(x) if f.name not in values}
+    options = {f.name: getattr(x, f.name) for f in dataclasses.fields(x) if f.init and f.name not in values}
     return {"kind": type(x).__name__, "options": _checked(where, options)}
 
 
@@ -287,7 +317,8 @@ def _layer(
     recurrent = None if own is None else _connections(own, f"{prefix}recurrent_", values, known)
     described = options["neuron"]
     cls = _kind(described["kind"], known, Neuron)
-    there = {n: 1.0 for n in cls.parameters if f"{prefix}{n}" in values}
+    names = cls.parameters_of(described["options"])
+    there = {n: values[f"{prefix}{n}"] for n in names if f"{prefix}{n}" in values}
     neuron = cls(**described["options"], **there)
     made = next(cls for cls in _SPIKING if cls.__name__ == kind)
     layer = made.__new__(made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lambent.audio import reading
 from lambent.audio.reading import mono
 from lambent.encode import read_audio
 
@@ -28,6 +29,24 @@ def test_stereo_is_mixed_down(tmp_path, vowel):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.stack([vowel, -vowel / 2], 1) / 4, 8000, "DOUBLE")
     np.testing.assert_allclose(read_audio(path)[0], vowel / 16, atol=1e-12)
+
+
+@pytest.mark.parametrize("announced", [0, 2**36 - 1, 1500])
+def test_how_much_a_flac_file_announces(tmp_path, monkeypatch, announced):
+    """Nothing, as what was written while it was recorded; or anything, for which no memory is taken."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, 0.1 * np.sin(np.arange(1500) / 9), 8000)
+    raw = bytearray(path.read_bytes())
+    raw[21:26] = (raw[21] >> 4 << 36 | announced).to_bytes(5, "big")
+    path.write_bytes(raw)
+    if announced != 1500:
+        with pytest.raises(ValueError, match=r"a\.flac: " + ("does not say" if announced == 0 else "")):
+            read_audio(path)
+        return
+    assert read_audio(path)[0].shape == (1500,)
+    monkeypatch.setattr(reading, "_MOST_SAMPLES", 1000)
+    with pytest.raises(ValueError, match=r"a\.flac: more than 1,000 samples; cut it into pieces"):
+        read_audio(path)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -80,7 +99,7 @@ def write_bad(path, vowel):
     }
     for name, data in content.items():
         (path / f"{name}.wav").write_bytes(data)
-    for name, samples in {"no samples": [], "silent": np.zeros(100), "one sample": [0.5]}.items():
+    for name, samples in {"no samples": [], "one sample": [0.5]}.items():
         soundfile.write(path / f"{name}.wav", np.array(samples, float), 8000)
     soundfile.write(path / "not a number.wav", np.array([0.1, np.nan, 0.2]), 8000, "FLOAT")
     strange = bytearray(wav.read_bytes())
@@ -96,7 +115,6 @@ BAD = {
     "broken head": "no audio that can be read",
     "cut off": "cut off or damaged|no audio that can be read",
     "no samples": "empty",
-    "silent": "silent",
     "one sample": "only one sample",
     "not a number": "sample 1 is NaN",
     "strange rate": "sampling_rate must be|no audio that can be read",

@@ -171,20 +171,30 @@ def test_duration_and_crop(ear, vowel):
     [
         ([], "empty"),
         (np.zeros(0), "empty"),
-        (np.zeros(800), "silent"),
-        (np.full(800, 0.5), "silent"),
         (np.array([0.3]), "only one sample"),
         (np.array([0.0, 1.0, np.nan]), "sample 2 is NaN"),
         (np.array([[0.0, 1.0], [np.inf, 0.0]]), "sample 1 is NaN or infinite"),
         (np.zeros((2, 800)), "shape \\(2, 800\\)"),
         (np.zeros((2, 2, 2)), "shape"),
-        (np.full(100, 128, np.uint8), "silent"),
-        ([np.ones(3), np.arange(3.0)], "recording 0: silent"),
+        ([np.arange(3.0), np.ones(1)], "recording 1: only one sample"),
     ],
 )
 def test_bad_recordings(ear, audio, message):
     with pytest.raises(ValueError, match=message):
         ear(audio, 8000)
+
+
+@pytest.mark.parametrize("level", ["rms", "recorded", "agc"])
+def test_silence_gives_no_spikes(vowel, level):
+    """Also within a batch, and whatever constant it is."""
+    ear = lb.encode.Cochlea(70, seed=3, level=level)
+    for quiet in (np.zeros(8000), np.full(800, 0.5), np.full(100, 128, np.uint8), np.zeros((9, 2))):
+        assert len(ear(quiet, 8000).times) == 0
+    assert ear(np.zeros(8000), 8000).duration == 1050
+    events = ear([np.zeros(800), vowel, np.zeros(99)], 8000)
+    assert torch.equal(events.counts().sum(1) > 0, torch.tensor([False, True, False]))
+    alone = ear(vowel, 8000)
+    assert torch.equal(events[1].times, alone.times)
 
 
 @pytest.mark.parametrize("audio", [np.array(["a", "b"]), np.array([1j, 2]), np.array([True, False]), None])
@@ -212,6 +222,8 @@ def test_other_mistakes(ear, vowel):
         lb.encode.Cochlea(1)
     with pytest.raises(ValueError, match="seed must be at least 0"):
         lb.encode.Cochlea(seed=-1)
+    with pytest.raises(ValueError, match="level must be rms, recorded"):
+        lb.encode.Cochlea(level="loud")
     with pytest.raises(TypeError, match="channels must be an integer"):
         lb.encode.Cochlea(70.0)
 
@@ -226,3 +238,46 @@ def test_a_constant_offset_is_nothing_to_hear(vowel):
     cochlea = lb.encode.Cochlea(300)
     plain, lifted = (len(cochlea(0.2 * vowel + offset, 16000).times) for offset in (0.0, 0.8))
     assert lifted == pytest.approx(plain, rel=0.05)
+
+
+# -- levels -------------------------------------------------------------------------------------------
+
+
+def count(audio, level, rate=8000):
+    return len(lb.encode.Cochlea(70, seed=3, level=level)(audio, rate).times)
+
+
+def test_levels_of_the_same_sound(vowel):
+    """Faint sounds stay fainter as recorded, a gain control lifts them, and rms makes them all one."""
+    sound = np.tile(0.05 * vowel / vowel.std(), 10)
+    for faint in (0.1, 0.01):
+        rms, agc, recorded = (count(faint * sound, level) / count(sound, level) for level in ("rms", "agc", "recorded"))
+        assert rms == pytest.approx(1, rel=0.05)
+        assert recorded < agc < rms
+    assert count(sound, "recorded") == pytest.approx(count(sound, "rms"), rel=0.05)
+    assert count(sound, "recorded:-20") == pytest.approx(count(0.1 * sound, "recorded"), rel=0.15)
+
+
+def test_integers_fill_the_range_of_their_type(vowel):
+    sound = 0.05 * vowel / vowel.std()
+    whole = np.round(sound * 2**15).astype(np.int16)
+    for other in (whole, torch.from_numpy(whole), np.round(sound * 127 + 128).astype(np.uint8), sound.astype("f4")):
+        assert count(other, "recorded") == pytest.approx(count(sound, "recorded"), rel=0.05)
+    for level in ("recorded", "agc"):
+        with pytest.raises(
+            ValueError, match=rf'recording 1: level "{level}" takes samples in \[-1, 1\], and the largest'
+        ):
+            count([sound, whole.astype(float)], level)
+
+
+def test_a_constant_is_nothing_to_hear_at_any_level(vowel):
+    sound = np.tile(0.05 * vowel / vowel.std(), 10)
+    for level in ("recorded", "agc"):
+        for rate in (8000, 16000):
+            assert count(sound + 0.5, level, rate) == pytest.approx(count(sound, level, rate), rel=0.05)
+
+
+def test_a_level_shows_and_seeds_the_same_noise():
+    assert repr(lb.encode.Cochlea(70, seed=3)) == "Cochlea(70, seed=3)"
+    assert repr(lb.encode.Cochlea(70, level="recorded:6")) == "Cochlea(70, seed=0, level='recorded:6')"
+    assert lb.encode.Cochlea(70, level="agc").level == "agc"

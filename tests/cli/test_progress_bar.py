@@ -19,3 +19,15 @@ def test_not_too_many_of_them(capsys):
         for done in range(100):
             progress(done, 100)
     assert capsys.readouterr().out == ""
+
+
+def test_the_time_left_is_said():
+    now = 100.0
+    left = _common.time_left(lambda: now)
+    assert left(50, 2450) == ""  # what an earlier call has done says nothing of the speed
+    now = 160.0
+    assert left(50, 2450) == ""
+    assert left(650, 2450) == ", 0:03:00 left"
+    now = 4060.0
+    assert left(1250, 2450) == ", 1:06:00 left"
+    assert left(2450, 2450) == ""

@@ -34,6 +34,28 @@ def numbered(n=23):
     return SpikeDataset(np.zeros(n), np.arange(n), np.arange(n + 1), np.arange(n) % 3, n, 1.0)
 
 
+def test_files_and_level(words):
+    files = [f"{i // 2}.wav" for i in range(60)]
+    data = SpikeDataset(
+        words.times, words.units, words.offsets, np.arange(60) // 2 % 3, 20, 120.0, files=files, level="recorded"
+    )
+    part = data.subset([5, 0, 59])
+    assert (part.files, part.level) == (["2.wav", "0.wav", "29.wav"], "recorded")
+    longer = data.with_duration(200.0)
+    assert (longer.files, longer.level) == (files, "recorded")
+    for seed in range(5):  # samples of one file stay together, of each class as many
+        rest, held = data.split(0.2, seed=seed)
+        assert not set(rest.files) & set(held.files)
+        assert np.bincount(held.labels).tolist() == [4, 4, 4]
+    assert len(data.split(3, seed=0)[1]) in (2, 4)
+    with pytest.raises(ValueError, match="files must be one per sample, 60, got 1"):
+        SpikeDataset(words.times, words.units, words.offsets, words.labels, 20, 120.0, files=["a"])
+    with pytest.raises(TypeError, match="files must be names, got 0"):
+        SpikeDataset(words.times, words.units, words.offsets, words.labels, 20, 120.0, files=range(60))
+    with pytest.raises(TypeError, match="level must be a text, got 3"):
+        SpikeDataset(words.times, words.units, words.offsets, words.labels, 20, 120.0, level=3)
+
+
 # -- storage ------------------------------------------------------------------------------------------
 
 
@@ -98,6 +120,9 @@ def test_class_names_default_to_numbers():
         ({"speakers": [1, 2, 3]}, ValueError, "speakers must be one per sample"),
         ({"n_units": 0}, ValueError, "n_units must be at least 1"),
         ({"duration": float("nan")}, ValueError, "duration must be positive"),
+        ({"duration": 1e39}, ValueError, "duration must be positive and finite"),
+        ({"duration": 10**400}, ValueError, "duration must be positive and finite"),
+        ({"labels": [0, 10**9], "class_names": None}, ValueError, "label 1000000000: more than 100,000 classes"),
     ],
 )
 def test_bad_arguments_are_named(change, error, message):

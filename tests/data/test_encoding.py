@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 
 import h5py
@@ -103,6 +104,67 @@ def test_nothing_is_overwritten_unasked(folder, tmp_path, counted):
     assert len(SpikeDataset.from_shd(tmp_path / "o_test.h5")) == 6
 
 
+def test_files_and_level_are_noted(folder, tmp_path):
+    encode_recordings(folder, tmp_path / "o.h5", 20, level="recorded:3", splits={"test": 0.5})
+    for name in ("o.h5", "o_test.h5"):
+        data = SpikeDataset.from_shd(tmp_path / name)
+        assert data.level == "recorded:3"
+        for i, file in enumerate(data.files):
+            expected = lb.encode.Cochlea(20, level="recorded:3")(*lb.encode.read_audio(folder / file))
+            np.testing.assert_array_equal(data[i][0].units, expected.units)
+
+
+def test_words_of_nobody_are_each_of_a_speaker_of_their_own(folder, tmp_path):
+    for n, name in enumerate(("x.wav", "y.wav", "z.wav")):
+        soundfile.write(folder / "low" / name, 0.1 * np.sin(np.arange(900.0 + (n > 0))), 8000)
+    shutil.copy(folder / "low" / "bob" / "0.wav", folder / "low" / "a.wav")
+    report = encode_recordings(folder, tmp_path / "o.h5", 20)
+    data = SpikeDataset.from_shd(tmp_path / "o.h5")
+    of = dict(zip(data.files, data.speakers.tolist(), strict=True))
+    assert len(set(data.speakers)) == 5
+    assert of["low/x.wav"] != of["low/y.wav"] == of["low/z.wav"]  # the last two are one recording
+    assert of["low/a.wav"] == of["low/bob/0.wav"]
+    y, bob = folder / "low" / "y.wav", folder / "low" / "bob" / "0.wav"
+    assert report.identical == {y.with_name("z.wav"): y, bob: y.with_name("a.wav")}
+    assert report.apart == {}
+    encode_recordings(folder, tmp_path / "p.h5", 20, splits={"test": 0.4}, by="speaker")
+
+
+def test_identical_recordings(folder, tmp_path):
+    copy = folder / "high" / "cy" / "9.wav"
+    copy.write_bytes((folder / "high" / "ann" / "0.wav").read_bytes())
+    for seed in range(3):
+        out = tmp_path / f"{seed}.h5"
+        report = encode_recordings(folder, out, 20, splits={"test": 0.5}, seed=seed)
+        assert report.identical == {copy: folder / "high" / "ann" / "0.wav"}
+        assert report.apart == {}
+        files = set(SpikeDataset.from_shd(out).files)
+        assert ("high/cy/9.wav" in files) == ("high/ann/0.wav" in files)
+    table = tmp_path / "t.csv"
+    table.write_text("file,class,split\nwords/high/ann/0.wav,a,\nwords/high/cy/9.wav,a,test\n")
+    report = encode_recordings(table, tmp_path / "t.h5", 20)
+    assert report.apart == {copy: folder / "high" / "ann" / "0.wav"}
+
+
+def test_renditions(folder, tmp_path):
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    soundfile.write(noise / "n.wav", 0.1 * np.random.default_rng(0).normal(size=9000).clip(-3, 3), 8000)
+    ways = lb.data.Renditions(3, snr=(5, 5), noise=noise)
+    out = tmp_path / "o.h5"
+    report = encode_recordings(folder, out, 20, splits={"test": 0.5}, renditions=ways, seed=2)
+    assert report.written == {out: 18, tmp_path / "o_test.h5": 6}
+    data, test = SpikeDataset.from_shd(out), SpikeDataset.from_shd(tmp_path / "o_test.h5")
+    assert data.files == [name for name in data.files[::3] for _ in range(3)]
+    assert not set(data.files) & set(test.files)
+    audio, rate = lb.encode.read_audio(folder / data.files[0])
+    for n in range(3):
+        expected = lb.encode.Cochlea(20, seed=2 + n)(ways.vary(audio, rate, n, seed=2), rate)
+        np.testing.assert_array_equal(data[n][0].units, expected.units)
+    for part in data.split(0.34, seed=0):
+        assert all(part.files.count(name) == 3 for name in part.files)
+
+
 # -- resuming -----------------------------------------------------------------------------------------
 
 
@@ -128,6 +190,35 @@ def test_resumes_and_changes_nothing(folder, tmp_path, counted, monkeypatch):
     assert steps == [(8, 12), (12, 12)]
     assert same(SpikeDataset.from_shd(out), SpikeDataset.from_shd(whole))
     assert not (tmp_path / "words.h5.parts").exists()
+
+
+def test_renditions_resume(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding, "_GROUP", 5)
+    ways = lb.data.Renditions(2, snr=(0, 20), loudness=(-6, 6))
+    encode_recordings(folder, tmp_path / "whole.h5", 20, renditions=ways, level="agc")
+
+    def stop(done, of):
+        assert of == 24
+        if done == 17:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_recordings(folder, tmp_path / "o.h5", 20, renditions=ways, level="agc", progress=stop)
+    report = encode_recordings(folder, tmp_path / "o.h5", 20, renditions=ways, level="agc")
+    assert report.resumed == 17
+    assert (tmp_path / "o.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        encode_recordings(folder, tmp_path / "p.h5", 20, renditions=ways, level="agc", progress=stop)
+    for other, known in ((lb.data.Renditions(2, snr=(0, 10)), 12), (ways, 17)):
+        steps: list[tuple[int, int]] = []
+
+        def stop_at_once(done, of, steps=steps):
+            steps.append((done, of))
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            encode_recordings(folder, tmp_path / "p.h5", 20, renditions=other, level="agc", progress=stop_at_once)
+        assert steps == [(known, 24)]
 
 
 def test_what_changed_is_encoded_again(folder, tmp_path, counted, monkeypatch):
@@ -160,10 +251,11 @@ def test_bad_files_are_left_out_and_named(folder, tmp_path):
     report = encode_recordings(folder, tmp_path / "words.h5", 20)
     assert {path.name: problem for path, problem in report.skipped.items()} == {
         "notes.txt": "no audio that can be read (Format not recognised.)",
-        "silent.wav": "silent: all samples are equal",
     }
     assert [path.name for path in report.clipped] == ["loud.wav"]
-    assert report.written == {tmp_path / "words.h5": 13}
+    assert [path.name for path in report.silent] == ["silent.wav"]
+    assert report.written == {tmp_path / "words.h5": 14}
+    assert SpikeDataset.from_shd(tmp_path / "words.h5").files[10:12] == ["low/bob/loud.wav", "low/bob/silent.wav"]
 
 
 def test_nothing_but_bad_files(tmp_path):
@@ -174,15 +266,16 @@ def test_nothing_but_bad_files(tmp_path):
     assert not (tmp_path / "o.h5").exists()
 
 
-def test_missing_file_of_a_table(tmp_path, folder):
+def test_classes_are_those_of_words_that_were_kept(tmp_path, folder):
     table = tmp_path / "t.csv"
     table.write_text("words/high/ann/0.wav,up\ngone.wav,down\n")
     report = encode_recordings(table, tmp_path / "o.h5", 20)
     assert [path.name for path in report.skipped] == ["gone.wav"]
     assert "No such file" in report.skipped[tmp_path / "gone.wav"]
     data = SpikeDataset.from_shd(tmp_path / "o.h5")
-    assert data.class_names == ["down", "up"]
+    assert data.class_names == ["up"]
     assert data.speakers is None
+    assert data.files == ["words/high/ann/0.wav"]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +285,10 @@ def test_missing_file_of_a_table(tmp_path, folder):
         ("none/o.h5", {}, FileNotFoundError, "no such folder"),
         ("o.h5", {"duration": -1.0}, ValueError, "duration must be positive"),
         ("o.h5", {"channels": 1}, ValueError, "channels must be at least 2"),
+        ("o.h5", {"level": "loud"}, ValueError, "level must be rms"),
+        ("o.h5", {"renditions": 0}, ValueError, "number of renditions must be"),
+        ("o.h5", {"renditions": lb.data.Renditions(2, loudness=(-6, 6))}, ValueError, "loudness would do nothing"),
+        ("o.h5", {"speaker_pattern": "x"}, ValueError, "has 0 groups"),
     ],
 )
 def test_bad_settings(folder, tmp_path, name, settings, error, message):
@@ -213,7 +310,7 @@ def test_a_failed_split_takes_the_others_with_it(folder, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         encode_recordings(folder, tmp_path / "o.h5", 20, splits={"test": 0.5})
     assert len(calls) == 2
-    assert not any(path.exists() for path in calls)
+    assert not any((tmp_path / path.name).exists() for path in calls)
     assert (tmp_path / "o.h5.parts").exists()
 
 

@@ -68,7 +68,7 @@ def test_images_go_by_number_in_a_folder(tmp_path):
         (b"\x00\x00\x09\x03" + bytes(12), "no IDX file"),
         (idx(PIXELS)[:-1], r"should hold \(3, 2, 2\) values, but 11 bytes"),
         (idx(LABELS), "no IDX file of unsigned bytes with 3"),
-        (gzip.compress(idx(PIXELS))[:-9], "damaged"),
+        (gzip.compress(idx(PIXELS))[:-9], "damaged|truncated gzip"),
     ],
 )
 def test_bad_idx_files_are_named(files, content, message):

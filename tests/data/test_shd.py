@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import h5py
 import numpy as np
 import pytest
 
 from lambent.data import SpikeDataset, write_shd
-from lambent.data.readers.shd import _ROWS
+from lambent.machine.hdf5 import ROWS
 
 read = SpikeDataset.from_shd
 
@@ -41,6 +42,10 @@ def same(a, b):
     assert (a.n_units, a.duration, a.class_names) == (b.n_units, b.duration, b.class_names)
 
 
+def one_sample(path, times, kind, units=(3, 9, 4)):
+    return write_h5(path, [times], [units], [0], float_type=kind)
+
+
 # -- reading ------------------------------------------------------------------------------------------
 
 
@@ -53,6 +58,76 @@ def test_read(good):
     assert dataset.class_names == ["no", "yes"]
     assert dataset.speakers is None
     assert (dataset.n_units, dataset.duration) == (700, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "times"),
+    [
+        ("s", np.float64, [0.001, 0.5, 0.75]),
+        ("ms", np.float32, [1, 500, 750]),
+        ("ms", np.uint16, [1, 500, 750]),
+        ("us", np.int64, [1000, 500_000, 750_000]),
+        ("us", np.float64, [1000, 500_000, 750_000]),
+        ("ns", np.uint64, [1_000_000, 500_000_000, 750_000_000]),
+    ],
+)
+def test_units_of_time(tmp_path, unit, kind, times):
+    path = one_sample(tmp_path / "x.h5", times, kind)
+    dataset = read(path, time_unit=unit)
+    assert dataset.times.tolist() == [1.0, 500.0, 750.0]
+    assert dataset.duration == 751.0
+    if unit == "s":
+        same(read(path), dataset)
+        return
+    cure = r'time_unit="s", "ms", "us" or "ns" \(--time-unit\)'
+    what = "go up to 7" if np.dtype(kind).kind == "f" else f"holds {np.dtype(kind)}"
+    for options in ({}, {"duration": 800.0}, {"duration": 100.0, "crop": True}):
+        with pytest.raises(ValueError, match=f"x.h5: spikes/times {what}.*{cure}"):
+            read(path, **options)
+
+
+def test_long_samples_are_no_mistake_if_a_duration_says_so(tmp_path):
+    path = one_sample(tmp_path / "x.h5", [0.001, 5.0, 20.0], np.float32)
+    assert read(path, 30_000.0).times.tolist() == read(path, time_unit="s").times.tolist() == [1.0, 5000.0, 20_000.0]
+    data = read(path, 30_000.0)
+    write_shd(tmp_path / "own.h5", data)
+    same(read(tmp_path / "own.h5"), data)
+    with pytest.raises(ValueError, match="in seconds, as lambent writes them, not in ms"):
+        read(tmp_path / "own.h5", time_unit="ms")
+
+
+def test_unknown_units_of_time(good):
+    with pytest.raises(ValueError, match="time_unit must be one of"):
+        SpikeDataset.from_shd(good, time_unit=["s"])
+    with pytest.raises(ValueError, match="time_unit must be one of ns, us, ms, s, got 'min'"):
+        read(good, time_unit="min")
+
+
+def test_how_many_units_there_are(tmp_path):
+    """Of the Heidelberg sets 700; of others as many as the largest needs."""
+    assert read(one_sample(tmp_path / "x.h5", [0, 0, 0], "f4")).n_units == 10
+    assert read(one_sample(tmp_path / "SHD_train.h5", [0, 0, 0], "f4")).n_units == 700
+    assert read(one_sample(tmp_path / "ssc_test.h5", [0, 0, 0], "f4")).n_units == 700
+    assert read(one_sample(tmp_path / "y.h5", [0, 0, 0], "f4"), n_units=12).n_units == 12
+    with h5py.File(tmp_path / "x.h5", "a") as f:
+        f["extra/meta_info/age"] = [30]
+    assert read(tmp_path / "x.h5").n_units == 700
+    with pytest.raises(ValueError, match=r"unit 9 outside \[0, 9\); n_units \(--n-units\) says how many there are"):
+        read(tmp_path / "y.h5", n_units=9)
+    silent = write_h5(tmp_path / "silent.h5", [[], []], [[], []], [0, 1])
+    with pytest.raises(ValueError, match=r"without spikes .* give n_units"):
+        read(silent)
+    assert read(silent, n_units=5).n_units == 5
+
+
+def test_rows_of_other_kinds(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as f:
+        f["spikes/times"], f["spikes/units"], f["labels"] = np.zeros((2, 3)), np.zeros((2, 3), int), [0, 1]
+    with pytest.raises(
+        ValueError, match=r"a row of numbers, of variable length, for each sample, got float64 of shape"
+    ):
+        read(path)
 
 
 def test_gzip_is_known_by_its_content(good, tmp_path):
@@ -70,7 +145,7 @@ def test_float_types(tmp_path, float_type):
 
 
 def test_more_samples_than_are_read_at_a_time(tmp_path):
-    n = 2 * _ROWS + 3
+    n = 2 * ROWS + 3
     times = [[0.001 * k for k in range(i % 4)] for i in range(n)]
     units = [[i % 700] * (i % 4) for i in range(n)]
     dataset = read(write_h5(tmp_path / "a.h5", times, units, np.arange(n) % 2))
@@ -100,12 +175,12 @@ def test_number_of_units(good):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("n_units", "abc", "n_units must be a whole number, got 'abc'"),
-        ("n_units", [700, 3], "n_units must be a whole number"),
+        ("n_units", "abc", "unexpected object of shape"),
+        ("n_units", [700, 3], "unexpected int64 of shape"),
         ("n_units", -5, "n_units must be at least 1"),
         ("n_units", 0, "n_units must be at least 1"),
-        ("duration_ms", "x", "duration must be positive and finite .* got 'x'"),
-        ("duration_ms", [1.0, 2.0], "duration must be"),
+        ("duration_ms", "x", "unexpected object of shape"),
+        ("duration_ms", [1.0, 2.0], "unexpected float64 of shape"),
         ("duration_ms", np.nan, "duration must be"),
         ("duration_ms", -1.0, "duration must be"),
     ],
@@ -134,6 +209,26 @@ def test_round_trip(words, tmp_path, name):
     same(read(tmp_path / name), words)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes().startswith(b"\x1f\x8b" if name.endswith("gz") else b"\x89HDF")
+
+
+def test_files_and_level_round_trip(words, tmp_path):
+    """Whatever files are called, also what is no UTF-8."""
+    names = [f"zwölf/{i}.wav" for i in range(58)] + [os.fsdecode(b"\xff.wav"), "a, b\n"]
+    data = SpikeDataset(words.times, words.units, words.offsets, words.labels, 20, 120.0, files=names, level="agc")
+    write_shd(tmp_path / "a.h5", data)
+    back = read(tmp_path / "a.h5")
+    assert (back.files, back.level) == (names, "agc")
+    write_shd(tmp_path / "b.h5.gz", back.subset([3, 59]).with_duration(130.0))
+    again = read(tmp_path / "b.h5.gz")
+    assert (again.files, again.level) == ([names[3], names[59]], "agc")
+    write_shd(tmp_path / "c.h5", words)
+    assert (read(tmp_path / "c.h5").files, read(tmp_path / "c.h5").level) == (None, None)
+    with h5py.File(tmp_path / "d.h5", "w") as f, h5py.File(tmp_path / "c.h5") as c:
+        for name in ("labels", "spikes", "extra"):
+            c.copy(name, f)
+        f["extra/files"] = np.array([b"a.wav"] * 3)
+    with pytest.raises(ValueError, match=r"d\.h5: files must be one per sample, 60, got 3"):
+        read(tmp_path / "d.h5")
 
 
 def test_round_trip_without_speakers_or_samples(tmp_path):
@@ -194,7 +289,7 @@ def test_not_hdf5(tmp_path, content):
 
 @pytest.mark.parametrize("part", [0.2, 0.7, 0.99])
 def test_truncated(words, tmp_path, part):
-    for name, message in (("a.h5", "truncated"), ("a.h5.gz", "truncated gzip")):
+    for name, message in (("a.h5", "damaged .*truncated"), ("a.h5.gz", "truncated gzip")):
         path = tmp_path / name
         write_shd(path, words)
         path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
@@ -223,8 +318,8 @@ def test_missing_dataset(good, name):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("spikes/times", np.zeros(3), "must hold rows of floats"),
-        ("spikes/units", np.zeros((3, 2), int), "must have one dimension"),
+        ("spikes/times", np.zeros(3), "spikes/times must hold a row of numbers, .* for each sample, got float64"),
+        ("spikes/units", np.zeros((3, 2), int), "a row of integers, .* got int64 of shape"),
         ("labels", np.zeros(3), "labels has the wrong type, float64"),
         ("labels", np.zeros(2, int), "spikes/times has 3 rows, spikes/units 3, labels 2"),
         ("labels", np.array([1, 0, 2]), r"sample 2: label 2 outside \[0, 2\)"),
@@ -247,7 +342,7 @@ def test_wrong_dataset(good, name, value, message):
         ([0.002, 0.001], "sample 200, entry 1: earlier than the spike before it"),
         ([0.001, float("nan")], "sample 200, entry 1: time is NaN"),
         ([-0.001, 0.0], "sample 200, entry 0: negative time"),
-        ([0.0, float("inf")], "sample 200, entry 1: time at or past"),
+        ([0.0, float("inf")], "sample 200, entry 1: time is infinite"),
         ([0.0, 0.0, 0.0], "sample 200 has 3 spikes/times but 2 spikes/units"),
     ],
 )

@@ -114,7 +114,7 @@ def operation_arguments(events, neuron, inputs, recurrent=None, as_places=True):
     layer = layer_on_grid(neuron, inputs, recurrent, 1.0, steps, as_places)
     leaves = [
         [x.detach().clone().requires_grad_(x.is_floating_point() and name in ("inputs", "recurrent")) for x in tensors]
-        for name, tensors in zip(layer._fields[3:], layer[3:], strict=True)
+        for name, tensors in zip(layer._fields[3:6], layer[3:6], strict=True)
     ]
     known = type(neuron.on_grid(1.0, torch.float32))
     for name, x in zip(known._fields, leaves[0], strict=True):

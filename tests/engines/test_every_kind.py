@@ -9,21 +9,78 @@ from functools import partial
 import pytest
 import torch
 from grid_cases import TOLERANCE, random_events
-from refractory import Refractory, RefractoryUnits
+from own import DeepReset, DeepResetUnits, Untrained
 
 import lambent as lb
-from lambent.connections import CONNECTIONS, Dense, Sparse
+from lambent.connections import CONNECTIONS, AvgPool2d, Conv1d, Conv2d, Dense, Sparse, SumPool2d
 from lambent.engines import reference
 from lambent.engines.grid import cpu as grid_cpu
 from lambent.engines.kinds import class_of, kind_of
-from lambent.neurons import LIF, NEURONS, Integrator
+from lambent.neurons import LIF, NEURONS, AdaptiveLIF, AdLIF, Equations, Integrator, RefractoryLIF, Resonator
 
-SIZE, INPUTS, STEPS = 6, 5, 40
+SIZE, INPUTS, STEPS = 6, 12, 40
 DOUBLE = torch.float64
 
 
 def taus(g):
     return torch.rand(SIZE, generator=g, dtype=DOUBLE) * 20 + 5, torch.rand(SIZE, generator=g, dtype=DOUBLE) * 5 + 2
+
+
+def adaptive(g, **options):
+    tau_adapt, beta = torch.linspace(60, 10, SIZE, dtype=DOUBLE), torch.linspace(0.5, 0, SIZE, dtype=DOUBLE)
+    return with_threshold(AdaptiveLIF, g, tau_adapt=tau_adapt, beta=beta, **options)
+
+
+def adlif(g, **options):
+    tau_adapt, a = torch.linspace(30, 10, SIZE, dtype=DOUBLE), torch.linspace(1, 0, SIZE, dtype=DOUBLE)
+    return with_threshold(AdLIF, g, tau_adapt=tau_adapt, a=a, b=0.5 * a, **options)
+
+
+def refractory(g):
+    return with_threshold(RefractoryLIF, g, t_ref=torch.linspace(4, 0, SIZE, dtype=DOUBLE))
+
+
+def resonator(g, **options):
+    return Resonator(*(3 * taus(g)[0], torch.linspace(5, 12, SIZE, dtype=DOUBLE), 0.7 + taus(g)[1] / 10), **options)
+
+
+def equations(g):
+    """A current with a bias, and a threshold that follows it."""
+    tau_mem, tau_syn = taus(g)
+    return Equations(
+        "di/dt = -i / tau_syn; dv/dt = (i + bias - v) / tau_mem; dh/dt = (v / 2 - h) / tau_h",
+        spike="v > theta + beta * h",
+        reset="v -= theta; h += jump",
+        input="i",
+        **{"tau_mem": tau_mem, "tau_syn": tau_syn, "tau_h": tau_mem + 10, "theta": 0.7 + tau_syn / 10},
+        **{"bias": torch.linspace(0.3, 0, SIZE, dtype=DOUBLE), "beta": 0.2 + tau_syn / 50, "jump": 0.1 + tau_syn / 50},
+    )
+
+
+def nonlinear_equations(g):
+    """Quadratic integrate and fire, with a current that saturates."""
+    tau_mem, tau_syn = taus(g)
+    return Equations(
+        """
+        di/dt = -i / tau_syn
+        dv/dt = (i + gain * v ** 2 - v - w) / tau_mem  # and w below
+        dw/dt = (tanh(a * v) - w + 0.1 * exp(-w)) / tau_w
+        """,
+        spike="v >= theta",
+        reset="v = low; w += b",
+        input="i",
+        **{"tau_mem": tau_mem, "tau_syn": tau_syn, "tau_w": tau_mem + 10, "theta": 0.7 + tau_syn / 10},
+        **{"gain": tau_syn / 10, "a": tau_syn / 10, "b": tau_syn / 20, "low": -tau_syn / 20},
+    )
+
+
+def oscillating_equations(g):
+    """A resonator that its inputs enter without a current between."""
+    return Equations(
+        "dx/dt = -x / tau - turn * y; dy/dt = turn * x - y / tau",
+        spike="y > theta", reset="x = 0; y *= 0.5", input="x",
+        **{"tau": taus(g)[0], "turn": torch.linspace(1, 0.5, SIZE, dtype=DOUBLE), "theta": 0.7 + taus(g)[1] / 10},
+    )  # fmt: skip
 
 
 def with_threshold(kind, g, **options):
@@ -34,8 +91,18 @@ MAKE_NEURON = {
     "LIF": partial(with_threshold, LIF),
     "LIF, subtract": partial(with_threshold, LIF, reset="subtract"),
     "LIF, bias": lambda g: with_threshold(LIF, g, bias=torch.linspace(0.5, -0.1, SIZE, dtype=DOUBLE)),
+    "AdaptiveLIF": adaptive,
+    "AdaptiveLIF, subtract": partial(adaptive, reset="subtract"),
+    "AdLIF": adlif,
+    "AdLIF, subtract": partial(adlif, reset="subtract"),
+    "RefractoryLIF": refractory,
+    "Resonator": resonator,
+    "Resonator, phase": partial(resonator, rule="phase"),
+    "Equations": equations,
+    "Equations, nonlinear": nonlinear_equations,
+    "Equations, oscillating": oscillating_equations,
     "Integrator": lambda g: Integrator(*taus(g)),
-    "Refractory": partial(with_threshold, Refractory),
+    "own": partial(with_threshold, DeepReset),
 }
 SPIKING = [name for name in MAKE_NEURON if name != "Integrator"]
 
@@ -58,11 +125,38 @@ def sparse(g, n_in, delays, strength=1.0):
     return Sparse(n_in, SIZE, indices=indices, weight=3 * strength * weights(g, n), delay=delay)
 
 
+def conv(kind, g, n_in, delays, strength=1.0):
+    """From 12 units to 6, padded and with gaps, or from 6 to 6."""
+    if kind is Conv1d:
+        made = Conv1d((2, 6), 2, 2, dilation=3, groups=2) if n_in == INPUTS else Conv1d((2, 3), 2, 3, padding=1)
+    elif n_in == INPUTS:
+        made = Conv2d((1, 3, 4), 2, 3, stride=(1, 2), padding=(1, 0))
+    else:
+        made = Conv2d((2, 1, 3), 2, (1, 3), padding=(0, 1), groups=2)
+    shape = made.parameter_shape
+    delay = torch.rand(shape, generator=g, dtype=DOUBLE) * 9 if delays else None
+    return made.with_values(weight=3 * strength * (weights(g, *shape) + 0.7), delay=delay)
+
+
+def pool(kind, g, n_in, delays, strength=1.0):
+    """From 12 units to 6, or from 6 to 6; windows overlap."""
+    weight = torch.tensor(7.0 * strength, dtype=DOUBLE)
+    made = kind((2, 3, 2), (3, 2), 1, (1, 0), weight) if n_in == INPUTS else kind((2, 1, 3), (1, 3), 1, (0, 1), -weight)
+    return made.with_values(delay=torch.rand(made.parameter_shape, generator=g, dtype=DOUBLE) * 9 if delays else None)
+
+
 MAKE_CONNECTIONS = {
     "Dense": partial(dense, delays=False),
     "Dense, delays": partial(dense, delays=True),
     "Sparse": partial(sparse, delays=False),
     "Sparse, delays": partial(sparse, delays=True),
+    "Conv1d": partial(conv, Conv1d, delays=False),
+    "Conv1d, delays": partial(conv, Conv1d, delays=True),
+    "Conv2d": partial(conv, Conv2d, delays=False),
+    "Conv2d, delays": partial(conv, Conv2d, delays=True),
+    "SumPool2d": partial(pool, SumPool2d, delays=False),
+    "SumPool2d, delays": partial(pool, SumPool2d, delays=True),
+    "AvgPool2d": partial(pool, AvgPool2d, delays=False),
 }
 ENGINES = {"cpu": grid_cpu}
 try:
@@ -82,7 +176,7 @@ def test_states_have_all_a_name_or_none(neuron):
 def test_nobody_is_left_out():
     """Every neuron and all connections of the package's lists are in the tables above."""
     g = torch.Generator().manual_seed(0)
-    assert {type(make(g)) for make in MAKE_NEURON.values()} == {*NEURONS, Refractory}
+    assert {type(make(g)) for make in MAKE_NEURON.values()} == {*NEURONS, DeepReset}
     assert {type(make(g, INPUTS)) for make in MAKE_CONNECTIONS.values()} == {*CONNECTIONS}
 
 
@@ -92,14 +186,14 @@ def layer(neuron, inputs, recurrent=None):
     return MAKE_NEURON[neuron](g), MAKE_CONNECTIONS[inputs](g, INPUTS), own
 
 
-def leaves(*values):
-    """Copies whose parameters are leaves that want gradients, and these by name."""
+def leaves(*values, only=None):
+    """Copies whose parameters (`only` these, if given) are leaves that want gradients, and these by name."""
     out, found = [], {}
     for i, value in enumerate(values):
         if value is None:
             out.append(None)
             continue
-        own = {n: getattr(value, n) for n in value.parameters if getattr(value, n) is not None}
+        own = {n: getattr(value, n) for n in value.parameters if getattr(value, n) is not None and n in (only or [n])}
         own = {n: x.detach().clone().requires_grad_() for n, x in own.items()}
         found |= {f"{i} {n}": x for n, x in own.items()}
         out.append(value.with_values(**own))
@@ -111,8 +205,11 @@ def events():
 
 
 def outcome(engine, neuron, inputs, recurrent):
-    (neuron, inputs, own), found = leaves(*layer(neuron, inputs, recurrent))
-    e = events()
+    return outcome_of(engine, layer(neuron, inputs, recurrent), events())
+
+
+def outcome_of(engine, made, e, only=None):
+    (neuron, inputs, own), found = leaves(*made, only=only)
     times = e.times.clone().requires_grad_()
     x = lb.Events(times, e.units, e.offsets, e.n_units, e.duration)
     out = engine.spikes(x, neuron, inputs, own, 1.0)
@@ -126,25 +223,61 @@ def assert_same_gradients(expected, got):
         assert (got[name] - grad).abs().max() <= TOLERANCE[DOUBLE] * grad.abs().max().clamp(min=1e-12), name
 
 
-PAIRS = [(n, c, r) for n in SPIKING for c in MAKE_CONNECTIONS for r in (None, c) if n == "LIF" or c.startswith("Dense")]
-PAIRS += [("LIF", "Dense", "Sparse, delays"), ("LIF", "Sparse", "Dense"), ("Refractory", "Sparse, delays", "Dense")]
+# LIF with everything, other neurons with the least and the most: each pair is compiled for itself
+PAIRS = [("LIF", c, r) for c in MAKE_CONNECTIONS for r in (None, c)]
+PAIRS += [(n, *c) for n in SPIKING if n != "LIF" for c in (("Dense", None), ("Dense, delays", "Dense, delays"))]
+PAIRS += [("LIF", "Dense", "Sparse, delays"), ("LIF", "Sparse", "Dense"), ("RefractoryLIF", "Sparse, delays", "Dense")]
+PAIRS += [
+    ("LIF", "Conv2d", "Dense"),
+    ("LIF", "Dense, delays", "Conv2d, delays"),
+    ("RefractoryLIF", "Conv2d, delays", "SumPool2d"),
+]
+# Triton's interpreter takes seconds for each: every neuron once, every kind of connections on one side
+ON_GPU = [(n, "Dense, delays", "Dense, delays") for n in SPIKING] + [("LIF", "Dense", None), ("LIF", "Dense", "Dense")]
+ON_GPU += [("LIF", c, None) for c in ("Sparse", "Conv1d", "Conv2d, delays", "SumPool2d, delays", "AvgPool2d")]
+ON_GPU += [("LIF", "Dense", "Sparse, delays"), ("LIF", "Dense, delays", "Conv2d, delays")]
+RUNS = [("cpu", *pair) for pair in PAIRS] + [("gpu", *pair) for pair in ON_GPU if "gpu" in ENGINES]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("neuron", "inputs", "recurrent"), PAIRS)
+@pytest.mark.parametrize(("engine", "neuron", "inputs", "recurrent"), RUNS)
 def test_spikes_and_gradients_equal_the_reference(engine, neuron, inputs, recurrent):
-    if engine == "gpu" and "Sparse" in f"{inputs} {recurrent}":
-        with pytest.raises(NotImplementedError, match="Sparse connections do not run on a GPU yet"):
-            outcome(ENGINES[engine], neuron, inputs, recurrent)
-        return
     expected, gradients = outcome(reference, neuron, inputs, recurrent)
     out, found = outcome(ENGINES[engine], neuron, inputs, recurrent)
-    assert len(expected.times) > 20
+    assert len(expected.times) > 12
     assert torch.equal(out.units, expected.units)
     assert torch.equal(out.offsets, expected.offsets)
     assert torch.allclose(out.times, expected.times)
     assert torch.equal(out.counts(), expected.counts())
     assert_same_gradients(gradients, found)
+
+
+@pytest.mark.parametrize("only", [None, ["weight", "delay"]])
+@pytest.mark.parametrize(
+    ("inputs", "recurrent", "factor"),
+    [("Dense", "Dense", 1), ("Dense, delays", "Sparse, delays", 1), ("Dense, delays", "Dense, delays", 150)],
+)
+def test_long_samples_equal_the_reference(inputs, recurrent, factor, only):
+    """The adjoint is worked out in chunks of steps, over whose ends spikes are under way."""
+    e = random_events(torch.Generator().manual_seed(3), 1, 2200, INPUTS, 0.05)
+    neuron, inputs, own = layer("LIF", inputs, recurrent)
+    far = [c if c.delay is None else c.with_values(delay=factor * c.delay) for c in (inputs, own)]
+    expected, gradients = outcome_of(reference, (neuron, *far), e, only)
+    out, found = outcome_of(grid_cpu, (neuron, *far), e, only)
+    assert len(expected.times) > 100
+    assert torch.equal(out.units, expected.units)
+    assert_same_gradients(gradients, found)
+
+
+def test_long_levels_equal_the_reference():
+    e = random_events(torch.Generator().manual_seed(3), 1, 2200, INPUTS, 0.05)
+
+    def outcome(engine):
+        (neuron, connections), found = leaves(*layer("Integrator", "Dense, delays")[:2])
+        v = engine.levels(e, neuron, connections, 1.0)
+        (v * torch.sin(torch.arange(v.numel(), dtype=DOUBLE).view_as(v))).sum().backward()
+        return {n: x.grad for n, x in found.items()}
+
+    assert_same_gradients(outcome(reference), outcome(grid_cpu))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -156,13 +289,16 @@ def test_levels_and_gradients_equal_the_reference(engine, inputs):
         (v * torch.sin(torch.arange(v.numel(), dtype=DOUBLE).view_as(v))).sum().backward()
         return v.detach(), {n: x.grad for n, x in found.items()}
 
-    if engine == "gpu" and inputs.startswith("Sparse"):
-        with pytest.raises(NotImplementedError, match="Sparse connections do not run on a GPU yet"):
-            outcome(ENGINES[engine])
-        return
     (expected, gradients), (v, found) = outcome(reference), outcome(ENGINES[engine])
     assert torch.allclose(v, expected, rtol=1e-9, atol=1e-11)
     assert_same_gradients(gradients, found)
+
+
+def test_connections_without_kernels_for_the_gpu_are_named():
+    gpu = pytest.importorskip("lambent.connections.gpu")
+    own = type("Own", (Dense,), {"__module__": __name__})
+    with pytest.raises(NotImplementedError, match="Own connections do not run on a GPU yet"):
+        gpu.gpu_connections(own)
 
 
 # -- a neuron's functions among themselves ---------------------------------------------------------------------------
@@ -175,7 +311,7 @@ def numbers(neuron, dt, seed=1):
     p = type(p)(*(f.detach().requires_grad_() for f in p))
     x, a = ([torch.randn(SIZE, generator=g, dtype=DOUBLE) for _ in range(p.n_states)] for _ in range(2))
     x[0] = x[0].abs() + 3  # a current that drives the membrane up
-    if neuron == "Refractory":
+    if neuron == "RefractoryLIF":
         x[2] = torch.tensor([0.0, 0.0, dt, 2 * dt, 3 * dt, 0.0], dtype=DOUBLE)
     return p, tuple(v.requires_grad_() for v in x), tuple(a)
 
@@ -190,7 +326,7 @@ def test_retreat_and_gradient_are_the_derivative_of_advance(neuron):
     back, d_arriving = kind.retreat(a, x, arriving, p)
     found = (*back, d_arriving, *kind.gradient(a, d_arriving, x, arriving, p))
     for k, (theirs, ours) in enumerate(zip(expected, found, strict=True)):
-        if neuron == "Refractory" and k == 2:
+        if neuron == "RefractoryLIF" and k == 2:
             continue  # what is left of the rest: where it ends it jumps, which autograd does not see; tested below
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
@@ -214,7 +350,7 @@ def test_drift_is_what_a_later_arrival_does(neuron):
     dt = 1e-6
     p, x, a = numbers(neuron, dt)
     kind, one = type(p), torch.ones(SIZE, dtype=DOUBLE)
-    if neuron == "Refractory":
+    if neuron == "RefractoryLIF":
         x = (x[0], x[1], torch.zeros_like(x[2]))
     after = kind.advance(x, one, p)
     silent = kind.advance(x, 0 * one, p)
@@ -233,8 +369,10 @@ def test_jump_and_spike_gradient_are_those_of_the_general_rule(neuron):
     dt = 1e-6
     p, x, a = numbers(neuron, dt)
     kind = type(p)
-    x = [x[0], torch.zeros_like(x[1]), *(0 * v if neuron == "Refractory" else v for v in x[2:])]
-    x[1] = p.threshold - kind.level(x, p)
+    x = [x[0], torch.zeros_like(x[1]), *(0 * v if neuron == "RefractoryLIF" else v for v in x[2:])]
+    by_phase = neuron == "Resonator, phase"  # which spikes at Im = 0, whatever Re is, and whose level is Re
+    if not by_phase:
+        x[1] = p.threshold - kind.level(x, p)
     x = tuple(v.detach().requires_grad_() for v in x)
     pull, push = torch.linspace(-2, 3, SIZE, dtype=DOUBLE), torch.linspace(1, 2, SIZE, dtype=DOUBLE)
     variables = (*x, *(getattr(p, name) for name in kind.spike_gradients))
@@ -242,15 +380,17 @@ def test_jump_and_spike_gradient_are_those_of_the_general_rule(neuron):
     after = kind.reset(x, p)
     before, later = flow(kind, x, p, dt), flow(kind, tuple(v.detach() for v in after), p, dt)
     carried = gradient(after, variables, a)
-    e = gradient(kind.level(x, p) - p.threshold, variables, torch.ones(SIZE, dtype=DOUBLE))
+    one = torch.ones(SIZE, dtype=DOUBLE)
+    level = gradient(kind.level(x, p) - p.threshold, variables, one)
+    e = gradient(x[1], variables, one) if by_phase else level
     moved = sum(c * f for c, f in zip(carried, before, strict=False)) - sum(
         b * f for b, f in zip(a, later, strict=True)
     )
     slope = sum(e_x * f for e_x, f in zip(e, before, strict=False))
-    expected = [c + e_v * (push - (moved + pull) / slope) for c, e_v in zip(carried, e, strict=True)]
+    expected = [c + high * push - e_v * (moved + pull) / slope for c, high, e_v in zip(carried, level, e, strict=True)]
     marks = kind.marks(x, p)
     found = kind.jump(a, pull, push, marks, p)
-    for theirs, ours in zip(expected, (*found, *kind.spike_gradient(found, marks, p)), strict=True):
+    for theirs, ours in zip(expected, (*found, *kind.spike_gradient(found, a, marks, p)), strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -280,14 +420,19 @@ def test_gradients_are_those_of_spike_times(neuron):
             values[k].view(-1)[0] += sign * h
             shifted.append(last(units.with_values(**dict(zip(names, values[1:], strict=True))), values[0]).item())
         expected = (shifted[1] - shifted[0]) / (2 * h.item())
-        assert abs(grad.flatten()[0].item() - expected) < 0.02 * abs(expected) + 0.02, ["weight", *names][k]
+        rounding = dt / (2 * abs(h.item()))
+        off = abs(grad.flatten()[0].item() - expected)
+        assert off < 0.02 * abs(expected) + 0.02 + rounding, ["weight", *names][k]
 
 
 # -- layers of every kind ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recurrent", [None, *MAKE_CONNECTIONS])
-@pytest.mark.parametrize("inputs", MAKE_CONNECTIONS)
+@pytest.mark.parametrize(
+    ("inputs", "recurrent"),
+    [(c, r) for c in MAKE_CONNECTIONS for r in (None, c)]
+    + [("Dense", "Sparse, delays"), ("SumPool2d", "Dense, delays")],
+)
 def test_layers_are_kept_whole(inputs, recurrent):
     """By deepcopy, pickle and `state_dict`, without the tensors that they were made with."""
     neuron, connections, own = layer("LIF", inputs, recurrent)
@@ -389,7 +534,7 @@ def test_a_neuron_of_ones_own_trains():
     torch.manual_seed(0)
     data = lb.data.yin_yang(300, seed=0)
     events, labels = data.batch(range(300))
-    hidden = lb.Spiking(Refractory(period=2.0), lb.connections.Dense(data.n_units, 40))
+    hidden = lb.Spiking(RefractoryLIF(t_ref=2.0), lb.connections.Dense(data.n_units, 40))
     model = torch.nn.Sequential(hidden, lb.LIReadout(40, 3, reduce="max"))
     lb.calibrate(model, events, 3.0)
     hidden.tau_mem.requires_grad_()
@@ -408,8 +553,8 @@ def test_a_neuron_of_ones_own_trains():
 
 
 def test_what_a_neuron_cannot_do_is_named():
-    with pytest.raises(ValueError, match="Refractory has no solution in continuous time"):
-        lb.Spiking(Refractory(), Dense(2, 3), dt=None)
+    with pytest.raises(ValueError, match="AdLIF has no solution in continuous time"):
+        lb.Spiking(AdLIF(), Dense(2, 3), dt=None)
     layer = lb.Spiking(Untrained(), Dense(2, 3))
     layer.tau_mem.requires_grad_()
     with pytest.raises(NotImplementedError, match="Untrained has no gradient with respect to alpha_mem"):
@@ -420,14 +565,14 @@ def test_a_neuron_that_is_defined_again_takes_its_own_place():
     """As in a notebook, whose cell is run once more; also where it is of no module."""
 
     def defined(again):
-        class Units(RefractoryUnits):
+        class Units(DeepResetUnits):
             if again:
 
                 @staticmethod
                 def above(before, x, p):
                     return x[1] >= 2.0 * p.threshold
 
-        class Again(Refractory):
+        class Again(DeepReset):
             def on_grid(self, dt, dtype):
                 return Units(*super().on_grid(dt, dtype))
 
@@ -440,16 +585,3 @@ def test_a_neuron_that_is_defined_again_takes_its_own_place():
         assert counts[0] == counts[2] > counts[1]
     assert class_of(kind_of(type(first))) is type(first)
     assert class_of(kind_of(type(second))) is type(second)
-
-
-class UntrainedUnits(RefractoryUnits):
-    """Units that know no gradients of their fields."""
-
-    step_gradients = spike_gradients = ()
-
-
-class Untrained(Refractory):
-    """A neuron that does not learn."""
-
-    def on_grid(self, dt, dtype):
-        return UntrainedUnits(*super().on_grid(dt, dtype))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -181,7 +183,47 @@ def test_long_delays_reach_the_right_unit(dt, delay, duration, expected):
         assert layer.weight.grad[0, 2500] != 0
 
 
-def test_too_many_steps_with_delays():
-    layer = lb.LIF(1, 1000, dt=0.001, delay=0.05)
-    with pytest.raises(ValueError, match="3000000 steps of 1000 units with delays are too many"):
+def test_too_long_delays():
+    layer = lb.LIF(1, 1000, dt=0.001, delay=1100.0, max_delay=2000.0)
+    with pytest.raises(ValueError, match="delays of 1100000 steps are too long for 1000 units"):
         layer(lb.Events.from_lists([[]], [[]], 1, 3000.0))
+
+
+_LONG_SAMPLE = """
+import resource, sys, torch, lambent as lb
+def run(layer, readout, duration):
+    times = torch.linspace(0, 900, 300)
+    events = lb.Events(times, (torch.arange(300) % 10).int(), torch.tensor([0, 300]), 10, duration)
+    readout(layer(events)).sum().backward()
+layer = lb.LIF(10, 256, recurrent=True, delay=5.0)
+readout = lb.LIReadout(256, 20)
+for x in (layer, readout):
+    x.tau_mem.requires_grad_(bool(int(sys.argv[1])))
+run(layer, readout, 1000.0)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run(layer, readout, 200_000.0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("trained", [0, 1])
+def test_memory_does_not_grow_with_steps(trained):
+    """200,000 steps, of which an array of floats per unit would take 200 MB."""
+    pytest.importorskip("resource", reason="peak memory is read where there is the module resource")
+    ran = subprocess.run([sys.executable, "-c", _LONG_SAMPLE, str(trained)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) < 30_000  # kB
+
+
+@pytest.mark.parametrize(("dt", "tau"), [(0.001, 1000.0), (0.01, 50_000.0), (1.0, 1e5)])
+def test_decays_hold_where_float32_would_not(dt, tau):
+    """float32 knows 1,000 ms at a step of 0.001 ms as 987."""
+    duration = 80_000 * dt
+    readout = lb.LIReadout(1, 1, tau_mem=tau, tau_syn=dt, dt=dt, reduce="none")
+    v = readout(lb.Events.from_lists([[0.0]], [[0]], 1, duration))[0, :, 0].double()
+    assert readout.weight.dtype == torch.float32
+    fades = torch.log(v[1000] / v[-1]).item()
+    assert fades == pytest.approx((len(v) - 1001) * dt / tau, rel=1e-4)
+    layer = lb.LIF(1, 1, tau_mem=tau, tau_syn=dt, dt=dt)
+    out = layer(lb.Events.from_lists([[0.0]], [[0]], 1, duration))
+    assert out.counts().dtype == torch.float32

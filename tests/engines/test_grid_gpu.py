@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from torch.nn.parallel import DistributedDataParallel
 
 import lambent as lb
+from lambent.connections import Conv2d
 from lambent.engines import engine_for, reference
 from lambent.neurons import LIF, Integrator
 
@@ -124,6 +125,27 @@ def test_deterministic_mode_gives_equal_bits(device, monkeypatch):
     same(run(reference, events, p, "zero", True, True), first, torch.float32)
     assert torch.equal(first[0].times, again[0].times)
     assert all(torch.equal(first[1][k], again[1][k]) for k in NAMES)
+
+
+def test_deterministic_mode_keeps_the_order_of_sums_of_shared_weights(device):
+    """Spikes of one step add different numbers to one weight."""
+    conv = Conv2d((1, 4, 4), 2, 3, weight=torch.rand(2, 1, 3, 3, generator=torch.Generator().manual_seed(0)) * 3)
+    events = random_events(torch.Generator().manual_seed(1), 3, 12, 16, 0.3, dtype=torch.float32)
+
+    def gradient(engine, device):
+        weight = conv.weight.to(device).requires_grad_()
+        neuron = LIF(*(torch.full((8,), x, device=device) for x in (20.0, 5.0, 1.0)))
+        out = engine.spikes(events.to(device), neuron, conv.with_values(weight=weight), None, 1.0)
+        torch.sin(out.times).sum().backward()
+        return weight.grad.cpu()
+
+    torch.use_deterministic_algorithms(True)
+    try:
+        first, again = (gradient(grid_gpu, device) for _ in range(2))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(first, again)
+    assert torch.allclose(first, gradient(reference, "cpu"), rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_comes_of_nothing(device):

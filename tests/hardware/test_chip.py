@@ -54,11 +54,11 @@ class Toy:
     name, title, max_delay, formats = "toy", "Toy 1", 3, ("toy", "text")
 
     def check(self, settings):
-        if settings.layers > 1:
+        if len(settings.descriptions()) > 1:
             raise ValueError("layers must be 1")
 
     def advice(self, settings):
-        return "Toy 1: will do" if settings.recurrent else ""
+        return "Toy 1: will do" if settings.descriptions()[0].recurrent else ""
 
     def readers(self, network):
         return {"the toy itself": [], "others": ["weights: unheard of"]}

@@ -60,6 +60,9 @@ def test_without_a_counter_there_is_time_only(monkeypatch, tmp_path):
     assert "no RAPL counters" in str(cost)
     assert cost.as_dict()["measured"] is True
     assert HostCost.from_dict(cost.as_dict()) == cost
+    for name, value in (("latency", "1"), ("latency", None), ("batch", True), ("device", 3), ("energy", [])):
+        with pytest.raises(ValueError, match=f"{name} is "):
+            HostCost.from_dict(cost.as_dict() | {name: value})
 
 
 def test_idle_power_is_subtracted(monkeypatch):

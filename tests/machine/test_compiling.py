@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import lambent
+from lambent.machine.compiling import _CacheFile
 
 HELPER = "\nfrom lambent.machine.compiling import jit\n@jit\ndef value():\n    return {}\n"
 KERNEL = (
@@ -100,6 +101,49 @@ def test_what_is_not_used_any_more_goes(package):
     assert package.kept() != [old]
 
 
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_damaged_files_are_made_anew(package, suffix, keep):
+    package.run(1)
+    for path in package.cache.rglob(f"*.{suffix}"):
+        content = path.read_bytes()
+        path.write_bytes(content[:keep] if keep >= 0 else content[:-9] + b"\xff" + content[-8:])
+    assert package.run(1) == ("1", "0")
+    assert package.run(1) == ("1", "1")
+
+
+def test_what_another_numba_kept_is_not_even_unpickled(tmp_path):
+    old, new = (_CacheFile(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    old._version = "0.0.1"
+    old._save_index({"key": "kernel.1.nbc"})
+    assert old._load_index() == {"key": "kernel.1.nbc"}
+    with pytest.raises(ValueError, match="damaged"):
+        new._read(new._index_path)
+    assert new._load_index() == {}
+
+
+def test_no_room_for_them(package):
+    """It is only a cache that cannot be written."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+    code = f"{limit}from lambent.room.kernel import run; print(run())"
+    (package.room / "helper.py").write_text(HELPER.format(3))
+    environment = os.environ | {"PYTHONPATH": str(package.folder.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    command = [sys.executable, "-c", code]
+    if sys.platform == "win32":
+        pytest.skip("file sizes cannot be limited there")
+    answer = subprocess.run(command, cwd=package.folder.parent, env=environment, capture_output=True, text=True)
+    assert answer.stdout == "3\n", answer.stderr
+    assert not [x for x in package.cache.rglob("*") if x.is_file()]
+
+
+def test_a_relative_cache_of_the_user_is_as_if_it_were_not_set(package, tmp_path):
+    package.cache.parent.write_text("a file where a folder is wanted")
+    package.run(1, XDG_CACHE_HOME="relative", HOME=str(tmp_path))
+    assert package.run(1, XDG_CACHE_HOME="relative", HOME=str(tmp_path)) == ("1", "1")
+    assert (tmp_path / ".cache" / "lambent-kernels").is_dir()
+
+
 def test_a_folder_of_the_users(package, tmp_path):
     own = tmp_path / "own"
     package.run(1, NUMBA_CACHE_DIR=str(own))
@@ -143,9 +187,8 @@ def test_a_read_only_install(package, tmp_path, obedient):
         for hits in ("0", "1"):
             assert package.run_as_it_is(obedient, XDG_CACHE_HOME="", HOME=str(home)) == ("1", hits)
         assert len(list((home / ".cache" / "lambent-kernels").iterdir())) == 1
-        for elsewhere in (str(nothing), "relative"):  # compiled anew, and kept nowhere
-            for _ in range(2):
-                assert package.run_as_it_is(obedient, XDG_CACHE_HOME=elsewhere) == ("1", "0")
+        for _ in range(2):  # compiled anew, and kept nowhere
+            assert package.run_as_it_is(obedient, XDG_CACHE_HOME=str(nothing)) == ("1", "0")
     finally:
         for folder in folders:
             folder.chmod(0o755)

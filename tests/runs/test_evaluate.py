@@ -41,7 +41,7 @@ def test_nothing_is_done_twice(run, monkeypatch):
     monkeypatch.setattr(loihi2, "convert", convert)
     export_run(run, (3, 5))
     monkeypatch.setattr(Loihi2Network, "run", go)
-    evaluation = evaluate_run(run, test, chip=True)
+    evaluation = evaluate_run(run, test, "test", chip=True)
     assert sum(simulated) == 130
     report_run(run)
     assert sum(simulated) == 131  # the sample that is shown
@@ -56,7 +56,7 @@ def test_a_network_without_answers(run):
     network = run.chip().load(run.network)
     lb.hardware.loihi2.save_netx(Loihi2Network(network.n_in, network.layers), run.network)
     with pytest.raises(ValueError, match=r"words\.net: the network has no readout"):
-        evaluate_run(run, lb.data.yin_yang(10, seed=1), chip=True)
+        evaluate_run(run, lb.data.yin_yang(10, seed=1), "test", chip=True)
 
 
 def test_recall_of_each_class():

@@ -89,6 +89,20 @@ def test_listening_is_evaluating(trained, capsys):
         assert right == pytest.approx(accuracy[key])
 
 
+def test_the_level_is_that_of_the_training_data(trained, tmp_path):
+    run, _ = trained
+    facts = Run(run).facts()
+    assert facts["level"] == "rms"
+    for level, heard in (("agc", "agc"), (None, "rms")):
+        copy = Run(shutil.copytree(run, tmp_path / str(level)))
+        copy.write_json("run.json", facts | {"level": level})
+        listener = Listener(copy)
+        assert listener.cochlea.level == heard
+    copy.write_json("run.json", facts | {"level": 3})
+    with pytest.raises(ValueError, match=r"run\.json: damaged: level is 3"):
+        Listener(copy)
+
+
 @pytest.fixture
 def sentence(trained, tmp_path):
     """Four words with silence between them."""

@@ -78,6 +78,8 @@ def test_bits(tmp_path, text, bits):
         ("hidden = 1.5", "hidden must be of type int"),
         ("lr = -1.0", "lr must be positive"),
         ("lr = nan", "lr must be positive"),
+        ("dt = 1e300", r"dt must be at most 1e\+30"),
+        ("duration = 1e39", r"duration must be at most 1e\+30"),
         ('reduce = "none"', "reduce"),
         ('schedule = "linear"', "schedule"),
         ("rate_lower = 20", "rate_upper"),
@@ -90,6 +92,9 @@ def test_bits(tmp_path, text, bits):
         ('qat_bits = 4\nreset = "subtract"', "reset must be zero with qat_bits"),
         ("epochs = 0", "epochs must be at least 1"),
         ("hidden = ", "not a TOML file"),
+        ("hidden = " + "[" * 9000, "not a TOML file"),
+        ("hidden = " + "9" * 5000, "not a TOML file"),
+        (".".join("a" * 30_000), "59,999 bytes are no settings"),
     ],
 )
 def test_bad_files(tmp_path, text, message):

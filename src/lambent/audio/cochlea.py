@@ -16,12 +16,12 @@ from lambent.audio.cochlea_kernels import (
     hair_cells_at_rest,
     release_transmitter,
 )
+from lambent.audio.level import Level, parse_level
 from lambent.audio.membrane import RATE, REACH, block_length, transfer_table
-from lambent.audio.reading import check_rate, mono, resample
+from lambent.audio.reading import check_rate, full_scale, is_silent, mono, resample
 from lambent.events import Events
 from lambent.machine.threads import in_threads
 
-_LEVEL = 0.3  # root mean square of what is heard
 _RAMP = 30.0  # [ms]
 _GROUP = 25  # channels a thread takes at a time: their velocities fit its cache
 _STEP = 1e3 / RATE  # [ms]
@@ -39,7 +39,10 @@ class Cochlea:
     a hydrodynamic basilar membrane (`lambent.audio.membrane`); at every place a hair cell with pools of
     transmitter (Meddis 1986, 1988) drives 40 nerve fibres, which fire at random and then rest for 1 ms; they
     converge on a leaky integrate-and-fire cell, whose spikes are the output. Time runs in steps of 1/16 ms.
-    After the sound come 50 ms of silence.
+    After the sound come 50 ms of silence. A recording whose samples are all equal gives no spikes.
+
+    The published level makes the hiss of a silent room as loud as a word, and is known only once a recording has ended;
+    `level` has others, which work on streams.
 
     The fibres' noise follows from `seed` and the recording alone, so a recording gives the same spikes in
     any batch, order and number of threads; another seed gives another rendition.
@@ -47,9 +50,14 @@ class Cochlea:
     Args:
         channels: places along the membrane, from high (unit 0) to low frequencies.
         seed: of the noise, not negative.
+        level: "rms", as published: every recording is brought to a root mean square of 0.3. "recorded": its own level,
+            by a fixed gain that brings speech of -26 dB below full scale, the usual level (ITU-T P.56), to 0.3;
+            "recorded:6" adds 6 dB. "agc": a slow automatic gain control, which follows sound that grows louder with a
+            time constant of 0.1 s, and fainter with one of 2 s, and lifts nothing by more than 24 dB above that gain.
+            These two need samples in [-1, 1], or integers that fill the range of their type.
 
     Raises:
-        TypeError, ValueError: `channels` or `seed` is no integer, or too small.
+        TypeError, ValueError: `channels` or `seed` is no integer, or too small; or there is no such level.
 
     Example:
         >>> cochlea = Cochlea(140, seed=1)
@@ -58,13 +66,15 @@ class Cochlea:
         (1, 140, 550.0)
     """
 
-    def __init__(self, channels: int = 700, *, seed: int = 0) -> None:
+    def __init__(self, channels: int = 700, *, seed: int = 0, level: str = "rms") -> None:
         for name, value, least in (("channels", channels, 2), ("seed", seed, 0)):
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
                 raise TypeError(f"{name} must be an integer, got {value!r}")
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         self.channels, self.seed = int(channels), int(seed)
+        self._level = parse_level(level)
+        self.level = str(self._level)
 
     def __call__(
         self,
@@ -78,7 +88,7 @@ class Cochlea:
 
         Args:
             audio: a recording, (samples,) or (samples, channels), which are mixed down; or a list of
-                recordings. Arrays or tensors; the level does not matter.
+                recordings. Arrays or tensors.
             sampling_rate: of the recording, or of each, from 1 kHz to 1 MHz [Hz].
             duration: of the events [ms]. Left out: that of the longest recording and 50 ms of silence, in
                 whole milliseconds.
@@ -89,8 +99,8 @@ class Cochlea:
 
         Raises:
             TypeError: `audio` holds no numbers, or a sampling rate is no integer.
-            ValueError: a recording is empty, silent, a single sample or not finite, or the recordings don't
-                fit `sampling_rate` or `duration`; names the recording.
+            ValueError: a recording is empty, a single sample, not finite or not in [-1, 1] where that matters, or the
+                recordings don't fit `sampling_rate` or `duration`; names the recording.
         """
         several = isinstance(audio, (list, tuple)) and len(audio) > 0 and np.ndim(audio[0]) > 0
         recordings: Sequence[Any] = audio if several else [audio]  # type: ignore[assignment]
@@ -98,7 +108,7 @@ class Cochlea:
         if len(rates) != len(recordings):
             raise ValueError(f"{len(recordings)} recordings but {len(rates)} sampling rates")
         sounds = [
-            _prepare(x, rate, f"recording {i}: " if several else "")
+            _prepare(x, rate, self._level, f"recording {i}: " if several else "")
             for i, (x, rate) in enumerate(zip(recordings, rates, strict=True))
         ]
         needed = max(len(sound) for sound, _ in sounds) * _STEP
@@ -120,36 +130,50 @@ class Cochlea:
         """Times [ms] and units of each sound's spikes in its first steps, at `most` so many."""
         groups = np.array_split(np.arange(self.channels), -(-self.channels // _GROUP))
         tasks: list[Any] = []
-        for sound, digest in sounds:
+        heard = [sound.any() for sound, _ in sounds]
+        for sound, digest in (x for x, loud in zip(sounds, heard, strict=True) if loud):
             length = block_length(len(sound))
             spectra, table = _spectra(sound, length), transfer_table(self.channels, length)
             seeds = np.random.SeedSequence([self.seed, digest]).generate_state(self.channels, np.uint64)
             tasks += [(spectra, min(len(sound), most), table, seeds, group) for group in groups]
-        found = in_threads(lambda task: _respond(*task), tasks)
-        for first in range(0, len(found), len(groups)):
-            step, unit = _join(found[first : first + len(groups)])
+        found = iter(in_threads(lambda task: _respond(*task), tasks))
+        for loud in heard:
+            if not loud:
+                yield np.empty(0), np.empty(0, np.int32)
+                continue
+            step, unit = _join([next(found) for _ in groups])
             order = np.argsort(step, kind="stable")
             yield step[order] * _STEP, unit[order]
 
     def __repr__(self) -> str:
-        return f"Cochlea({self.channels}, seed={self.seed})"
+        level = "" if self.level == "rms" else f", level='{self.level}'"
+        return f"Cochlea({self.channels}, seed={self.seed}{level})"
 
 
-def _prepare(audio: ArrayLike, rate: int, where: str) -> tuple[NDArray[np.float32], int]:
-    """The sound as the ear gets it, at `RATE` and with silence after it, and a digest of the recording."""
+def _prepare(audio: ArrayLike, rate: int, level: Level, where: str) -> tuple[NDArray[np.float32], int]:
+    """The sound as the ear gets it, at `RATE` and with silence after it, and a digest of the recording.
+
+    All zeros where there is nothing to hear.
+    """
     try:
         x, rate = mono(audio), check_rate(rate)
+        digest = hashlib.blake2b(x.tobytes() + str(rate).encode(), digest_size=8).digest()
+        x = np.zeros(-(-len(x) * RATE // rate)) if is_silent(x) else _heard(x / full_scale(audio), rate, level)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}{error}") from error
-    digest = hashlib.blake2b(x.tobytes() + str(rate).encode(), digest_size=8).digest()
-    x = x - x.mean()  # a constant that the microphone added
-    x = resample(x / np.abs(x).max(), rate, RATE)
-    x *= _LEVEL / np.sqrt(np.mean(x**2))
     ramp = min(int(_RAMP / _STEP), len(x) // 2)
     rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / max(ramp, 1)) ** 2
     x[:ramp] *= rise
     x[len(x) - ramp :] *= rise[::-1]
     return np.pad(x, (0, int(TAIL / _STEP))).astype(np.float32), int.from_bytes(digest, "little")
+
+
+def _heard(x: NDArray[np.float64], rate: int, level: Level) -> NDArray[np.float64]:
+    """A recording at `RATE` and the level at which it is heard."""
+    if level.streams:
+        return level.of(resample(x - x[0], rate, RATE))  # so that a constant makes no click
+    x = x - x.mean()  # a constant that the microphone added
+    return level.of(resample(x / np.abs(x).max(), rate, RATE))
 
 
 def _spectra(sound: NDArray[np.float32], length: int) -> NDArray[np.complex64]:

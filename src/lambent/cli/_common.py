@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable l
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
 DataFile = Annotated[
     Path, typer.Argument(metavar="DATA", help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz).")
+]
+
+_TIME_UNITS = ("s", "ms", "us", "ns")
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="UNIT",
+        help="Unit of the times in the file: s, ms, us or ns.  [default: seconds, if they can be ones]",
+        autocompletion=lambda incomplete: [x for x in _TIME_UNITS if x.startswith(incomplete)],
+        show_default=False,
+    ),
 ]
 
 
@@ -47,14 +59,43 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def time_left(clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], str]:
+    """A function of (done, of) that says how long the rest takes, at the mean speed since its first call.
+
+    It says nothing where there is nothing to tell from, or nothing left.
+    """
+    begun: list[tuple[float, int]] = []
+
+    def left(done: int, of: int) -> str:
+        now = clock()
+        begun.append((now, done)) if not begun else None
+        then, before = begun[0]
+        if not before < done < of:
+            return ""
+        minutes, seconds = divmod(round((now - then) * (of - done) / (done - before)), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f", {hours}:{minutes:02}:{seconds:02} left"
+
+    return left
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, as a function of (done, of); where nothing can be drawn over, a line every half minute."""
+    """A progress bar with the time left, as a function of (done, of).
+
+    Where nothing can be drawn over, it is a line every half minute.
+    """
     from rich.progress import Progress
 
     if not is_live(console):
-        due = pace()
-        yield lambda done, of: say(f"{title}: {done:,} of {of:,}") if due() else None
+        due, left = pace(), time_left()
+
+        def line(done: int, of: int) -> None:
+            remaining = left(done, of)
+            if due():
+                say(f"{title}: {done:,} of {of:,}{remaining}")
+
+        yield line
         return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title)

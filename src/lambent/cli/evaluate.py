@@ -10,6 +10,7 @@ from lambent.cli._common import (
     DataFile,
     Folder,
     Json,
+    TimeUnit,
     console,
     last_line,
     progress_bar,
@@ -27,6 +28,7 @@ def evaluate(
     host: Annotated[
         bool, typer.Option("--host", help="Also measure time and, where it is counted, energy on this machine.")
     ] = False,
+    time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
     """Test a trained network; with --chip also on the chip model.
@@ -34,12 +36,16 @@ def evaluate(
     As floats, and with --chip as integers on the model of the chip, with its modelled cost.
     """
     from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
+    from lambent.runs.evaluation import load_test_data
     from lambent.training.run import Run
 
     there = Run(run)
     loses_chip = not chip and there.path("cost.json").exists()
+    samples = load_test_data(there, data, crop=crop, time_unit=time_unit)
+    if samples.level and (trained := there.facts().get("level")) not in (None, samples.level):
+        say(f"warning: {data}: recordings at level {samples.level!r}, those trained on at {trained!r}")
     with progress_bar("evaluating") as progress:
-        evaluation = evaluate_run(there, data, chip=chip, crop=crop, host=host, progress=progress)
+        evaluation = evaluate_run(there, samples, str(data), chip=chip, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
     show_accuracies(summary)
     classes = evaluation.classes(there.facts()["class_names"])

@@ -9,26 +9,27 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, last_line, say
+from lambent.cli._common import Json, TimeUnit, last_line, say
 
 
 def info(
-    run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run, or a NetX file.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run, a NetX file, or a file of spike trains.")
+    ] = None,
+    time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is installed, or what a run or a NetX file holds."""
-    shown_after = ""
+    """Say what is installed, or what a run or a file holds."""
     if run is None:
-        facts = _installed()
+        _show(facts := _installed())
     elif not run.exists():
         raise FileNotFoundError(f"{run}: no such file or folder")
+    elif run.is_file() and _holds_spikes(run):
+        _show(facts := _of_data(run, time_unit))
     elif run.is_file():
-        facts, shown_after = _of_file(run)
+        facts = _show_file(run)
     else:
-        facts = _of_run(run)
-    _show(facts)
-    if shown_after:
-        say(shown_after)
+        _show(facts := _of_run(run))
     last_line(as_json, facts)
 
 
@@ -45,18 +46,52 @@ def _installed() -> dict[str, Any]:
     }
 
 
-def _of_file(path: Path) -> tuple[dict[str, Any], str]:
-    """What a chip's file holds, and how it lies on the chip."""
+def _show_file(path: Path) -> dict[str, Any]:
+    """What a chip's file holds, and then how it lies on the chip, which takes longer."""
     from lambent.hardware.chip import DEFAULT, find_chip
 
     chip = find_chip(DEFAULT)
     network = chip.load(path)
-    facts = chip.describe(network)
+    _show(facts := chip.describe(network))
     try:
         placement = chip.place(network)
     except ValueError as error:
-        return facts | {"cores": None}, f"does not fit on a chip: {error}"
-    return facts | {"cores": placement.n_cores, "memory_bytes": placement.memory}, str(placement)
+        say(f"no mapping, it does not fit on a chip: {error}")
+        return facts | {"cores": None}
+    say(placement)
+    return facts | {"cores": placement.n_cores, "memory_bytes": placement.memory}
+
+
+def _holds_spikes(path: Path) -> bool:
+    """Whether a file is one in the Heidelberg layout; what cannot be read is left to who reads chips' files."""
+    from lambent.machine.hdf5 import holds, open_hdf5
+
+    try:
+        with open_hdf5(path) as h5:
+            return holds(h5, "spikes")
+    except (OSError, ValueError):
+        return False
+
+
+def _of_data(path: Path, time_unit: str | None) -> dict[str, Any]:
+    import numpy as np
+
+    from lambent.data import SpikeDataset
+
+    data = SpikeDataset.from_shd(path, time_unit=time_unit)
+    per_class = np.bincount(data.labels, minlength=data.n_classes)
+    facts: dict[str, Any] = {
+        "samples": len(data),
+        "units": data.n_units,
+        "duration_ms": data.duration,
+        "spikes_per_sample": len(data.times) / max(1, len(data)),
+        "classes": dict(zip(data.class_names, per_class.tolist(), strict=True)),
+    }
+    if data.speakers is not None:
+        facts["speakers"] = len(np.unique(data.speakers))
+    if data.level is not None:
+        facts["level"] = data.level
+    return facts
 
 
 def _of_run(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import DataFile, Json, console, last_line, progress_bar, say
+from lambent.cli._common import DataFile, Json, TimeUnit, console, last_line, progress_bar, say
 
 
 def simulate(
@@ -20,6 +20,7 @@ def simulate(
     partition: Annotated[
         bool, typer.Option("--partition", help="Place units so that fewer spikes go from core to core (pymetis).")
     ] = False,
+    time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
     """Run any NetX file on the bit-exact chip model.
@@ -33,24 +34,23 @@ def simulate(
 
     chip = find_chip(DEFAULT)
     net = chip.load(network)
-    samples = SpikeDataset.from_shd(data, duration, n_units=net.n_in)
+    samples = SpikeDataset.from_shd(data, duration, net.n_in, time_unit=time_unit)
     if len(samples) == 0:
         raise ValueError(f"{data}: holds no samples")
     if net.readout is not None and net.readout.labels:
         match_classes(samples, list(net.readout.labels), str(data))
     with progress_bar("simulating") as progress:
         done = step.simulate(chip, net, samples, partition=partition, progress=progress)
-    speed = done.steps / done.seconds
-    result: dict[str, Any] = {"n": done.samples, "steps_per_s": speed, "spikes_per_sample": done.spikes}
+    result: dict[str, Any] = {"n": done.samples, "steps_per_s": done.speed, "spikes_per_sample": done.spikes}
     say(f"{net}")
-    console.print(f"{done.samples} samples, {done.steps:,} steps, {speed:,.0f} steps/s")
+    console.print(f"{done.samples} samples, {done.steps:,} steps, {done.speed:,.0f} steps/s")
     for layer, spikes in zip(net.layers, done.spikes, strict=True):
         console.print(f"{layer.name}: {spikes:.1f} spikes a sample, {spikes / layer.n_out:.2f} a unit")
     if done.accuracy is not None:
         result["accuracy"] = done.accuracy
         console.print(f"accuracy {100 * done.accuracy:.2f} %")
     if isinstance(done.cost, str):
-        say(f"no modelled cost: {done.cost}")
+        say(f"no mapping, so no modelled cost: {done.cost}")
     else:
         result["cost"] = done.cost.as_dict()
         say(f"{done.placement}\n{done.cost}")

@@ -11,11 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, completing, console, last_line, say
+from lambent.cli._common import Json, TimeUnit, completing, console, last_line, say
 from lambent.hardware.chip import find_chip
 from lambent.training.config import Config
-
-_LONG = 1e5  # ms, of a sample
 
 
 def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -23,10 +21,11 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
     added = []
     for f in fields(Config):
-        kind = type(f.default)
+        kind = f.metadata["kind"]
+        many = isinstance(f.default, tuple)
         name = f.name.replace("_", "-")
         flags = [f"--{name}/--no-{name}"] if kind is bool else [f"--{name}"]
-        text, default = f.metadata["help"], str(f.default).lower() if kind is bool else f.default
+        text, default = f.metadata["help"], str(f.default).lower() if kind is bool else "" if many else f.default
         option = typer.Option(
             *flags,
             help=f"{text[0].upper()}{text[1:]}." + (f"  [default: {default}]" if default != "" else ""),
@@ -34,9 +33,13 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
             show_default=False,
             autocompletion=completing(f.metadata["choices"]),
         )
+        wanted: Any = Annotated[list[str] | None, option] if many else Annotated[kind | None, option]
         added.append(
             inspect.Parameter(
-                f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+                f.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=wanted,
             )
         )
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
@@ -67,6 +70,11 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, bit for bit.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
+    n_units: Annotated[
+        int | None,
+        typer.Option(min=1, help="Units of the inputs; as many as the file says, or its largest needs, if left out."),
+    ] = None,
+    time_unit: TimeUnit = None,
     as_json: Json = False,
     **settings: Any,
 ) -> None:
@@ -78,13 +86,15 @@ def train(
     if resume and overwrite:
         raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")
     run = Run(out)
-    given = {k: v for k, v in settings.items() if v is not None}
+    given = {k: v for k, v in settings.items() if v is not None and v != []}
     if resume:
-        given |= {k: v for k, v in (("config", config), ("from", start)) if v is not None}
+        others = {"config": config, "from": start, "n_units": n_units, "time_unit": time_unit}
+        given |= {k: v for k, v in others.items() if v is not None}
         if given:
             what = f"--{next(iter(given)).replace('_', '-')}"
             raise ValueError(f"--resume takes the run's own settings ({run.path('config.toml')}); drop {what}")
         chosen = run.config()
+        n_units, time_unit = run.facts()["n_units"], run.facts("data")["data"].get("time_unit")
     else:
         if start is not None and run.folder.resolve() == start.resolve():
             raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
@@ -98,19 +108,16 @@ def train(
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
         chosen = Config(**(vars(base) | given))
     if resume and test is None and (known := run.facts("data")["data"].get("test")):
-        if Path(known).exists():
-            test = Path(known)
-        else:
-            say(f"{known}, the test data when the run began, is gone; give it with --test")
+        say(f"the run began with --test {known}; give it again to have it evaluated")
     loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen
     least = Run(start).facts()["duration"] if start is not None else 0.0
-    samples, held = load_training_data(data, test, loading, least)
+    samples, held = load_training_data(data, test, loading, least, n_units=n_units, time_unit=time_unit)
     say(f"{data}: {samples}")
-    if samples.duration > _LONG:
-        say(f"warning: samples of {samples.duration:g} ms; times in the file must be seconds")
     if advice := find_chip(chosen.chip).advice(chosen):
         say(advice)
-    source = {"train": str(data.resolve()), "test": str(test.resolve()) if test else None}
+    source = {
+        "train": str(data.resolve()), "test": str(test.resolve()) if test else None, "time_unit": time_unit,
+    }  # fmt: skip
     done = len(run.metrics()) if resume else 0
     finished = train_run(
         run, chosen, samples, source, console,
@@ -131,10 +138,11 @@ def train(
         if finished and resume and done == len(history):
             say("the run was finished already")
     if not finished:
-        say(f"interrupted; go on with: {shlex.join(('lambent', 'train', str(data), '--out', str(out), '--resume'))}")
+        again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ()), "--resume"]
+        say(f"interrupted; go on with: {shlex.join(again)}")
     elif held is not None:
         kind = "chip" if chosen.qat_bits else "float"
-        evaluation = evaluate_run(run, held, chip=kind == "chip", source=str(test))
+        evaluation = evaluate_run(run, held, str(test), chip=kind == "chip")
         result["accuracy_test"] = evaluation.accuracy(kind)
         console.print(f"test accuracy ({kind}) {100 * result['accuracy_test']:.2f} % on {len(held)} samples")
     last_line(as_json, result)

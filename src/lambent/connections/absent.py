@@ -26,7 +26,7 @@ class Absent(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
         pass
 
 

@@ -61,11 +61,12 @@ class Arrays(Protocol):
 
     @staticmethod
     def collect(
-        gradients: Any, arrays: Any, history: Any, drift: Any, steps: Any, units: Any, first: int, last: int
+        gradients: Any, arrays: Any, history: Any, drift: Any, begin: int, steps: Any, units: Any, first: int, last: int
     ) -> None:
         """Add what spikes first:last give to `gradients`, an array for each of `gradient_shapes`, empty if not wanted.
 
-        `history` is dL/d arriving, `drift` dL/dt of what arrives, per weight; `steps` and `units` are of the spikes.
+        `history` is dL/d arriving, `drift` dL/dt of what arrives, per weight, from step `begin` on; `steps` and `units`
+        are of the spikes.
         """
 
 
@@ -123,8 +124,12 @@ class Connections(Short):
         raise NotImplementedError
 
     def per_weight(self, values: Tensor) -> Tensor:
-        """Values (n_out,) of the targets, shaped so that weights may be multiplied by them."""
+        """Values (n_out,) of the targets, shaped so that weights may be multiplied by them; see `shared`."""
         raise NotImplementedError
+
+    def shared(self, values: Tensor) -> Tensor:
+        """Values (n_out,) of the targets, the mean over them where they share their weights."""
+        return values
 
     def drawn(self, scale: Tensor) -> Tensor:
         """New random weights, of a size that suits units which a weight of `scale` (n_out,) drives to threshold."""
@@ -168,11 +173,11 @@ class Connections(Short):
         raise NotImplementedError
 
 
-def check_entries(name: str, x: Tensor, ends: Callable[[int], tuple[int, int]], lowest: float = -torch.inf) -> Check:
+def check_entries(name: str, x: Tensor, where: Callable[[int], str], lowest: float = -torch.inf) -> Check:
     """That every entry of x (n,) is a number of sensible size and at least `lowest`; complains of the first that isn't.
 
     Args:
-        ends: which units an entry connects.
+        where: the place of an entry, as the complaint says it.
     """
     good = (x <= LARGEST) & (x >= max(lowest, -LARGEST))
 
@@ -180,11 +185,15 @@ def check_entries(name: str, x: Tensor, ends: Callable[[int], tuple[int, int]], 
         bad = int((~good).nonzero()[0])
         wanted = f"at most {LARGEST:g} in size" if lowest == -torch.inf else f"finite and at least {lowest:g}"
         wanted = wanted if torch.isfinite(x[bad]) else "finite"
-        source, target = ends(bad)
         cure = CURE if lowest > -torch.inf and torch.isfinite(x[bad]) else ""
-        raise ValueError(f"{name} from unit {source} to unit {target} is {x[bad].item()}; it must be {wanted}{cure}")
+        raise ValueError(f"{name} {where(bad)} is {x[bad].item()}; it must be {wanted}{cure}")
 
     return Check(good.all(), complain)
+
+
+def between(source: int, target: int) -> str:
+    """The place of a connection, for `check_entries`."""
+    return f"from unit {source} to unit {target}"
 
 
 def as_floats(value: Any, shape: tuple[int, ...]) -> Tensor:
@@ -213,6 +222,8 @@ def places(steps: Tensor, target: Tensor, n_out: int, n_steps: int) -> Tensor:
 
     That is the place of the target relative to the start of the next step's row; it fits in 32 bits without a sign.
     """
-    if 2 * (n_steps + 1) * n_out > 2**32:
-        raise ValueError(f"{n_steps} steps of {n_out} units with delays are too many; take shorter samples")
+    if 4 * (n_steps + 1) * n_out > 2**32:
+        longest = int(steps.max()) if steps.numel() else 0
+        if 4 * (longest + 1) * n_out > 2**32:
+            raise ValueError(f"delays of {longest} steps are too long for {n_out} units; take shorter ones")
     return steps.to(torch.int64) * n_out + target

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambent.connections.connections import Connections, Entries, as_floats, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
 from lambent.machine.compiling import fast, fast_inline
 from lambent.machine.waiting import Check
 
@@ -58,7 +58,8 @@ class Dense(Connections):
         for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
             value = getattr(self, name)
             if value is not None:
-                yield check_entries(prefix + name, value.detach().flatten(), lambda k: divmod(k, self.n_out), lowest)
+                entries = value.detach().flatten()
+                yield check_entries(prefix + name, entries, lambda k: between(*divmod(k, self.n_out)), lowest)
 
     def entries(self) -> Entries:
         source = torch.arange(self.n_in).repeat_interleave(self.n_out)
@@ -127,9 +128,9 @@ class DenseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
         if gradients[0].shape[0] > 0:
-            end, arrival = by_unit(gradients[0].shape[0], steps, units, first, last)
+            end, arrival = by_unit(gradients[0].shape[0], begin, steps, units, first, last)
             start = 0
             for u in range(end.shape[0]):
                 add_rows(gradients[0], u, history, arrival, start, end[u])
@@ -174,11 +175,11 @@ class DelayedArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.reach, history, steps, units, first, last)
+            _gather(gradients[0], arrays.reach, history, begin, steps, units, first, last)
         if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.reach, drift, steps, units, first, last)
+            _gather(gradients[1], arrays.reach, drift, begin, steps, units, first, last)
 
 
 @fast_inline
@@ -206,8 +207,8 @@ def add_rows(target, at, source, index, first, last):
 
 
 @fast
-def by_unit(n_units, steps, units, first, last):
-    """The steps in which spikes first:last arrive, unit after unit, and where each unit's end: a counting sort."""
+def by_unit(n_units, begin, steps, units, first, last):
+    """The rows, of step `begin` on, in which spikes first:last arrive, unit after unit, and where each unit's end."""
     end = np.zeros(n_units + 1, np.int64)
     for e in range(first, last):
         end[units[e] + 1] += 1
@@ -216,15 +217,15 @@ def by_unit(n_units, steps, units, first, last):
     arrival = np.empty(last - first, steps.dtype)
     for e in range(first, last):
         u = units[e]
-        arrival[end[u]] = steps[e] + 1
+        arrival[end[u]] = steps[e] - begin + 1
         end[u] += 1
     return end[:n_units], arrival
 
 
 @fast
-def _gather(gradient, reach, history, steps, units, first, last):
+def _gather(gradient, reach, history, begin, steps, units, first, last):
     """Add to the gradient of each pair what `history` holds where the source's spikes arrived."""
-    end, arrival = by_unit(gradient.shape[0], steps, units, first, last)
+    end, arrival = by_unit(gradient.shape[0], begin, steps, units, first, last)
     start = 0
     flat = history.reshape(history.size)
     for u in range(gradient.shape[0]):

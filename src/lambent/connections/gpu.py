@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 
 class GpuConnections(NamedTuple):
-    """Functions of one kind of connections, the first three for Triton; `lambent.connections.dense_gpu` shows them.
+    """Functions of one kind of connections, the first three for Triton; `lambent.connections.columns_gpu` shows them.
 
     Attributes:
         fetch: reads the weights of some spikes, before any is used.
         send: sends these spikes on their way.
         collect: adds to gradients what some spikes give, and says what moving them gives.
         longest: of the operation's tensors, the longest delay in steps (0-d) or None.
-        parts: of the operation's tensors and the rows of the rings, the pointers that kernels take.
+        parts: of the operation's tensors and the rows of the rings, what kernels take: pointers, those of the weights
+            first, and numbers.
     """
 
     fetch: Any

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambent.connections.connections import Connections, Entries, as_floats, check_entries, delay_steps, places
+from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
 from lambent.machine.compiling import fast_inline
 from lambent.machine.waiting import Check
 
@@ -80,10 +80,14 @@ class Sparse(Connections):
 
     def checks(self, prefix: str = "") -> Iterator[Check]:
         source, target = self._pairs()
+
+        def where(k: int) -> str:
+            return between(int(source[k]), int(target[k]))
+
         for name, lowest in (("weight", -torch.inf), ("delay", 0.0)):
             value = getattr(self, name)
             if value is not None:
-                yield check_entries(prefix + name, value.detach(), lambda k: (int(source[k]), int(target[k])), lowest)
+                yield check_entries(prefix + name, value.detach(), where, lowest)
 
     def entries(self) -> Entries:
         source, target = self._pairs()
@@ -92,7 +96,7 @@ class Sparse(Connections):
 
     def on_grid(self, dt: float, n_steps: int, dtype: torch.dtype, as_places: bool) -> list[Tensor]:
         source, target, weight, delay = self.entries()
-        start = torch.searchsorted(source, torch.arange(self.n_in + 1))
+        start = torch.searchsorted(source, torch.arange(self.n_in + 1, device=source.device))
         if delay is None:
             return [weight.to(dtype), start, target.to(torch.int32)]
         steps = delay_steps(delay, dt).clamp(max=n_steps)
@@ -169,9 +173,9 @@ class SparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
 
 
 class DelayedSparseArrays(NamedTuple):
@@ -188,22 +192,22 @@ class DelayedSparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
         if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.start, arrays.reach, drift, steps, units, first, last)
+            _gather(gradients[1], arrays.start, arrays.reach, drift, begin, steps, units, first, last)
 
 
 @fast_inline
-def _gather(gradient, start, reach, history, steps, units, first, last):
+def _gather(gradient, start, reach, history, begin, steps, units, first, last):
     """Add to each connection's gradient what `history` holds where the source's spikes arrived."""
     flat = history.reshape(history.size)
     for k in range(first, last):
-        begin = np.uint32((steps[k] + 1) * history.shape[1])
+        row = np.uint32((steps[k] - begin + 1) * history.shape[1])
         u = units[k]
         for c in range(start[u], start[u + 1]):
-            gradient[c] += flat[begin + reach[c]]
+            gradient[c] += flat[row + reach[c]]
 
 
 def _some_of(total: int, n: int) -> Tensor:

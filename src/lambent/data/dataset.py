@@ -26,6 +26,8 @@ Batch = tuple[Events, Any]
 
 Indices = Sequence[int] | NDArray[Any] | Tensor
 
+_CLASSES = 100_000  # that are given numbers for names; a higher label is no class, and names would fill the memory
+
 IGNORED = -100
 """The label of a step that does not count: `ignore_index` of torch's `cross_entropy`."""
 
@@ -51,10 +53,14 @@ class SpikeDataset(Dataset):
         duration: length of every sample [ms].
         class_names: the name of each class; left out, the numbers from 0 to the largest label. Only for labels.
         speakers: (samples,) integers, who spoke; optional.
+        files: the name of the file that each sample was made of, so that it can be looked at, or listened to; optional.
+            `split` keeps samples of one file together.
+        level: how the level of recordings was treated when they became spikes, see `Cochlea`; optional.
         check: validate; switched off for arrays that come from a checked set.
 
     Raises:
-        TypeError: units, offsets, speakers or `n_units` are no integers, labels no numbers, or class names no strings.
+        TypeError: units, offsets, speakers or `n_units` are no integers, labels no numbers, or class names or files no
+            strings.
         ValueError: arrays that do not fit each other, bad spikes or targets; names the sample and the entry. Or a class
             whose name is empty or holds control characters.
 
@@ -81,21 +87,32 @@ class SpikeDataset(Dataset):
         class_names: Sequence[str] | None = None,
         speakers: ArrayLike | None = None,
         *,
+        files: Sequence[str] | None = None,
+        level: str | None = None,
         check: bool = True,
     ) -> None:
         units = _integers("units", units)
         self.n_units = check_n_units(n_units)
-        self.duration = float(duration)
+        try:
+            self.duration = float(duration)
+        except OverflowError:
+            raise ValueError("duration must be positive and finite [ms], got a number too large for one") from None
         self.times = as_float32(np.asarray(times, dtype=None if np.size(times) else np.float32), self.duration)
         self.offsets = _integers("offsets", offsets).astype(np.int64, copy=False)
         self.targets = None if labels is None else _targets(labels)
         self.speakers = None if speakers is None else _integers("speakers", speakers)
+        self.files = None if files is None else list(files)
+        self.level = level
         if self.targets is None or self.targets.dtype != np.int64:
             if class_names is not None:
                 raise ValueError("class_names are for labels, which are integers; this set has none")
             class_names = []
         elif class_names is None:
-            class_names = [str(c) for c in range(int(self.targets.max(initial=-1)) + 1)]
+            if (highest := int(self.targets.max(initial=-1))) >= _CLASSES:
+                raise ValueError(
+                    f"label {highest}: more than {_CLASSES:,} classes need class_names; or number them anew"
+                )
+            class_names = [str(c) for c in range(highest + 1)]
         self.class_names = list(class_names)
         if unnamed := [name for name in self.class_names if not isinstance(name, str)]:
             raise TypeError(f"class_names must be strings, got {unnamed[0]!r}")
@@ -106,6 +123,7 @@ class SpikeDataset(Dataset):
             check_units(units, self.offsets, self.n_units)
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
             self._check_targets()
+            self._check_files()
             warn_of_seconds(len(self.times), self.n_units, len(self), self.duration)
         self.units = pack_units(units, self.n_units)
 
@@ -128,6 +146,16 @@ class SpikeDataset(Dataset):
             i = tuple(np.argwhere(bad)[0])
             where = f", entry {', '.join(map(str, i[1:]))}" if x.ndim > 1 else ""
             raise ValueError(f"sample {i[0]}{where}: label {x[i]} {what}")
+
+    def _check_files(self) -> None:
+        if self.level is not None and not isinstance(self.level, str):
+            raise TypeError(f"level must be a text, got {self.level!r}")
+        if self.files is None:
+            return
+        if len(self.files) != len(self):
+            raise ValueError(f"files must be one per sample, {len(self)}, got {len(self.files)}")
+        if unnamed := [name for name in self.files if not isinstance(name, str)]:
+            raise TypeError(f"files must be names, got {unnamed[0]!r}")
 
     @classmethod
     def from_events(
@@ -164,19 +192,24 @@ class SpikeDataset(Dataset):
         duration: float | None = None,
         n_units: int | None = None,
         *,
+        time_unit: str | None = None,
         crop: bool = False,
     ) -> SpikeDataset:
         """Read an HDF5 file in the layout of the Heidelberg data sets, plain or gzipped.
 
         Cramer et al. 2020 (doi:10.1109/TNNLS.2020.3044364) define the layout: ``spikes/times`` [s] and
         ``spikes/units``, one variable-length row per sample, and ``labels``; ``extra/keys`` (class names) and
-        ``extra/speaker`` are read where present.
+        ``extra/speaker`` are read where present, and so is ``extra/files``, which `write_shd` adds.
 
         Args:
             path: the file; whether it is gzipped is seen from its first bytes.
             duration: length of every sample [ms]. Give training and test set the same. Left out: what
                 `write_shd` noted in the file, otherwise the first whole millisecond past the last spike.
-            n_units: number of units. Left out: what `write_shd` noted in the file, otherwise 700.
+            n_units: number of units. Left out: what `write_shd` noted in the file; 700 for the Heidelberg sets
+                themselves (by their names, such as ``shd_train``, or ``extra/meta_info``); otherwise as many as
+                the largest in the file needs.
+            time_unit: "s", "ms", "us" or "ns", of files that do not keep to the layout. Left out: seconds, but times
+                that are integers, or of samples of more than ten seconds (and than `duration`), are refused.
             crop: drop spikes at or past `duration` instead of raising.
 
         Raises:
@@ -190,7 +223,7 @@ class SpikeDataset(Dataset):
             >>> lb.data.SpikeDataset.from_shd("words.h5.gz").class_names
             ['yin', 'yang', 'dot']
         """
-        raw = read_shd(Path(path), duration, n_units, crop)
+        raw = read_shd(Path(path), duration, n_units, crop, time_unit)
         try:
             return cls(**raw)
         except (TypeError, ValueError) as e:
@@ -308,6 +341,8 @@ class SpikeDataset(Dataset):
             self.duration,
             self.class_names or None,
             None if self.speakers is None else self.speakers[chosen],
+            files=None if self.files is None else [self.files[i] for i in chosen],
+            level=self.level,
             check=False,
         )
 
@@ -326,6 +361,8 @@ class SpikeDataset(Dataset):
             duration,
             self.class_names or None,
             self.speakers,
+            files=self.files,
+            level=self.level,
             check=duration < self.duration,
         )
 
@@ -337,8 +374,8 @@ class SpikeDataset(Dataset):
                 ``by="speaker"``.
             seed: of the draw.
             by: ``"label"`` holds out the same share of every class, as nearly as whole samples allow, and of a
-                set without classes any samples; ``"speaker"`` holds out all samples of the speakers drawn, so that no
-                speaker is in both.
+                set without classes any samples; those of one file stay together. ``"speaker"`` holds out all samples of
+                the speakers drawn, so that no speaker is in both.
 
         Raises:
             ValueError: a part would be empty, `by` is unknown, or the set names no speakers.
@@ -352,7 +389,11 @@ class SpikeDataset(Dataset):
         if by == "label":
             number = _share(held_out, len(self), "samples")
             groups = self.labels if self.has_classes else np.zeros(len(self), np.int64)
-            chosen = np.isin(np.arange(len(self)), _stratified(groups, number, rng))
+            first = self._first_of_file()  # renditions of one recording would be known to both sides
+            drawn, of = np.unique(first, return_inverse=True)
+            if len(drawn) < len(self):
+                number = _share(number / len(self), len(drawn), "files")
+            chosen = np.isin(of, _stratified(groups[drawn], number, rng))
         elif by == "speaker":
             if self.speakers is None:
                 raise ValueError('by="speaker": this set does not say who spoke')
@@ -362,6 +403,13 @@ class SpikeDataset(Dataset):
         else:
             raise ValueError(f'by must be "label" or "speaker", got {by!r}')
         return self.subset(~chosen), self.subset(chosen)
+
+    def _first_of_file(self) -> NDArray[np.int64]:
+        """For each sample the position of the first one of the same file."""
+        if self.files is None:
+            return np.arange(len(self))
+        firsts: dict[str, int] = {}
+        return np.array([firsts.setdefault(name, i) for i, name in enumerate(self.files)], np.int64)
 
     def positions(self, indices: Indices) -> NDArray[np.int64]:
         """Indices or mask as non-negative positions, checked."""

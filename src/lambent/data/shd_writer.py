@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from lambent.data.dataset import SpikeDataset
 from lambent.data.readers.shd import milliseconds
 from lambent.machine.files import replacing
+from lambent.machine.hdf5 import seal
 
 _SPIKES = 1 << 20  # spikes converted at a time
 
@@ -25,8 +27,10 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
     """Write a data set in the Heidelberg layout; gzipped if the name ends in ``.gz``.
 
     Times are stored in the shortest of float16, float32 and float64 [s] from which `SpikeDataset.from_shd`
-    gets back exactly the same milliseconds. Duration and number of units are noted as attributes of the file.
-    The file appears under its name only once it is complete.
+    gets back exactly the same milliseconds. Duration, number of units and the level of recordings are noted as
+    attributes of the file, the files that samples were made of as ``extra/files``.
+    The file appears under its name only once it is complete. It carries a digest of what it holds, so that damage is
+    noticed on reading.
 
     Args:
         path: the file.
@@ -57,6 +61,7 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
             _fill(f, dataset, time_type)
             if speaker_names is not None:
                 f["extra/speaker_names"] = np.array([n.encode() for n in speaker_names], dtype=bytes)
+        seal(plain)
         if packed:
             plain.seek(0)
             # No name and no time in the header: the same data give the same file.
@@ -85,10 +90,14 @@ def _seconds(times: NDArray[np.float32], kind: type) -> NDArray[Any]:
 def _fill(f: h5py.File, dataset: SpikeDataset, time_type: type) -> None:
     f.attrs["n_units"] = dataset.n_units
     f.attrs["duration_ms"] = dataset.duration
+    if dataset.level is not None:
+        f.attrs["level"] = np.bytes_(dataset.level.encode())
     f["labels"] = dataset.labels
     f["extra/keys"] = np.array([n.encode() for n in dataset.class_names], dtype=bytes)
     if dataset.speakers is not None:
         f["extra/speaker"] = dataset.speakers
+    if dataset.files is not None:
+        f["extra/files"] = np.array([os.fsencode(name) for name in dataset.files], dtype=bytes)
     n = len(dataset)
     times = f.create_dataset("spikes/times", (n,), dtype=h5py.vlen_dtype(time_type))
     units = f.create_dataset("spikes/units", (n,), dtype=h5py.vlen_dtype(dataset.units.dtype))

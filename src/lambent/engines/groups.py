@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lambent.machine.denormals import denormals_flushed
 from lambent.machine.threads import in_threads
 
 _GROUPS = 8  # at most; each holds its own sum of weight gradients
@@ -24,9 +25,13 @@ def sample_groups(batch: int) -> list[tuple[int, int]]:
 
 
 def run_groups(work: Callable[[int, int, int], Any], batch: int) -> list[Any]:
-    """work(group, first, last) for every group, in threads; results in order."""
-    tasks = [(g, *bounds) for g, bounds in enumerate(sample_groups(batch))]
-    return in_threads(lambda task: work(*task), tasks)
+    """work(group, first, last) for every group, in threads that flush denormal numbers; results in order."""
+
+    def flushed(task: tuple[int, int, int]) -> Any:
+        with denormals_flushed():
+            return work(*task)
+
+    return in_threads(flushed, [(g, *bounds) for g, bounds in enumerate(sample_groups(batch))])
 
 
 def total(parts: np.ndarray) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lambent.connections.connections import Connections, delay_steps
-from lambent.engines.checks import soundness
+from lambent.engines.checks import some_parameter, soundness
 from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.machine.waiting import expect
@@ -59,7 +59,7 @@ class _Spike(torch.autograd.Function):
         before = kind.jump(tuple(after), pull, count / p.threshold, marks, p)
         fields: dict[str, Tensor] = {
             name: torch.where(spiked, g, 0.0).sum(0)
-            for name, g in zip(kind.spike_gradients, kind.spike_gradient(before, marks, p), strict=True)
+            for name, g in zip(kind.spike_gradients, kind.spike_gradient(before, after, marks, p), strict=True)
         }
         before = [torch.where(spiked, new, old) for new, old in zip(before, after, strict=True)]
         return None, None, *before, *(fields.get(name) for name in kind._fields)
@@ -128,7 +128,7 @@ def _dense(events: Events, dt: float) -> tuple[Tensor, Tensor]:
 def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
     """Spikes of a layer; see `lambent.engines`."""
     expect(*soundness(neuron, inputs, recurrent))
-    dtype = inputs.weight.dtype  # type: ignore[attr-defined]
+    dtype = some_parameter(neuron, inputs).dtype
     p: Any = neuron.on_grid(dt, torch.float64)
     kind = type(p)
     steps, batch, size = count_steps(events.duration, dt), len(events), inputs.n_out
@@ -136,12 +136,13 @@ def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Conne
     into, own = mail.matrices(inputs), mail.matrices(recurrent)
     x_in, shift_in = _dense(events, dt)
     x: Numbers = (x_in.new_zeros(batch, size),) * kind.n_states
+    fixed = kind(*(f.detach() for f in p))
     raised, every, shifts = [], [], []
     for n in range(steps):
         before = tuple(value.detach() for value in x)
         x = mail.take(kind, x, n, p)
-        raised.append(kind.level(x, p))
-        above = kind.above(before, tuple(value.detach() for value in x), kind(*(f.detach() for f in p)))
+        raised.append(kind.level(x, fixed))
+        above = kind.above(before, tuple(value.detach() for value in x), fixed)
         *after, spiked, shift = _Spike.apply(kind, above, *x, *p)
         x = tuple(after)
         every.append(spiked)
@@ -183,4 +184,4 @@ def levels(events: Events, neuron: Neuron, inputs: Connections, dt: float) -> Te
         x = mail.take(kind, x, n, p)
         out.append(kind.level(x, p))
         mail.send(n, x_in[n], shift_in[n], into)
-    return torch.stack(out, 1).to(inputs.weight.dtype)  # type: ignore[attr-defined]
+    return torch.stack(out, 1).to(some_parameter(neuron, inputs).dtype)

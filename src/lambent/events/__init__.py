@@ -11,9 +11,10 @@ from lambent.events.checks import (
     warn_of_seconds,
 )
 from lambent.events.events import Events, within
-from lambent.events.structured import Start, pack_records
+from lambent.events.structured import TIME_UNITS, Start, pack_records, time_scale
 
 __all__ = [
+    "TIME_UNITS",
     "Events",
     "Start",
     "as_float32",
@@ -23,6 +24,7 @@ __all__ = [
     "locate",
     "n_steps",
     "pack_records",
+    "time_scale",
     "warn_of_seconds",
     "within",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lambent.machine.warn import warn_caller
 
 _EXCESS = 0.01  # steps
+_LONGEST = float(np.finfo(np.float32).max)  # ms
 _SECONDS = 10.0  # a longer sample is not taken for one in seconds
 _RATE = 3.0  # spikes per unit and ms; the Heidelberg digits in seconds have 8, N-MNIST 6
 _MANY = 100  # spikes, of which fewer say nothing about a rate
@@ -55,8 +56,8 @@ def check_layout(times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.i
     for name, x in (("times", times), ("units", units), ("offsets", offsets)):
         if x.ndim != 1:
             raise ValueError(f"{name} must have one dimension, got shape {x.shape}")
-    if not (np.isfinite(duration) and duration > 0):
-        raise ValueError(f"duration must be positive and finite [ms], got {duration}")
+    if not 0 < duration <= _LONGEST:
+        raise ValueError(f"duration must be positive and finite [ms], as a float32 holds, got {duration}")
     if len(times) != len(units):
         raise ValueError(f"{len(times)} times but {len(units)} units")
     if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(times):
@@ -96,6 +97,7 @@ def check_spikes(
         earlier[firsts[slice(*np.searchsorted(firsts, (start, stop)))] - start] = False
         for bad, what in (
             (np.isnan(t), "time is NaN"),
+            (np.isinf(t), "time is infinite"),
             (t < 0, "negative time"),
             (t >= float(duration), f"time at or past the duration of {duration:g} ms"),
             ((u < 0) | (u >= n_units), f"unit outside [0, {n_units})"),
@@ -114,8 +116,9 @@ def locate(entry: int, offsets: NDArray[np.integer[Any]], first_sample: int = 0)
 
 def as_float32(times: NDArray[np.floating[Any]], duration: float) -> NDArray[np.float32]:
     """Times as float32, those before `duration` still before it where rounding would take them there."""
-    narrow = times.astype(np.float32, copy=False)
-    late = (narrow >= duration) & (times < duration)
+    with np.errstate(over="ignore"):  # what no float32 holds is infinite then, which checks refuse
+        narrow = times.astype(np.float32, copy=False)
+        late = (narrow >= duration) & (times < duration)
     if late.any():
         last = np.float32(duration)
         last = last if last < duration else np.nextafter(last, np.float32(0))

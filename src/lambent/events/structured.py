@@ -28,6 +28,13 @@ class Packed(NamedTuple):
     duration: float
 
 
+def time_scale(time_unit: str) -> float:
+    """Milliseconds in a unit of time; ValueError if there is no such one."""
+    if not isinstance(time_unit, str) or time_unit not in TIME_UNITS:
+        raise ValueError(f"time_unit must be one of {', '.join(TIME_UNITS)}, got {time_unit!r}")
+    return TIME_UNITS[time_unit]
+
+
 def sensor_shape(sensor_size: int | Sequence[int]) -> tuple[int, int, int]:
     """(polarities, rows, columns) of (width[, height[, polarities]]).
 
@@ -62,8 +69,7 @@ def pack_records(
     Raises:
         TypeError, ValueError: as `Events.from_structured`.
     """
-    if time_unit not in TIME_UNITS:
-        raise ValueError(f"time_unit must be one of {', '.join(TIME_UNITS)}, got {time_unit!r}")
+    scale = time_scale(time_unit)
     if crop and duration is None:
         raise ValueError("crop=True needs a duration to crop to")
     shape = sensor_shape(sensor_size)
@@ -71,7 +77,7 @@ def pack_records(
     times, units = [], []
     ends: list[tuple[float, float]] = []
     for where, record in records:
-        ms, unit = _read(record, shape, TIME_UNITS[time_unit], start, where)
+        ms, unit = _read(record, shape, scale, start, where)
         if len(ms):
             ends.append((float(ms[0]), float(ms[-1])))
         if duration is not None and len(late := np.flatnonzero(ms >= duration)):

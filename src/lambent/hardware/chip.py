@@ -22,22 +22,50 @@ CHIPS = {"loihi2": "lambent.hardware.loihi2.chip"}
 DEFAULT = "loihi2"
 
 
+class Described(Protocol):
+    """What settings say of a hidden layer."""
+
+    @property
+    def text(self) -> str:
+        """The line that says it."""
+        ...
+
+    @property
+    def connections(self) -> str:
+        """Their kind: "dense", "sparse", "conv" or "pool"."""
+        ...
+
+    @property
+    def neuron(self) -> str:
+        """What the units are: "lif", "resonator" or another word."""
+        ...
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the units are connected among themselves."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Of the connections; `delay`, if there, is the longest delay to begin with [ms], in place of the settings'."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Of the units; `reset`, if there, is in place of the settings'."""
+        ...
+
+
 class Settings(Protocol):
     """What a chip is asked about before a network is trained for it."""
 
-    @property
-    def layers(self) -> int:
-        """Number of hidden layers, before a readout."""
+    def descriptions(self) -> Sequence[Described]:
+        """The hidden layers, before a readout."""
         ...
 
     @property
     def reset(self) -> str:
         """What a spike does to the voltage: "zero" or "subtract"."""
-        ...
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether the units of a hidden layer are connected among themselves."""
         ...
 
     @property

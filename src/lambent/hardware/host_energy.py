@@ -134,8 +134,18 @@ class HostCost:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HostCost:
-        """The cost that `as_dict` gave `values` of."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        """The cost that `as_dict` gave `values` of.
+
+        Raises:
+            KeyError, TypeError, ValueError: it gave none such.
+        """
+        own = {field.name: values[field.name] for field in fields(cls)}
+        for name, value in own.items():
+            kinds: tuple[type, ...] = (str,) if name in ("device", "counter") else (int, float)
+            optional = name in ("energy", "energy_delay_product", "idle_power")
+            if type(value) not in kinds and not (optional and value is None):
+                raise ValueError(f"{name} is {value!r}")
+        return cls(**own)
 
 
 def measure_host(model: nn.Module, events: Events, *, seconds: float = 2.0) -> HostCost:

@@ -5,6 +5,17 @@ from lambent.layers.dropout import EventDropout
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
 from lambent.layers.recording import Recording, record
+from lambent.layers.short import AdaptiveLIF, Resonator
 from lambent.layers.spiking import Spiking
 
-__all__ = ["LIF", "EventDropout", "LIReadout", "Recording", "Spiking", "calibrate", "record"]
+__all__ = [
+    "LIF",
+    "AdaptiveLIF",
+    "EventDropout",
+    "LIReadout",
+    "Recording",
+    "Resonator",
+    "Spiking",
+    "calibrate",
+    "record",
+]

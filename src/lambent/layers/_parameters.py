@@ -12,12 +12,12 @@ from lambent.machine.waiting import expect
 from lambent.neurons.neuron import check_values
 
 
-def per_unit(name: str, value: float | Tensor | None, size: int, positive: bool = True) -> Tensor:
-    """A (size,) float tensor of finite, `positive` values from a number or a tensor of one per unit.
+def per_unit(name: str, value: float | Tensor | None, size: int, lowest: str = "positive") -> Tensor:
+    """A (size,) float tensor of finite values, as `check_values` has it, from a number or a tensor of one per unit.
 
     Raises:
         TypeError: no numbers.
-        ValueError: wrong shape, or a value that is not finite or not positive; names the unit.
+        ValueError: wrong shape, or a value that is not finite or out of range; names the unit.
     """
     try:
         x = torch.as_tensor(value, dtype=torch.get_default_dtype()).detach().clone()
@@ -27,7 +27,7 @@ def per_unit(name: str, value: float | Tensor | None, size: int, positive: bool 
         x = x.repeat(size)
     if x.shape != (size,):
         raise ValueError(f"{name} must be a number or have shape ({size},), got {tuple(x.shape)}")
-    expect(*check_values(name, x, positive))
+    expect(*check_values(name, x, lowest))
     return x
 
 

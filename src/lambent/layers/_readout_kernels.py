@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -11,15 +13,20 @@ from lambent.events import Events, n_steps
 from lambent.neurons.neuron import Neuron
 from lambent.neurons.response import membrane_response, response_integral
 
+_MANY = 30_000  # steps
+
 
 def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: float, alike: bool) -> Tensor:
     """(spikes, outputs), or (spikes,) if all outputs are `alike`: have the same, untrained time constants."""
-    value, slope = _kernels(reduce, n_steps(events.duration, dt), tau_mem, tau_syn, dt, alike)
-    step = events.steps(dt)
+    steps, step = n_steps(events.duration, dt), events.steps(dt)
+    tabulated = steps <= _MANY  # cheaper than for every spike, unless most steps have none
+    at = torch.arange(steps, device=step.device) if tabulated else step
+    value, slope = _kernels(reduce, at, steps, tau_mem, tau_syn, dt, alike)
+    if tabulated:
+        value, slope = value.index_select(0, step), slope.index_select(0, step)
     zero = events.times - events.times.detach()
     # the kernel's value, with its slope as the derivative with respect to the time
-    slope = slope.index_select(0, step)
-    return value.index_select(0, step) + (zero if slope.ndim == 1 else zero.unsqueeze(1)) * slope
+    return value + (zero if slope.ndim == 1 else zero.unsqueeze(1)) * slope
 
 
 def in_continuous_time(reduce: str, events: Events, neuron: Neuron, connections: Connections) -> Tensor:
@@ -41,41 +48,31 @@ def in_continuous_time(reduce: str, events: Events, neuron: Neuron, connections:
 
 
 def _kernels(
-    reduce: str, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: float, alike: bool
+    reduce: str, step: Tensor, steps: int, tau_mem: Tensor, tau_syn: Tensor, dt: float, alike: bool
 ) -> tuple[Tensor, Tensor]:
-    """What a spike of weight 1 in each step adds to the reduced voltage, and d/dt of that [1/ms].
+    """What a spike of weight 1 in `step`, of `steps`, adds to the reduced voltage, and d/dt of that [1/ms].
 
-    Both (steps, outputs), or (steps,) if the outputs are `alike`.
+    Both (*step, outputs), or like `step` if the outputs are `alike`.
     """
     dtype = tau_mem.dtype
     tau_mem, tau_syn = tau_mem.double(), tau_syn.double()
     # a spike of step m is felt from step m + 1 on, for the remaining steps - 1 - m
-    lag = torch.arange(steps, dtype=torch.float64, device=tau_mem.device)
+    left = (steps - 1 - step).double()
     if alike:
         tau_mem, tau_syn = tau_mem[0], tau_syn[0]
     else:
-        lag = lag.unsqueeze(1)
-    response = membrane_response(lag * dt, tau_mem, tau_syn)  # of V to an event
+        left = left.unsqueeze(1)
+    value = membrane_response(left * dt, tau_mem, tau_syn)  # of V in the last step to an event
     # of V itself, from the step of arrival on
-    decay = torch.exp(-(lag - 1).clamp(min=0) * dt / tau_mem) * (lag > 0)
-    if reduce == "last":
-        value, voltage = response, decay
-    else:
-        fading = torch.exp(-lag / steps) if reduce == "exp_mean" else torch.ones_like(lag)
-        before = fading.flip(0) / steps  # the factor of the spike's own step
-        value = _cumsum(fading * response) * before
-        voltage = _cumsum(fading * decay) * before
-    value, voltage = value.flip(0), voltage.flip(0)
+    voltage = torch.exp(-(left - 1).clamp(min=0) * dt / tau_mem) * (left > 0)
+    if reduce != "last":
+        # sums over l = 1..left of f^l V[l] = alpha V[l - 1] + gain I[l] and I[l] = exp(-dt / tau_syn)^(l - 1)
+        fading = 1 / steps if reduce == "exp_mean" else 0.0
+        f, before = math.exp(-fading), torch.exp(-fading * (steps - 1 - left)) / steps
+        mem, syn = fading + dt / tau_mem, fading + dt / tau_syn
+        current = f * torch.expm1(-left * syn) / torch.expm1(-syn)
+        gain = membrane_response(tau_mem.new_full((), dt), tau_mem, tau_syn)
+        value = (torch.exp(-mem - fading * left) * value - gain * current) / torch.expm1(-mem) * before
+        voltage = f * torch.expm1(-left * mem) / torch.expm1(-mem) * before
     slope = value / tau_syn - voltage / tau_mem
     return value.to(dtype), slope.detach().to(dtype)
-
-
-def _cumsum(x: Tensor) -> Tensor:
-    """Cumulative sum over rows; in deterministic mode by doubling, for torch then refuses its own on CUDA."""
-    if not torch.are_deterministic_algorithms_enabled():
-        return x.cumsum(0)
-    shift = 1
-    while shift < len(x):
-        x = x + torch.cat([torch.zeros_like(x[:shift]), x[:-shift]])
-        shift *= 2
-    return x

@@ -33,7 +33,7 @@ def calibrate(model: nn.Module, events: Events | Tensor, spikes: float = 10.0, *
         spikes: wanted spikes per unit and sample.
         per_unit: bring each unit there, and not only the mean of each layer, over which some units may be silent and
             others busy. A unit that its inputs inhibit on balance gets the opposite weights. Where units share their
-            weights, as in convolutions, it is the same as without.
+            weights, as those of a channel do in a convolution, it is their mean that is brought there.
 
     Raises:
         ValueError: no scale makes a layer spike that often, or `spikes` is not positive; names the layer.
@@ -101,7 +101,7 @@ def _scale_units(layer: Spiking, events: Events, spikes: float) -> None:
 
     def counts(factor: Tensor) -> Tensor:
         layer.weight.copy_(weight * connections.per_weight(factor))
-        return layer(events).counts().mean(0)
+        return connections.shared(layer(events).counts().mean(0))
 
     factor = _bisect(counts, factor, spikes, _WIDEST)
     reached = counts(factor)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from lambent.connections.connections import Connections
-from lambent.connections.dense import Dense
 from lambent.layers.readout import LIReadout
 from lambent.layers.spiking import Spiking
 from lambent.neurons.lif import LIF
@@ -42,13 +42,17 @@ def parts(model: nn.Module) -> list[Part]:
     return found
 
 
-def check_chain(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
+def check_chain(
+    model: nn.Module, neurons: Sequence[type[Neuron]] = (LIF,), why: str = ""
+) -> tuple[list[Spiking | LIReadout], float]:
     """The layers of `model`, a `torch.nn.Sequential` of spiking ones with or without a final `LIReadout`, and their dt.
 
-    The units must be LIF and the connections dense, for which alone files and chips have words here.
+    Args:
+        neurons: the units that there are words for.
+        why: what to say of others.
 
     Raises:
-        TypeError: the model is no Sequential or holds another kind of layer.
+        TypeError: the model is no Sequential or holds another kind of layer, or of units.
         ValueError: no layers, a readout that is not last, sizes or steps that do not fit each other, values
             that no network can have; the message names the layer.
     """
@@ -61,8 +65,13 @@ def check_chain(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
     for i, module in enumerate(model):
         where = f"layer {i} ({type(module).__name__})"
         if not isinstance(module, (Spiking, LIReadout)):
-            raise TypeError(f"{where}: only LIF and a final LIReadout can be converted")
-        _check_kinds(where, module)
+            raise TypeError(f"{where}: only LIF and other spiking layers and a final LIReadout can be converted")
+        if isinstance(module, Spiking) and type(module.neuron) not in neurons:
+            kinds = " or ".join(f"lambent.neurons.{kind.__name__}" for kind in neurons)
+            raise TypeError(
+                f"{where}: has {type(module.neuron).__name__} units, which cannot be converted{why and f': {why}'}; "
+                f"train the layer with {kinds}"
+            )
         if isinstance(module, LIReadout) and i != len(model) - 1:
             raise ValueError(f"{where}: a readout must be the last layer")
         if module.dt is None:
@@ -74,18 +83,8 @@ def check_chain(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
         for name, value in module.state_dict().items():
             if not torch.isfinite(value).all():
                 raise ValueError(f"{where}: {name} holds NaN or infinity")
-            if name in ("tau_mem", "tau_syn", "threshold") and not (value > 0).all():
+            if name in ("tau_mem", "tau_syn", "period", "threshold") and not (value > 0).all():
                 raise ValueError(f"{where}: {name} must be positive")
         layers.append(module)
         dt = module.dt
     return layers, dt
-
-
-def _check_kinds(where: str, module: Spiking | LIReadout) -> None:
-    """Raise TypeError unless a layer is of LIF units and dense connections."""
-    part = parts(module)[0]
-    if isinstance(module, Spiking) and type(part.neuron) is not LIF:
-        raise TypeError(f"{where}: has {type(part.neuron).__name__} units; only LIF can be converted")
-    for name, connections in (("connections", part.connections), ("recurrent connections", part.recurrent)):
-        if connections is not None and type(connections) is not Dense:
-            raise TypeError(f"{where}: has {type(connections).__name__} {name}; only Dense can be converted")

@@ -13,6 +13,9 @@ from lambent.layers._parameters import check_dt, per_unit
 from lambent.machine.warn import warn_caller
 from lambent.neurons.neuron import Neuron
 
+MEANING = "lambent"
+"""Under this a `state_dict` keeps, in torch's metadata of each layer, what its values are of."""
+
 
 class Layer(nn.Module):
     """A module that owns the parameters of a neuron and of connections.
@@ -44,7 +47,7 @@ class Layer(nn.Module):
             value: Tensor | None = getattr(neuron, name)
             optional = getattr(type(neuron), name, ...) is None  # by its default
             if value is not None or not optional:
-                value = per_unit(name, value, self.out_features, positive=name not in neuron.signed)
+                value = per_unit(name, value, self.out_features, lowest=neuron.lowest(name))
                 if name not in neuron.trained:
                     self.register_buffer(name, value)
                     continue
@@ -59,11 +62,13 @@ class Layer(nn.Module):
         sides = {"": connections} if recurrent is None else {"": connections, "recurrent_": recurrent}
         for name in dict.fromkeys(name for side in sides.values() for name in side.parameters):
             for prefix, side in sides.items():
-                value = getattr(side, name, None)
-                self.register_parameter(prefix + name, None if value is None else nn.Parameter(value.detach().clone()))
+                if name in side.parameters:
+                    value = getattr(side, name)
+                    value = None if value is None else nn.Parameter(value.detach().clone())
+                    self.register_parameter(prefix + name, value)
         for prefix, side in sides.items():
             for name in side.buffers:
-                self.register_buffer(prefix + name, getattr(side, name).clone())
+                self.register_buffer(prefix + name, getattr(side, name).detach().clone())
         self._neuron = neuron.with_values(**dict.fromkeys(neuron.parameters))
         self._connections, self._recurrent = _empty(connections), None if recurrent is None else _empty(recurrent)
 
@@ -110,6 +115,36 @@ class Layer(nn.Module):
             roles |= {f"{prefix}weight": "weight", f"{prefix}delay": "delay"}
         return roles
 
+    def _meaning(self) -> dict[str, Any]:
+        """What, besides the parameters, a `state_dict` is of: with another the same values compute something else."""
+        reset = getattr(self._neuron, "reset", None)
+        return {"dt": self.dt} | ({"reset": reset} if isinstance(reset, str) else {})
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):
+            destination._metadata[prefix[:-1]][MEANING] = self._meaning()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing: Any,
+        unexpected: Any,
+        errors: Any,
+    ) -> None:
+        """As torch's; refuses what was kept with another meaning. What says none, as older files, is taken."""
+        own = self._meaning()
+        for name, theirs in local_metadata.get(MEANING, {}).items():
+            if name in own and not _same(name, theirs, own[name]):
+                errors.append(
+                    f"{prefix[:-1] or type(self).__name__}: the values are of a layer with {name}={theirs!r}, this one "
+                    f"has {name}={own[name]!r}: make it the same, or load dict(state), the values alone"
+                )
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing, unexpected, errors)
+
     def _watch_dt(self, events: Events) -> None:
         """Warn, once, of events from a layer with another time step: its steps are then moved to those of this one."""
         if events.dt in (0.0, self.dt) or self._warned_of_dt:
@@ -128,6 +163,11 @@ class Layer(nn.Module):
             value = getattr(self, name)
             if value is not None and value.requires_grad:
                 value.clamp_(low, high)
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    """Whether two layers mean the same; a readout's voltages, "none", are those of any reduction."""
+    return one == other or (name == "reduce" and "none" in (one, other))
 
 
 def _empty(connections: Connections) -> Connections:

@@ -79,18 +79,9 @@ class LIF(Spiking):
         dt: float | None = 1.0,
         min_slope: float | None = None,
     ) -> None:
-        check_sizes(in_features=in_features, out_features=out_features)
-        if not isinstance(recurrent, bool):
-            raise TypeError(f"recurrent must be True or False, got {recurrent!r}; lb.Spiking takes connections")
-        if recurrent_delay is not None and not recurrent:
-            raise ValueError("recurrent_delay needs recurrent=True")
-        super().__init__(
-            lif.LIF(tau_mem, tau_syn, threshold, bias, reset, min_slope),
-            _dense("delay", in_features, out_features, delay),
-            _dense("recurrent_delay", out_features, out_features, recurrent_delay) if recurrent else None,
-            dt=dt,
-            max_delay=max_delay,
-        )
+        sides = dense_sides(in_features, out_features, recurrent, delay, recurrent_delay)
+        neuron = lif.LIF(tau_mem, tau_syn, threshold, bias, reset, min_slope)
+        super().__init__(neuron, *sides, dt=dt, max_delay=max_delay)
         self.reset_parameters()
 
     @property
@@ -117,6 +108,19 @@ class LIF(Spiking):
         parts += ["recurrent"] if self.recurrent_weight is not None else []
         parts += [n for n in ("bias", "delay", "recurrent_delay") if getattr(self, n) is not None]
         return ", ".join([*parts, f"reset={self.reset!r}", f"dt={self.dt}"])
+
+
+def dense_sides(
+    n_in: int, n_out: int, recurrent: bool, delay: float | Tensor | None, recurrent_delay: float | Tensor | None
+) -> tuple[Dense, Dense | None]:
+    """The connections of a short form, whose weights are yet to be drawn."""
+    check_sizes(in_features=n_in, out_features=n_out)
+    if not isinstance(recurrent, bool):
+        raise TypeError(f"recurrent must be True or False, got {recurrent!r}; lb.Spiking takes connections")
+    if recurrent_delay is not None and not recurrent:
+        raise ValueError("recurrent_delay needs recurrent=True")
+    inputs = _dense("delay", n_in, n_out, delay)
+    return inputs, _dense("recurrent_delay", n_out, n_out, recurrent_delay) if recurrent else None
 
 
 def _dense(name: str, n_in: int, n_out: int, delay: float | Tensor | None) -> Dense:

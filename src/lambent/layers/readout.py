@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -98,6 +100,9 @@ class LIReadout(Layer):
         self.reduce, self.scale, self.count_gradient = reduce, scale, count_gradient
         self._alike = Guess(True)
         self.reset_parameters()
+
+    def _meaning(self) -> dict[str, Any]:
+        return super()._meaning() | {"reduce": self.reduce}
 
     def reset_parameters(self) -> None:
         """Draw normal weights with standard deviation 1 / sqrt(in_features)."""

@@ -96,7 +96,7 @@ class Spiking(Layer):
 
     @torch.no_grad()
     def _draw(self, weight: bool, recurrent_weight: bool) -> None:
-        threshold = self.threshold.detach()
+        threshold = self.neuron.rest_to_threshold().detach().to(self.weight.dtype)
         if weight:
             scale = 2 * threshold / self.neuron.peak(self.dt)
             self.weight.copy_(self.connections.drawn(scale.to(self.weight.dtype)))

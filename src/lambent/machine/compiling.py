@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 F = TypeVar("F", bound=Callable[..., Any])
 
 _settings: Any = numba.config  # what NUMBA_CACHE_DIR and the like set
+_DIGEST = 16  # bytes
 _UNUSED = 30 * 24 * 3600  # seconds after which a folder of another version goes; a program may still run it
 
 
@@ -46,7 +48,9 @@ def _folder(package: Path) -> Path | None:
     if _settings.CACHE_DIR:
         places = [Path(_settings.CACHE_DIR)]
     else:
-        own = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
+        own = Path(os.environ.get("XDG_CACHE_HOME") or "~")
+        if not own.is_absolute():  # which XDG's specification wants to be as if it were not set
+            own = Path(os.path.expanduser("~/.cache"))
         places = [package / "__pycache__", *([own] if own.is_absolute() else [])]  # who has no home has no cache
     for place in places:
         folder = place / "lambent-kernels" / name
@@ -70,6 +74,45 @@ def _tidy(folder: Path) -> None:
 _CACHE = _folder(Path(__file__).parents[1])
 
 
+class _CacheFile(IndexDataCacheFile):
+    """Numba's files of one kernel, each with a digest: a damaged one is as if it were not there."""
+
+    def _load_index(self) -> Any:
+        try:
+            stamp, overloads = pickle.loads(self._read(self._index_path))
+        except (OSError, ValueError):
+            return {}
+        return overloads if stamp == (self._version, self._source_stamp) else {}
+
+    def _save_index(self, overloads: Any) -> None:
+        self._write(self._index_path, ((self._version, self._source_stamp), overloads))
+
+    def _load_data(self, name: str) -> Any:
+        try:
+            return pickle.loads(self._read(self._data_path(name)))
+        except ValueError as error:
+            raise OSError(f"{name}: damaged") from error  # for which Numba compiles anew
+
+    def _save_data(self, name: str, data: Any) -> None:
+        self._write(self._data_path(name), data)
+
+    def _write(self, path: str, values: Any) -> None:
+        data = self._dump(values)
+        with self._open_for_write(path) as file:
+            file.write(self._digest(path, data) + data)
+
+    def _read(self, path: str) -> bytes:
+        content = Path(path).read_bytes()
+        kept, data = content[:_DIGEST], content[_DIGEST:]
+        if kept != self._digest(path, data):
+            raise ValueError(f"{path}: damaged")
+        return data
+
+    def _digest(self, path: str, data: bytes) -> bytes:
+        whose = f"{self._version} {os.path.basename(path)} "  # what another Numba wrote is not even unpickled
+        return hashlib.blake2b(whose.encode() + data, digest_size=_DIGEST).digest()
+
+
 class _Cache(FunctionCache):
     """Numba's cache of one kernel, and one more for each set of functions from outside the package.
 
@@ -77,6 +120,13 @@ class _Cache(FunctionCache):
     functions in. What was compiled with other functions, or by a program that has no such class, must not be found; so
     these lie in a folder of their own, named after the functions as they are.
     """
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file = self._file(self._cache_path)
+
+    def _file(self, folder: str) -> _CacheFile:
+        return _CacheFile(folder, self._impl.filename_base, self._impl.locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         with self._of(sig) as known:
@@ -106,8 +156,7 @@ class _Cache(FunctionCache):
             with suppress(OSError):
                 folder.mkdir(exist_ok=True)
                 folder.touch()
-            stamp = self._impl.locator.get_source_stamp()
-            self._cache_file = IndexDataCacheFile(str(folder), self._impl.filename_base, stamp)
+            self._cache_file = self._file(str(folder))
         try:
             yield True
         finally:
@@ -178,15 +227,16 @@ def kernel(**options: Any) -> Callable[[F], F]:
     Args:
         options: more options of `numba.njit`.
     """
-    compiled = numba.njit(nogil=True, cache=_CACHE is not None, error_model="numpy", **options)
+    options = {"nogil": True, "error_model": "numpy", **options}
 
     def decorate(function: F) -> F:
         before = _settings.CACHE_DIR  # read for every function that is decorated, not only for ours
         _settings.CACHE_DIR = str(_CACHE or "")
         try:
-            made: Any = compiled(function)
+            made: Any = numba.njit(**options)(function)
             if _CACHE is not None:
-                made._cache = _Cache(function)
+                with suppress(OSError, RuntimeError):  # it is only a cache for which there is no room
+                    made._cache = _Cache(function)
             return made
         finally:
             _settings.CACHE_DIR = before

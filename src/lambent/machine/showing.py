@@ -34,7 +34,7 @@ def html_table(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] = 
 
 
 class Short:
-    """A base of dataclasses, which then print shapes in place of arrays and leave out what is at its default.
+    """A base of dataclasses, which then print shapes in place of arrays, and only what was given.
 
     Also of those that are derived from one, for which `dataclass` would otherwise write another `__repr__`.
     """
@@ -49,7 +49,7 @@ def _short(value: Any) -> str:
     shown = []
     for field in fields(value):
         x = getattr(value, field.name)
-        if not (type(x) is type(field.default) and x == field.default):
+        if field.init and not (type(x) is type(field.default) and x == field.default):
             shown.append(f"{field.name}={_shapes(x)!r}")
     return f"{type(value).__qualname__}({', '.join(shown)})"
 

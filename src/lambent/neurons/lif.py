@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lambent.neurons.arithmetic import maximum, where
-from lambent.neurons.neuron import Neuron, smallest_tau
+from lambent.neurons.neuron import Neuron, check_reset, smallest_tau
 from lambent.neurons.response import grid_constants, peak_response
 
 
@@ -99,7 +99,7 @@ class LIFUnits(NamedTuple):
         return a[1] * before[1], arriving * before[0], a[1] * (p.alpha_syn * before[0] + arrived)
 
     @staticmethod
-    def spike_gradient(a, marks, p):
+    def spike_gradient(a, after, marks, p):
         return (-a[1],)
 
 
@@ -185,10 +185,7 @@ class LIF(Neuron):
     def __post_init__(self) -> None:
         if isinstance(self.bias, bool):
             object.__setattr__(self, "bias", 0.0 if self.bias else None)
-        if self.reset not in ("zero", "subtract"):
-            raise ValueError(f'reset must be "zero" or "subtract", got {self.reset!r}')
-        if self.min_slope is not None and not self.min_slope > 0:
-            raise ValueError(f"min_slope must be positive, got {self.min_slope}")
+        check_reset(self.reset, self.min_slope)
 
     @torch.no_grad()
     def peak(self, dt: float | None) -> Tensor:

@@ -52,7 +52,10 @@ class Units(Protocol):
 
     @staticmethod
     def level(x: Numbers, p: Any) -> Any:
-        """What must reach the field `threshold` for a spike; of units that never spike, what a readout reads."""
+        """What must reach the field `threshold` for a spike; of units that never spike, what a readout reads.
+
+        A silent unit's count has a gradient with respect to the threshold and the states, not to other fields in here.
+        """
 
     @staticmethod
     def above(before: Numbers, x: Numbers, p: Any) -> Any:
@@ -101,11 +104,12 @@ class Units(Protocol):
         """What one step adds to dL/d field for `step_gradients`; arguments as above."""
 
     @staticmethod
-    def spike_gradient(a: Numbers, marks: Numbers, p: Any) -> Numbers:
-        """What a spike adds to dL/d field for `spike_gradients`, `a` being the adjoint before it.
+    def spike_gradient(a: Numbers, after: Numbers, marks: Numbers, p: Any) -> Numbers:
+        """What a spike adds to dL/d field for `spike_gradients`, `a` being the adjoint before it and `after` after it.
 
         With e = level - threshold, reset g and f = dx/dt that is g_p^T a(+) + e_p (push - [a(+).(g_x f(-) - f(+)) +
-        pull] / (e_x.f(-))), as `jump` is with x for p. Also for the peak of a silent unit, whose marks are zeros.
+        pull] / (e_x.f(-))), as `jump` is with x for p. Also for the peak of a silent unit, which adds to the adjoint
+        what `lift` says: that is `a` then, and `after` and marks are zeros.
         """
 
 
@@ -123,6 +127,8 @@ class Neuron(Short):
     """Whether the units spike; others are read (`lambent.LIReadout`)."""
     signed: ClassVar[tuple[str, ...]] = ()
     """The parameters that may be 0 or negative."""
+    from_zero: ClassVar[tuple[str, ...]] = ()
+    """The parameters that may be 0, and not negative."""
     state_names: ClassVar[tuple[str, ...]] = ()
     """What the numbers of a unit's state are called (`lambent.record`), in their order; left out, state_0 and so on."""
 
@@ -138,23 +144,38 @@ class Neuron(Short):
         for name in self.parameters:
             value = getattr(self, name)
             if value is not None:
-                yield check_values(name, value.detach(), name not in self.signed, CURE)
+                yield check_values(name, value.detach(), self.lowest(name), CURE)
+
+    def lowest(self, name: str) -> str:
+        """What `check_values` is to hold of a parameter."""
+        if name in self.from_zero:
+            return "not negative"
+        return "" if name in self.signed else "positive"
 
     def suits(self, dt: float | None) -> None:
         """Raise ValueError where such units cannot run with a time step of `dt` [ms], None for continuous time."""
         if dt is None:
             raise ValueError(f"{type(self).__name__} has no solution in continuous time (dt=None); give a step [ms]")
 
+    @classmethod
+    def parameters_of(cls, options: dict[str, Any]) -> tuple[str, ...]:
+        """The `parameters` of a neuron that was made with these options beside them."""
+        return cls.parameters
+
+    def rest_to_threshold(self) -> Tensor:
+        """How far (units,) the level of a unit at rest is from where it spikes."""
+        return torch.as_tensor(self.threshold)  # type: ignore[attr-defined]
+
     @torch.no_grad()
     def peak(self, dt: float | None) -> Tensor:
-        """The highest level (units,) after one event of weight 1, by stepping; a tenth of a ms in continuous time."""
+        """How far (units,) one event of weight 1 moves the level, by stepping; a tenth of a ms in continuous time."""
         units = self.on_grid(dt or 0.1, torch.float64)
         start = units.threshold.new_zeros(units.threshold.shape)
         state, arriving, highest = (start,) * units.n_states, torch.ones_like(start), start
         for n in range(_LONGEST_RISE):
             state, arriving = units.advance(state, arriving, units), start
-            level = units.level(state, units)
-            if n > 0 and bool((level <= highest).all()):
+            level = units.level(state, units).abs()
+            if n > 0 and not bool(((level > highest) | (highest == 0)).any()):
                 break
             highest = torch.maximum(highest, level)
         return highest
@@ -168,19 +189,31 @@ class Neuron(Short):
         raise NotImplementedError
 
 
-def check_values(name: str, x: Tensor, positive: bool = True, cure: str = "") -> Check:
-    """That every entry of x (units,) is finite, and `positive`; complains of the first that is not, with a `cure`."""
+def check_values(name: str, x: Tensor, lowest: str = "positive", cure: str = "") -> Check:
+    """That every entry of x (units,) is finite and `lowest`; complains of the first that is not, with a `cure`.
+
+    Args:
+        lowest: "positive", "not negative" or, where there is no lowest value, "".
+    """
     good = torch.isfinite(x)
-    if positive:
-        good &= x > 0
+    if lowest:
+        good &= x > 0 if lowest == "positive" else x >= 0
 
     def complain() -> None:
         unit = int((~good).nonzero()[0])
-        wanted = "positive and finite" if positive else "finite"
+        wanted = f"{lowest} and finite" if lowest else "finite"
         hint = cure if torch.isfinite(x[unit]) else ""
         raise ValueError(f"{name} of unit {unit} is {x[unit].item()}; it must be {wanted}{hint}")
 
     return Check(good.all(), complain)
+
+
+def check_reset(reset: str, min_slope: float | None) -> None:
+    """Raise ValueError unless `reset` is known and `min_slope` positive or None."""
+    if reset not in ("zero", "subtract"):
+        raise ValueError(f'reset must be "zero" or "subtract", got {reset!r}')
+    if min_slope is not None and not min_slope > 0:
+        raise ValueError(f"min_slope must be positive, got {min_slope}")
 
 
 def smallest_tau(dt: float | None) -> float:

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 
-from lambent.connections.dense import Dense
+from lambent.nir.ways import PASSED, POOLS, WEIGHTS, Synapses, together, way
 
-UNITS = ("CubaLIF", "LIF", "CubaLI", "LI")
-_PASSED = ("Input", "Output", "Flatten", "Identity")  # what changes no spike
-_SYNAPTIC = ("Linear", "Affine", "Scale", "Delay")
+UNITS = ("CubaLIF", "LIF", "IF", "CubaLI", "LI")
+_BETWEEN = (*WEIGHTS, *POOLS, "Scale", "Delay")
 _MAX_PATHS, _MAX_BETWEEN = 10_000, 100  # between two nodes of units; more is nonsense
-_MAX_DIRECT = 20_000  # units that pass spikes on without weights, which takes a square matrix
 _ADVICE = {
-    "IF": "it has no leak; lambent's units have a finite tau",
-    "I": "it has no leak; lambent's units have a finite tau",
+    "I": "it has no leak and no threshold; lambent's units have one or the other",
     "Threshold": "lambent's units hold their threshold themselves: use CubaLIF or LIF",
-    "Conv1d": "lambent has no convolutions in NIR yet",
-    "Conv2d": "lambent has no convolutions in NIR yet",
-    "SumPool2d": "lambent has no pooling in NIR yet",
-    "AvgPool2d": "lambent has no pooling in NIR yet",
 }
-
-
-class Synapses(NamedTuple):
-    """What reaches units from one source.
-
-    Attributes:
-        dense: weights, and delays [ms].
-        bias: (n_out,) float64, what is always there as input: the biases of `Affine` nodes.
-    """
-
-    dense: Dense
-    bias: np.ndarray
 
 
 class Graph:
@@ -54,7 +34,7 @@ class Graph:
         self._add(root, "")
         for name, node in self.nodes.items():
             kind = type(node).__name__
-            if kind not in UNITS + _PASSED + _SYNAPTIC:
+            if kind not in UNITS + PASSED + _BETWEEN:
                 raise ValueError(f"node {name!r}: lambent cannot run {kind}: {_ADVICE.get(kind, 'unknown type')}")
 
     def _add(self, graph: Any, prefix: str) -> None:
@@ -99,7 +79,7 @@ class Graph:
                     raise ValueError(f"node {name!r}: is reached on more than {_MAX_PATHS} ways")
                 sources.setdefault(name, {}).setdefault(source, []).append(path)
         last, left = ends[0], list(units)
-        size = int(np.prod(np.asarray(self.nodes[last].input_type["input"])))
+        shape = tuple(int(n) for n in np.asarray(self.nodes[last].input_type["input"]).reshape(-1))
         while left:
             found = [name for name in left if last in sources.get(name, {})]
             if len(found) != 1:
@@ -111,16 +91,16 @@ class Graph:
                 raise ValueError(
                     f"node {name!r}: also gets spikes from {sorted(others)}; lambent runs chains of layers"
                 )
-            inputs = self._synapses(name, sources[name][last], size)
-            size = inputs.dense.n_out
+            inputs = self._synapses(name, sources[name][last], shape)
+            shape = inputs.shape
             back = sources[name].get(name)
-            yield name, inputs, None if back is None else self._synapses(name, back, size)
+            yield name, inputs, None if back is None else self._synapses(name, back, shape)
             last = name
             left.remove(name)
         if last == ends[0]:
             raise ValueError(f"holds no units; lambent runs {', '.join(UNITS)}")
         for source, path in self._paths(outputs[0], ()):
-            if source != last or path:
+            if source != last or any(type(self.nodes[name]).__name__ not in PASSED for name in path):
                 raise ValueError(f"node {outputs[0]!r}: must get what node {last!r} gives, and nothing else")
 
     def _paths(self, name: str, behind: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
@@ -135,64 +115,8 @@ class Graph:
                 raise ValueError(f"node {source!r}: lies more than {_MAX_BETWEEN} nodes before units")
             else:
                 for start, path in self._paths(source, (*behind, source)):
-                    yield start, path if kind in _PASSED else [*path, source]
+                    yield start, path if kind in PASSED and kind != "Flatten" else [*path, source]
 
-    def _synapses(self, target: str, paths: list[list[str]], n_from: int) -> Synapses:
-        """What parallel paths do together; each pair of units may have one delay."""
-        parts = [self._path(path, n_from) for path in paths]
-        shape = parts[0][0].shape
-        total, delay, bias = np.zeros(shape), np.zeros(shape), np.zeros(shape[1])
-        for weight, lag, constant in parts:
-            if weight.shape != shape:
-                raise ValueError(f"node {target!r}: gets {weight.shape[1]} and {shape[1]} inputs from one node")
-            used, there = total != 0, weight != 0
-            if (there & used & (delay != lag)).any():
-                raise ValueError(f"node {target!r}: two synapses with different delays between the same two units")
-            total, delay, bias = total + weight, np.where(there, lag, delay), bias + constant
-        return Synapses(Dense(shape[0], shape[1], torch.from_numpy(total), torch.from_numpy(delay)), bias)
-
-    def _path(self, path: list[str], n_from: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weight and delay [ms], each (from, to), and bias (to,) of a path of nodes."""
-        weights = [i for i, name in enumerate(path) if type(self.nodes[name]).__name__ in ("Linear", "Affine")]
-        if len(weights) > 1:
-            raise ValueError(f"node {path[weights[1]]!r}: follows other weights without units between")
-        if not weights and n_from > _MAX_DIRECT:
-            raise ValueError(f"{n_from:,} units without weights after them; at most {_MAX_DIRECT:,} can be")
-        at = weights[0] if weights else len(path)
-        weight = _matrix(path[at], self.nodes[path[at]], n_from) if weights else np.eye(n_from)
-        bias = _bias(path[at], self.nodes[path[at]], weight.shape[1]) if weights else np.zeros(n_from)
-        lag = np.zeros_like(weight)
-        for i, name in enumerate(path):
-            node, kind = self.nodes[name], type(self.nodes[name]).__name__
-            if i == at:
-                continue
-            value = np.asarray(node.scale if kind == "Scale" else node.delay, np.float64).reshape(-1)
-            n = weight.shape[0] if i < at else weight.shape[1]
-            if len(value) not in (1, n):
-                raise ValueError(f"node {name!r}: has {len(value)} values for {n} units")
-            per_weight = value[:, None] if i < at else value
-            if kind == "Delay":
-                lag = lag + 1000 * per_weight
-            else:
-                weight, bias = weight * per_weight, bias if i < at else bias * value
-        return weight, lag, bias
-
-
-def _matrix(name: str, node: Any, n_from: int) -> np.ndarray:
-    """The weights (from, to) of the Linear or Affine node `name`."""
-    matrix = np.asarray(node.weight)
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        raise ValueError(f"node {name!r}: weight must be a matrix of numbers, got shape {matrix.shape}")
-    if matrix.shape[1] != n_from:
-        raise ValueError(f"node {name!r}: takes {matrix.shape[1]} inputs, but gets {n_from}")
-    return matrix.T.astype(np.float64)
-
-
-def _bias(name: str, node: Any, n_to: int) -> np.ndarray:
-    """The bias (to,) of the Linear or Affine node `name`."""
-    if type(node).__name__ == "Linear":
-        return np.zeros(n_to)
-    bias = np.asarray(node.bias)
-    if bias.shape not in ((), (n_to,)) or bias.dtype.kind not in "fiu":
-        raise ValueError(f"node {name!r}: bias must be {n_to} numbers, got shape {bias.shape}")
-    return np.broadcast_to(bias.astype(np.float64), n_to)
+    def _synapses(self, target: str, paths: list[list[str]], shape: tuple[int, ...]) -> Synapses:
+        """What parallel paths do together."""
+        return together(target, [way([(name, self.nodes[name]) for name in path], shape) for path in paths])

@@ -10,15 +10,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from lambent.connections.dense import Dense
-from lambent.layers import LIF, LIReadout
+from lambent.connections import Conv2d, Dense, Sparse, SumPool2d
+from lambent.connections.matrix import as_matrix, spread_out
+from lambent.layers import LIF, LIReadout, Spiking
 from lambent.layers._parameters import check_step
+from lambent.machine.hdf5 import check_hdf5
+from lambent.neurons import LIF as LIFUnits
 from lambent.neurons.response import grid_constants
-from lambent.nir.graph import Graph, Synapses
+from lambent.nir.graph import Graph
 from lambent.nir.package import PREFIX, nir_package
+from lambent.nir.ways import Synapses
 
 DECAYS = ("exact", "euler")
+_INDICES = ("indices", "recurrent_indices")  # metadata: which of the weights there are, (2, n)
 _INSTANT = 1 / 50  # tau_syn / dt of units without a synapse: exp(-50) of a current is left after a step
+_ENDLESS = 1e8  # tau_mem / dt of units without a leak: in float32 nothing is lost in a step
 
 
 def import_nir(
@@ -27,13 +33,18 @@ def import_nir(
     """Read a NIR file as a `torch.nn.Sequential` of `LIF` and, where the last units do not spike, `LIReadout`.
 
     What `export_nir` wrote comes back exactly (float32 parameters). Of other graphs lambent runs chains of
-    units, each behind one `Linear` or `Affine` node, itself between any `Delay`, `Scale` and
-    `Flatten` nodes, with or without synapses from the units back to themselves:
+    units, each behind one `Linear`, `Affine`, `Conv1d` or `Conv2d` node, itself between any `Delay`, `Scale`,
+    `Flatten`, `SumPool2d` and `AvgPool2d` nodes, with or without synapses from the units back to themselves. What pools
+    and weights do one behind the other becomes one layer of sparse connections, or of dense ones if the weights are
+    `Linear`:
 
     * `CubaLIF`, `CubaLI`: r, w_in and pulses of one step go into the weights; v_reset is where V = 0 lies, from where
       v_leak is the bias.
     * `LIF`, `LI` have no synaptic current: `tau_syn` becomes dt / 50, so that an event acts in one step.
-    * The bias of an `Affine` node is a current into the synapses; it becomes the layer's, as if it had long flowed.
+    * `IF` has no leak, which `tau_mem` of 1e8 dt is: an event adds r times its weight to V, as if pulses had an area of
+      1. A bias is refused.
+    * The bias of an `Affine` node or a convolution is a current into the synapses; it becomes the layer's, as if it had
+      long flowed.
 
     A final layer of leaky integrators gives its voltages, `reduce="none"`, unless the file says otherwise. Spikes take
     one step from layer to layer here; other frameworks pass them on at once, so that layer i (from 0) spikes i + 1
@@ -67,8 +78,7 @@ def import_nir(
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: is no file")
-    with path.open("rb"):  # what is not there, or not for us, is not a damaged file
-        pass
+    check_hdf5(path)
     try:
         root = nir.read(path, type_check=False)
     except Exception as error:  # the reader lets pass whatever a malformed file leads to
@@ -119,7 +129,7 @@ def _model(graph: Graph, root: Any, dt: float | None, reset: str | None, decay: 
     step = check_step(1000 * _number("dt", own) if dt is None else dt)
     pulse = step if own is None else check_step(1000 * _number("dt", own))
     rule = _Rule(pulse, step, reset, decay)
-    layers: list[LIF | LIReadout] = []
+    layers: list[Spiking | LIReadout] = []
     for name, inputs, recurrent in graph.chain():
         try:
             if layers and isinstance(layers[-1], LIReadout):
@@ -130,9 +140,9 @@ def _model(graph: Graph, root: Any, dt: float | None, reset: str | None, decay: 
     return nn.Sequential(*layers)
 
 
-def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, rule: _Rule) -> LIF | LIReadout:
+def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, rule: _Rule) -> Spiking | LIReadout:
     """The layer of one node of units."""
-    n_out = inputs.dense.n_out
+    n_out = inputs.connections.n_out
     values = _Values(node, n_out)
     kind = type(node).__name__
     if kind.startswith("Cuba"):
@@ -144,18 +154,29 @@ def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, rule: _Rule)
             tau_syn = rule.tau("tau_syn", tau_syn)
             gain = gain * share / _per_event(tau_mem, tau_syn, rule.dt)
         gain = np.where(np.abs(gain - 1) < 1e-12, 1.0, gain)  # rounded on the way through seconds
+    elif kind == "IF":
+        tau_mem, tau_syn, steady = (np.full(n_out, n * rule.dt) for n in (_ENDLESS, _INSTANT, 0.0))
+        gain = values("r") / _per_event(tau_mem, tau_syn, rule.dt)
+        if any(x is not None and x.bias.any() for x in (inputs, recurrent)):
+            raise ValueError("the bias of what feeds it must be 0 for units without a leak")
     else:
         tau = 1000 * values.positive("tau")
         tau_mem, tau_syn, steady = rule.tau("tau", tau), np.full(n_out, _INSTANT * rule.dt), values("r")
         gain = steady * rule.share(tau) / _per_event(tau_mem, tau_syn, rule.dt)
     constant = steady * (inputs.bias if recurrent is None else inputs.bias + recurrent.bias)
-    build = _lif if kind.endswith("LIF") else _readout
-    layer = build(node, values, inputs.dense, None if recurrent is None else recurrent.dense, constant, rule,
-                  tau_mem=_tensor(tau_mem), tau_syn=_tensor(tau_syn))  # fmt: skip
+    sides: list[Any] = [side and _scaled(side.connections, gain) for side in (inputs, recurrent)]
+    taus = {"tau_mem": _tensor(tau_mem), "tau_syn": _tensor(tau_syn)}
+    layer: Spiking | LIReadout
+    if kind.endswith("IF"):
+        sides = [side and _sparse(node, key, side) for key, side in zip(_INDICES, sides, strict=True)]
+        layer = _lif(node, values, sides[0], sides[1], constant, rule, **taus)
+    else:
+        sides[0] = _dense(sides[0])
+        layer = _readout(node, values, sides[0], sides[1], constant, rule, **taus)
     with torch.no_grad():
-        layer.weight.copy_(torch.as_tensor(inputs.dense.weight) * torch.from_numpy(gain))
-        if isinstance(layer, LIF) and layer.recurrent_weight is not None and recurrent is not None:
-            layer.recurrent_weight.copy_(torch.as_tensor(recurrent.dense.weight) * torch.from_numpy(gain))
+        layer.weight.copy_(sides[0].weight)
+        if isinstance(layer, Spiking) and layer.recurrent_weight is not None and sides[1] is not None:
+            layer.recurrent_weight.copy_(sides[1].weight)
     for name, value in layer.state_dict().items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} holds NaN or infinity")
@@ -167,13 +188,23 @@ def _per_event(tau_mem: np.ndarray, tau_syn: np.ndarray, dt: float) -> np.ndarra
     return grid_constants(torch.from_numpy(tau_mem), torch.from_numpy(tau_syn), dt)[2].numpy()
 
 
+def _scaled(connections: Any, gain: np.ndarray) -> Any:
+    """Connections whose weights are multiplied by what units (n_out,) make of them."""
+    if isinstance(connections, (Conv2d, SumPool2d)):
+        shared = 1 if isinstance(connections, SumPool2d) else connections.shape_out[0]
+        if (np.ptp(gain.reshape(shared, -1), axis=1) > 0).any():
+            connections = as_matrix(connections)
+    each = connections.per_weight(torch.from_numpy(gain))
+    return connections.with_values(weight=connections.weight * each)
+
+
 def _lif(
-    node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, constant: np.ndarray, rule: _Rule, **taus: Any
-) -> LIF:
+    node: Any, values: _Values, inputs: Any, recurrent: Any, constant: np.ndarray, rule: _Rule, **taus: Any
+) -> Spiking:
     dt = rule.dt
     reset = rule.reset or _metadata(node, "reset") or "zero"
     origin = values("v_reset") if reset == "zero" else np.zeros(inputs.n_out)  # where V is 0 here
-    bias = values("v_leak") - origin + constant
+    bias = constant if type(node).__name__ == "IF" else values("v_leak") - origin + constant
     options: dict[str, Any] = {
         "delay": _delay(node, "delay", inputs, dt),
         "recurrent_delay": None if recurrent is None else _delay(node, "recurrent_delay", recurrent, dt),
@@ -182,14 +213,54 @@ def _lif(
     for key in ("max_delay", "min_slope"):
         if (kept := _metadata(node, key)) is not None:
             options[key] = _number(key, kept)
-    options |= {"recurrent": recurrent is not None, "threshold": _tensor(values("v_threshold") - origin), "dt": dt}
-    options |= {"bias": _tensor(bias) if bias.any() else None, "reset": reset}
-    n_in, n_out = inputs.n_in, inputs.n_out
-    return LIF(n_in, n_out, **options, **taus)
+    units: dict[str, Any] = {"reset": reset, "threshold": _tensor(values("v_threshold") - origin), **taus}
+    units["bias"] = _tensor(bias) if bias.any() else None
+    if isinstance(inputs, Dense) and (recurrent is None or isinstance(recurrent, Dense)):
+        return LIF(inputs.n_in, inputs.n_out, recurrent=recurrent is not None, dt=dt, **options, **units)
+    delays = options.pop("delay"), options.pop("recurrent_delay")
+    sides = [x and _in_default_dtype(x, delay) for x, delay in zip((inputs, recurrent), delays, strict=True)]
+    if "min_slope" in options:
+        units["min_slope"] = options.pop("min_slope")
+    return Spiking(LIFUnits(**units), sides[0], sides[1], dt=dt, **options)
+
+
+def _in_default_dtype(connections: Any, delay: torch.Tensor | None) -> Any:
+    """Connections with these delays."""
+    weight = connections.weight.to(torch.get_default_dtype())
+    if isinstance(connections, SumPool2d):
+        return connections.with_values(weight=weight)
+    return connections.with_values(weight=weight, delay=delay)
+
+
+def _dense(connections: Any) -> Dense:
+    """The same without delays, as a matrix."""
+    if connections.delay is not None and torch.as_tensor(connections.delay).any():
+        raise ValueError("units that do not spike cannot have delays before them")
+    own = as_matrix(connections)
+    return Dense(own.n_in, own.n_out, torch.from_numpy(spread_out(own, own.weight)))
+
+
+def _sparse(node: Any, key: str, connections: Any) -> Any:
+    """Sparse connections in the place of dense ones with zeros, where metadata say which there are."""
+    kept = _metadata(node, key)
+    if kept is None or not isinstance(connections, Dense):
+        return connections
+    indices = torch.from_numpy(_numbers(key, kept).astype(np.int64))
+    there = torch.zeros(connections.n_in, connections.n_out, dtype=torch.bool)
+    try:
+        found = Sparse(connections.n_in, connections.n_out, indices=indices)
+    except ValueError:
+        return connections
+    source, target = found.entries()[:2]
+    there[source, target] = True
+    if (torch.as_tensor(connections.weight) != 0)[~there].any():
+        return connections
+    values = {name: torch.as_tensor(getattr(connections, name))[source, target] for name in ("weight", "delay")}
+    return found.with_values(**values)
 
 
 def _readout(
-    node: Any, values: _Values, inputs: Dense, recurrent: Dense | None, constant: np.ndarray, rule: _Rule, **taus: Any
+    node: Any, values: _Values, inputs: Any, recurrent: Any, constant: np.ndarray, rule: _Rule, **taus: Any
 ) -> LIReadout:
     if recurrent is not None:
         raise ValueError("units that do not spike cannot be recurrent")
@@ -202,8 +273,10 @@ def _readout(
     return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", dt=rule.dt, **kept, **taus)
 
 
-def _delay(node: Any, key: str, connections: Dense, dt: float) -> torch.Tensor | None:
-    """Delays [ms] (in, out): those kept as metadata where they round to those of the graph, else the graph's."""
+def _delay(node: Any, key: str, connections: Any, dt: float) -> torch.Tensor | None:
+    """Delays [ms] of the weights: those kept as metadata where they round to those of the graph, else the graph's."""
+    if connections.delay is None:
+        return None
     weight, delay = (torch.as_tensor(x).numpy() for x in (connections.weight, connections.delay))
     if (kept := _metadata(node, key)) is not None:
         kept = _numbers(key, kept)

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
-from lambent.connections.connections import delay_steps
+from lambent.connections.connections import Connections, delay_steps
+from lambent.connections.matrix import array, as_matrix, spread_out
 from lambent.layers import LIReadout, Spiking
 from lambent.neurons.response import grid_constants
 from lambent.nir.package import PREFIX, nir_package, recurrent_graph
@@ -103,15 +103,15 @@ def _check(layers: Sequence[Spiking | LIReadout], dt: float, target: str) -> Non
 
 def _steps(layer: Spiking | LIReadout, dt: float) -> _Steps:
     neuron: Any = layer.neuron
-    gain = _array(grid_constants(neuron.tau_mem, neuron.tau_syn, dt)[2])
-    tau_mem, tau_syn = _array(neuron.tau_mem) / dt, _array(neuron.tau_syn) / dt
+    gain = array(grid_constants(neuron.tau_mem, neuron.tau_syn, dt)[2])
+    tau_mem, tau_syn = array(neuron.tau_mem) / dt, array(neuron.tau_syn) / dt
     if isinstance(layer, LIReadout):
-        return _Steps(_array(layer.weight) * gain * layer.scale, None, tau_mem, tau_syn, None, False)
-    threshold = _array(layer.threshold)
+        return _Steps(array(layer.weight) * gain * layer.scale, None, tau_mem, tau_syn, None, False)
+    threshold = array(layer.threshold)
     per_weight = gain / threshold
-    recurrent = None if layer.recurrent_weight is None else _array(layer.recurrent_weight) * per_weight
-    push = None if neuron.bias is None else -np.expm1(-1 / tau_mem) * _array(neuron.bias) / threshold
-    return _Steps(_array(layer.weight) * per_weight, recurrent, tau_mem, tau_syn, push, True)
+    recurrent = None if layer.recurrent is None else _matrix(layer.recurrent) * per_weight
+    push = None if neuron.bias is None else -np.expm1(-1 / tau_mem) * array(neuron.bias) / threshold
+    return _Steps(_matrix(layer.connections) * per_weight, recurrent, tau_mem, tau_syn, push, True)
 
 
 class _Graph:
@@ -197,5 +197,7 @@ def _weights(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x.T, np.float32)
 
 
-def _array(x: Tensor) -> np.ndarray:
-    return x.detach().cpu().double().numpy()
+def _matrix(connections: Connections) -> np.ndarray:
+    """All weights float64 (from, to), zeros among them."""
+    own = as_matrix(connections)
+    return spread_out(own, own.weight)

@@ -9,6 +9,7 @@ from torch import nn
 
 from lambent.layers.chain import check_chain
 from lambent.machine.files import replacing
+from lambent.machine.hdf5 import seal
 from lambent.nir.generic import generic_graph
 from lambent.nir.package import nir_package
 from lambent.nir.targets import READERS, target_graph
@@ -32,19 +33,21 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str], target: str = "ge
     subgraph with the nodes input, lif, w_rec and output, as snnTorch writes it. Times are in seconds;
     `lambent.nir.package` says how weights relate. Delays become `Delay` nodes before the weights, one pair of both for
     every delay that an input has on its way to different units; they are rounded to steps, as the layer rounds them.
+    Convolutions and pools become `Conv1d`, `Conv2d`, `SumPool2d` and `AvgPool2d`, with a `Flatten` before what takes
+    no map; sparse connections, and in the graphs for others all, become `Linear` with zeros.
 
     NIR has no word for the step, for reset "subtract", for the reduction of a readout, for `min_slope` and
     `max_delay` and for fractions of a step in delays. They are kept as metadata, which `import_nir` reads and
     other frameworks ignore: these reset to zero and give voltages. Which parameters are trained is not kept.
 
     Args:
-        model: a `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
+        model: a `torch.nn.Sequential` of layers of LIF units, with or without a final `LIReadout`.
         path: the file to write.
         target: who is to read it: "generic", "norse", "snntorch" or "sinabs".
 
     Raises:
         ImportError: the package nir is missing; `pip install 'lambent[nir]'`.
-        TypeError: the model is no Sequential or holds another kind of layer.
+        TypeError: the model is no Sequential or holds another kind of layer, or of units.
         ValueError: layers that do not fit each other, values that are not finite, or what the target cannot run;
             names the layer.
         OSError: the file cannot be written.
@@ -56,9 +59,10 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str], target: str = "ge
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     nir = nir_package()
-    layers, dt = check_chain(model)
+    layers, dt = check_chain(model, why="NIR has no node for them")
     graph = generic_graph(layers, dt) if target == "generic" else target_graph(layers, dt, target)
     file = io.BytesIO()  # HDF5 that cannot write, as on a full disk, may take the process with it
     nir.write(file, graph)
+    seal(file)
     with replacing(path) as temporary:
         temporary.write_bytes(file.getbuffer())

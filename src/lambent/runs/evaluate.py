@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from lambent.data import SpikeDataset
 from lambent.hardware.chip import Cost
 from lambent.hardware.host_energy import HostCost, measure_host
 from lambent.machine.threads import engine_only_threads
-from lambent.runs.evaluation import Evaluation, load_test_data
+from lambent.runs.evaluation import Evaluation
 from lambent.runs.export import export_run, exported_as_float, exported_network
 from lambent.runs.simulate import Trial
 from lambent.training.run import Run, damaged
@@ -25,12 +24,11 @@ _HOST_BATCH = 64
 
 def evaluate_run(
     run: Run,
-    data: SpikeDataset | Path,
+    data: SpikeDataset,
+    source: str,
     *,
     chip: bool,
-    crop: bool = False,
     host: bool = False,
-    source: str = "",
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:
     """Evaluate the run's model, and with `chip` its exported network, on test data; kept for the report.
@@ -38,23 +36,20 @@ def evaluate_run(
     A run that was not exported yet is exported, with the bits it was trained for, else 8.
 
     Args:
-        data: samples, or a file of them.
+        data: test samples.
+        source: what to call them.
         chip: also run the exported network on the chip model, once, and model what it costs (cost.json in the run).
         host: also measure what the float network costs on this machine (host.json in the run).
-        crop: drop spikes past the run's duration.
-        source: what to call the data; a file's own path where left out.
         progress: called with the number of samples done and in all.
     """
-    samples = load_test_data(run, data, crop) if isinstance(data, Path) else data
-    source = source or str(data)
     model = run.model()
     quantised = trial = None
     if chip:
-        if not run.network.exists():
+        if run.exported_bits() is None:
             export_run(run)
         network = exported_network(run)
         quantised, trial = exported_as_float(run, network), Trial(run.chip(), network)
-    evaluation = evaluate(model, samples, source, quantised, trial, progress)
+    evaluation = evaluate(model, data, source, quantised, trial, progress)
     evaluation.save(run.path("evaluation.npz"))
     for name in ("cost.json", "host.json"):  # of the last evaluation
         run.path(name).unlink(missing_ok=True)
@@ -62,7 +57,7 @@ def evaluate_run(
         cost = trial.cost()
         run.write_json("cost.json", {"error": cost} if isinstance(cost, str) else cost.as_dict())
     if host:
-        run.write_json("host.json", {"costs": [cost.as_dict() for cost in host_costs(model, samples)]})
+        run.write_json("host.json", {"costs": [cost.as_dict() for cost in host_costs(model, data)]})
     return evaluation
 
 

@@ -12,7 +12,7 @@ import torch
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.machine.files import replacing
+from lambent.machine.files import most_packed, open_file, replacing
 from lambent.machine.showing import Short
 from lambent.training.run import Run
 
@@ -100,7 +100,9 @@ class Evaluation(Short):
             FileNotFoundError, ValueError: it is missing or damaged.
         """
         try:
-            with path.open("rb") as file, np.load(file) as z:
+            with open_file(path) as file, np.load(file) as z:
+                if sum(part.file_size for part in z.zip.infolist()) > most_packed(file):
+                    raise ValueError("it claims to hold far more than its size")
                 return cls._from_arrays(z)
         except FileNotFoundError:
             raise
@@ -114,24 +116,32 @@ class Evaluation(Short):
         sample = Events(
             times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration
         )
+        labels, scores = z["labels"], {kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z}
+        classes = scores["float"].shape[1]  # a KeyError where they are missing
+        if any(x.dtype.kind != "f" for x in scores.values()):
+            raise ValueError("scores are no numbers")
+        if any(x.shape != (len(labels), classes) for x in scores.values()) or labels.ndim != 1 or len(labels) == 0:
+            raise ValueError("scores and labels do not fit each other")
+        if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError("labels are no classes")
         return cls(
             data=str(z["data"]),
-            labels=z["labels"],
-            scores={kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z},
+            labels=labels,
+            scores=scores,
             rates=[z[f"rates_{i}"] for i in range(sum(name.startswith("rates_") for name in z))],
             sample=sample,
             sample_label=int(z["sample_label"]),
         )
 
 
-def load_test_data(run: Run, path: str | Path, crop: bool = False) -> SpikeDataset:
+def load_test_data(run: Run, path: str | Path, *, crop: bool = False, time_unit: str | None = None) -> SpikeDataset:
     """Read test data for a run: same duration, units and classes as its training data.
 
     Raises:
         ValueError: other units or classes, or spikes past the run's duration (and not `crop`).
     """
     facts = run.facts()
-    data = SpikeDataset.from_shd(path, facts["duration"], facts["n_units"], crop=crop)
+    data = SpikeDataset.from_shd(path, facts["duration"], facts["n_units"], time_unit=time_unit, crop=crop)
     return match_classes(data, facts["class_names"], str(path))
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from lambent.events import Events
 from lambent.hardware.chip import Conversion, Export, Network
+from lambent.machine.files import read_file
 from lambent.quantize.aware import trained_bits
 from lambent.training.run import Run, damaged
 
@@ -34,12 +35,15 @@ def export_run(
         options: those of the chip's file format.
     """
     chip, own = run.chip(), path is None or path.resolve() == run.network.resolve()
-    before = run.network.read_bytes() if own and run.network.exists() else b""
+    before = read_file(run.network) if own and run.network.exists() else b""
     conversion = _converted(run, weight_bits)
+    sure = run.exported_bits() is not None
+    also = {folder.name: files for folder, files in run.programs().items()} if own else {}
+    if own and sure:  # whatever stops this, nobody takes what was made from the old network for the new one's
+        run.write_json("export.json", run.read_json("export.json") | {"began": True})
     report = chip.save(conversion, path or run.network, **options)
     if own:
-        also = {folder.name: files for folder, files in run.programs().items()}
-        if run.network.read_bytes() != before:
+        if not sure or read_file(run.network) != before:
             run.outdate(export=False)
             also = {}
         run.write_json("export.json", {"file": run.network.name, "weight_bits": report.weight_bits, "also": also})
@@ -64,12 +68,14 @@ def export_as(
     chip, sample = run.chip(), calibration_events(run)[:1]
     known = run.exported_bits()
     wanted = [weight_bits] * len(known or ()) if isinstance(weight_bits, int) else weight_bits
-    if known is None or not run.network.exists() or (wanted is not None and list(wanted) != known):
+    if known is None or (wanted is not None and list(wanted) != known):
         if path is not None:
             conversion = _converted(run, weight_bits)
             return path, conversion.weight_bits, chip.export(conversion.network, format, path, sample)[1]
         export_run(run, weight_bits)
         known = run.exported_bits() or []
+    if path is None:
+        run.check_own(run.path(format))
     files, what_next = chip.export(exported_network(run), format, path or run.path(format), sample)
     if path is None:
         about = run.read_json("export.json")

@@ -59,8 +59,8 @@ class Heard(Short):
 class Listener:
     """A trained run with an ear.
 
-    Recordings are encoded by a `Cochlea` with as many channels as the network has inputs; what lies past the
-    duration that the run was trained with is cut off.
+    Recordings are encoded by a `Cochlea` with as many channels as the network has inputs, at the level that the
+    training data were encoded with; what lies past the duration that the run was trained with is cut off.
 
     Args:
         run: a trained run; with an exported network, the chip model answers too.
@@ -77,11 +77,11 @@ class Listener:
         facts = run.facts()
         self.model = run.model()
         self.chip = run.chip()
-        self.network = exported_network(run) if run.network.exists() else None
+        self.network = exported_network(run) if run.exported_bits() is not None else None
         self.name = run.name
         self.class_names: list[str] = facts["class_names"]
         self.duration: float = facts["duration"]
-        self.cochlea = Cochlea(facts["n_units"], seed=seed)
+        self.cochlea = Cochlea(facts["n_units"], seed=seed, level=facts.get("level") or "rms")
         self.loudest = 0.0
 
     @torch.no_grad()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.hardware.chip import Chip, Cost, Network, Placement
+from lambent.training.scoring import EVALUATION_BATCH
 
 _BATCH = 50
+_MEMORY = 1 << 30  # bytes of recordings at once, unless one sample needs more
 
 
 class Trial:
@@ -22,40 +25,69 @@ class Trial:
         partition: place units so that fewer spikes go from core to core; see `Chip.place`.
 
     Attributes:
-        placement: where the network lies, with the traffic of some samples; or why it does not fit on the chip.
-        samples, steps, seconds: how many there were, of how many time steps in all, in what time.
+        samples, steps: how many there were, of how many time steps in all.
+        speed: steps per second, without the first sample, which also loads what runs them; of it if there is no other.
     """
 
     def __init__(self, chip: Chip, network: Network, *, partition: bool = False) -> None:
-        self.placement: Placement | str
-        try:
-            self.placement = chip.place(network)
-        except ValueError as error:
-            self.placement = str(error)
-        self.samples, self.steps, self.seconds = 0, 0, 0.0
+        self.samples, self.steps, self.speed = 0, 0, 0.0
         self._chip, self._network, self._partition = chip, network, partition
+        self._batch = 1  # until one sample has shown how large they are
+        self._timed, self._seconds = 0, 0.0
         self._spikes = np.zeros(len(network.layers))
+        self._placement: Placement | str | None = None
+        self._waiting: list[tuple[int, Any]] = []  # numbers of samples and recordings, until there are some to place by
         self._costs: list[tuple[int, Cost]] = []
 
     def run(self, events: Events) -> np.ndarray | None:
         """Class scores (batch, classes) of further samples; None for a network without a readout."""
-        starts = range(0, len(events), _BATCH)
-        scores = [self._run(events[first : first + _BATCH]) for first in starts]
+        scores, first = [], 0
+        while first < len(events):
+            chunk = events[first : first + self._batch]
+            scores.append(self._run(chunk))
+            first += len(chunk)
         return None if self._network.readout is None else np.concatenate(scores)
 
     def _run(self, events: Events) -> np.ndarray:
-        chip, network, readout = self._chip, self._network, self._network.readout
+        network, readout = self._network, self._network.readout
         start = time.perf_counter()
-        recording = chip.run(network, events, ("spikes", readout.reads) if readout else ("spikes",))
-        self.seconds += time.perf_counter() - start
+        recording = self._chip.run(network, events, ("spikes", readout.reads) if readout else ("spikes",))
+        self._time(time.perf_counter() - start, len(events) * recording.spikes[0].shape[2])
         self._spikes += [np.count_nonzero(s) for s in recording.spikes]
         self.samples += len(events)
-        self.steps += len(events) * recording.spikes[0].shape[2]
-        if not isinstance(self.placement, str):
-            if not self._costs:
-                self.placement = chip.place(network, recording, partition=self._partition)
-            self._costs.append((len(events), chip.cost(network, recording, self.placement)))
+        bytes_each = sum(a.nbytes for a in (*recording.spikes, *recording.voltage)) // len(events)
+        self._batch = max(1, min(_BATCH, _MEMORY // bytes_each))
+        self._waiting.append((len(events), recording))
+        if self.samples > 1:
+            self._place()
         return readout.scores(recording) if readout else np.zeros((len(events), 0))
+
+    def _time(self, seconds: float, steps: int) -> None:
+        if self.samples == 0:
+            self.speed = steps / seconds
+        else:
+            self._timed, self._seconds = self._timed + steps, self._seconds + seconds
+            self.speed = self._timed / self._seconds
+        self.steps += steps
+
+    def _place(self) -> None:
+        """Place the network by the last samples, if it is not yet, and model what those that wait cost."""
+        chip, network = self._chip, self._network
+        if self._placement is None:
+            try:
+                self._placement = chip.place(network, self._waiting[-1][1], partition=self._partition)
+            except ValueError as error:
+                self._placement = str(error)
+        if not isinstance(self._placement, str):
+            self._costs += [(n, chip.cost(network, recording, self._placement)) for n, recording in self._waiting]
+        self._waiting = []
+
+    @property
+    def placement(self) -> Placement | str:
+        """Where the network lies, with the traffic of some samples; or why it does not fit on the chip."""
+        if self._waiting:
+            self._place()
+        return "no samples were run" if self._placement is None else self._placement
 
     def spikes(self) -> tuple[float, ...]:
         """Spikes a sample of each layer."""
@@ -63,7 +95,8 @@ class Trial:
 
     def cost(self) -> Cost | str:
         """What a sample costs on the chip, modelled; or why the network does not fit on one."""
-        return self.placement if isinstance(self.placement, str) else self._chip.mean_cost(self._costs)
+        placement = self.placement
+        return placement if isinstance(placement, str) else self._chip.mean_cost(self._costs)
 
 
 @dataclass(frozen=True)
@@ -71,7 +104,8 @@ class Simulation:
     """What a network did on a data set, on the model of a chip.
 
     Attributes:
-        samples, steps, seconds: how many, of how many time steps in all, in what time.
+        samples, steps: how many, of how many time steps in all.
+        speed: steps per second; see `Trial`.
         spikes: spikes a sample of each layer.
         accuracy: share of right answers, None for a network without a readout.
         placement: its cores, with the traffic of some samples; or why it does not fit on a chip.
@@ -80,7 +114,7 @@ class Simulation:
 
     samples: int
     steps: int
-    seconds: float
+    speed: float
     spikes: tuple[float, ...]
     accuracy: float | None
     placement: Placement | str
@@ -105,7 +139,7 @@ def simulate(
         ValueError: the data have more classes than the network.
     """
     trial, right = Trial(chip, network, partition=partition), 0
-    for events, labels in samples.batches(_BATCH):
+    for events, labels in samples.batches(EVALUATION_BATCH):
         scores = trial.run(events)
         if scores is not None:
             if labels.max() >= scores.shape[1]:
@@ -115,7 +149,7 @@ def simulate(
     return Simulation(
         samples=trial.samples,
         steps=trial.steps,
-        seconds=trial.seconds,
+        speed=trial.speed,
         spikes=trial.spikes(),
         accuracy=None if network.readout is None else right / trial.samples,
         placement=trial.placement,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,29 +13,37 @@ from rich.console import Console
 
 from lambent.data import SpikeDataset
 from lambent.runs.evaluation import match_classes
-from lambent.training.config import NETWORK, RUNNING, Config
+from lambent.training.config import NETWORK, Config
 from lambent.training.loop import train
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
 from lambent.training.run import Run
 
 
 def load_training_data(
-    train: Path, test: Path | None, config: Config, least: float = 0.0
+    train: Path,
+    test: Path | None,
+    config: Config,
+    least: float = 0.0,
+    *,
+    n_units: int | None = None,
+    time_unit: str | None = None,
 ) -> tuple[SpikeDataset, SpikeDataset | None]:
     """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
 
     Args:
         least: a duration [ms] that this must not fall below.
+        n_units, time_unit: as for `SpikeDataset.from_shd`.
 
     Raises:
         FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or the two do not fit each other.
     """
     duration = config.duration or None
-    data = SpikeDataset.from_shd(train, duration)
+    data = SpikeDataset.from_shd(train, duration, n_units, time_unit=time_unit)
     least = max(data.duration, 0.0 if duration else least)
     if test is None:
         return data.with_duration(least), None
-    held = match_classes(SpikeDataset.from_shd(test, duration, data.n_units), data.class_names, str(test))
+    held = SpikeDataset.from_shd(test, duration, data.n_units, time_unit=time_unit)
+    held = match_classes(held, data.class_names, str(test))
     if len(held) == 0:
         raise ValueError(f"{test}: holds no samples")
     longest = max(least, held.duration)
@@ -45,7 +54,7 @@ def train_run(
     run: Run,
     config: Config,
     data: SpikeDataset,
-    source: dict[str, str | None],
+    source: Mapping[str, str | None],
     console: Console,
     *,
     resume: bool = False,
@@ -55,16 +64,17 @@ def train_run(
     """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
 
     Args:
-        source: names of the data, kept in run.json: "train" and "test".
+        source: where the data come from, kept in run.json: files "train" and "test", and the "time_unit" in them.
         start: a trained run whose model to start from.
     """
     facts = {
-        "data": source,
+        "data": dict(source),
         "n_units": data.n_units,
         "class_names": data.class_names,
         "duration": data.duration,
         "samples": len(data),
         "checksum": data.checksum(),
+        "level": data.level,
         "settings": vars(config),
         "threads": config.threads or torch.get_num_threads(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -88,13 +98,7 @@ def train_run(
                     f"{run.folder}: was trained on other data ({known['data'].get('train')}): "
                     f"{key} was {known[key]}, is {facts[key]}; resume with the same"
                 )
-        began = known.get("settings", {})
-        for key, value in vars(config).items():
-            if key not in RUNNING and began.get(key, value) != value:
-                raise ValueError(
-                    f"{run.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
-                    "back, or begin another run with --from"
-                )
+        run.check_settings(config)
     with ExitStack() as stack:
         watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
         if tensorboard:

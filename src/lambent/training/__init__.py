@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lambent.training.history import History as History
     from lambent.training.loop import train as train
     from lambent.training.model import build_model as build_model
+    from lambent.training.rewiring import Rewiring as Rewiring
     from lambent.training.run import Run as Run
     from lambent.training.scoring import forward as forward
     from lambent.training.scoring import predict as predict
@@ -25,6 +26,7 @@ __getattr__, __dir__, __all__ = on_demand(
         "History": "lambent.training.history",
         "train": "lambent.training.loop",
         "build_model": "lambent.training.model",
+        "Rewiring": "lambent.training.rewiring",
         "Run": "lambent.training.run",
         "forward": "lambent.training.scoring",
         "predict": "lambent.training.scoring",

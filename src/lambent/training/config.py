@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import math
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambent.hardware.chip import CHIPS, DEFAULT, TrainingChip, find_chip
+from lambent.machine.files import read_file
 from lambent.machine.showing import Short, html_table
 
+if TYPE_CHECKING:
+    from lambent.training.describing import Description
 
-def _key(group: str, default: Any, help: str, choices: Collection[str] = ()) -> Any:
-    return field(default=default, metadata={"group": group, "help": help, "choices": choices})
+
+def _key(group: str, default: Any, help: str, choices: Collection[str] = (), kind: type | None = None) -> Any:
+    """`kind`: what the command line takes, if not what the default is."""
+    metadata = {"group": group, "help": help, "choices": choices, "kind": kind or type(default)}
+    return field(default=default, metadata=metadata)
 
 
 _network = partial(_key, "Network")
@@ -25,9 +33,14 @@ _chip = partial(_key, "Chip")
 _aware = partial(_key, "Quantisation-aware training, after the other epochs")
 _procedure = partial(_key, "Procedure")
 
+_LONGEST = 1 << 14  # bytes of settings, five times what `to_toml` writes; Python reads some longer ones for minutes
+_LARGEST = 1e30  # of numbers that become float32s
+_MOST_LAYERS = 1000
+_MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
+
 NETWORK = (
-    "hidden", "layers", "recurrent", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay", "readout_tau_mem",
-    "readout_tau_syn", "reduce",
+    "hidden", "layers", "recurrent", "layer", "input_shape", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay",
+    "readout_tau_mem", "readout_tau_syn", "reduce",
 )  # fmt: skip
 """The keys that a trained network has settled."""
 
@@ -48,6 +61,18 @@ def parse_bits(text: str) -> int | tuple[int, ...]:
     return bits if len(bits) > 1 else bits[0]
 
 
+def _widths(given: Any) -> int | str:
+    """Units from "256" or [256], or of several layers as a text "256,128"."""
+    parts = given.split(",") if isinstance(given, str) else given
+    try:
+        found = [str(int(part)) for part in parts]
+    except (TypeError, ValueError):
+        found = []
+    if not found:
+        raise ValueError(f"hidden must be a number such as 256, or one for each layer such as 256,128, got {given!r}")
+    return ",".join(found) if len(found) > 1 else int(found[0])
+
+
 @dataclass(frozen=True)
 class Config(Short):
     """Everything that decides what a training run does, next to its data.
@@ -59,9 +84,13 @@ class Config(Short):
         ValueError: a value is out of range; names the key.
     """
 
-    hidden: int = _network(256, "units in each hidden layer")
+    hidden: int | str = _network(256, "units in each hidden layer, or one number for each such as 256,128", kind=str)
     layers: int = _network(1, "number of hidden layers")
     recurrent: bool = _network(True, "connect the units of a hidden layer among themselves")
+    layer: tuple[str, ...] = _network(
+        (), "hidden layers in words, in place of the three above: 'conv 16 21 stride 7', '256 recurrent', ...", kind=str
+    )
+    input_shape: str = _network("", "how the inputs lie, for convolutions of maps: 28x28, or 2x34x34 with channels")
     dt: float = _network(1.0, "time step [ms]")
     duration: float = _network(0.0, "length of a sample [ms]; 0: that of the training data")
     tau_mem: float = _network(20.0, "membrane time constant [ms]")
@@ -90,6 +119,9 @@ class Config(Short):
     )
     warmup: float = _optimisation(0.0, "epochs over which the learning rates rise from 0")
     weight_decay: float = _optimisation(0.0, "decoupled weight decay (AdamW)")
+    rewire: float = _optimisation(
+        0.0, "Deep R: pull that takes sparse connections away and lets others grow, as a part of lr; 0: they stay"
+    )
     clip: float = _optimisation(
         1.0, "largest norm of the gradient; longer ones, from spikes that graze threshold, are cut"
     )
@@ -118,24 +150,47 @@ class Config(Short):
         if type(self.qat_bits) is int or isinstance(self.qat_bits, (list, tuple)):
             bits = [self.qat_bits] if isinstance(self.qat_bits, int) else self.qat_bits
             object.__setattr__(self, "qat_bits", ",".join(map(str, bits)))
+        elif isinstance(self.qat_bits, str) and self.qat_bits:  # as it is read, without blanks and the like
+            try:
+                bits = parse_bits(self.qat_bits)
+            except ValueError as error:
+                raise ValueError(f"qat_bits: {error}") from None
+            object.__setattr__(self, "qat_bits", ",".join(map(str, [bits] if isinstance(bits, int) else bits)))
+        if isinstance(self.layer, list):
+            object.__setattr__(self, "layer", tuple(self.layer))
+        if not isinstance(self.hidden, (int, float, bool)):
+            object.__setattr__(self, "hidden", _widths(self.hidden))
         for f in fields(self):
             value = getattr(self, f.name)
             wanted = type(f.default)
+            if f.name == "hidden" and isinstance(value, str):
+                continue
             if wanted is float and type(value) is int:
                 object.__setattr__(self, f.name, float(value))
             elif type(value) is not wanted:
                 raise ValueError(f"{f.name} must be of type {wanted.__name__}, got {value!r}")
         self._need("epochs", self.epochs >= (0 if self.qat_bits else 1), "at least 1, or with qat_bits 0")
-        for name in ("hidden", "layers", "batch_size", "qat_epochs"):
+        for name in ("layers", "batch_size", "qat_epochs"):
             self._need(name, getattr(self, name) >= 1, "at least 1")
+        self._need("layers", self.layers <= _MOST_LAYERS, f"at most {_MOST_LAYERS}")
+        most = math.isqrt(_MOST_WEIGHTS // self.layers)
+        self._need("hidden", min(self.widths) >= 1, "at least 1")
+        self._need("hidden", max(self.widths) <= most, f"at most {most:,}, for layers = {self.layers}")
+        self._need("layers", self.layers in (1, len(self.widths)) or len(self.widths) == 1, "as many as hidden has")
+        self._need("layer", all(isinstance(text, str) for text in self.layer), "texts")
+        if self.layer or self.input_shape:
+            self.descriptions()
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
         for name in ("duration", "tau_spread", "count_gradient", "delay", "lr_tau", "lr_delay", "warmup",
-                     "weight_decay", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
+                     "weight_decay", "rewire", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
                      "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         self._need("seed", self.seed < 2**63, "below 2^63")
+        for f in fields(self):
+            if isinstance(f.default, float) and f.name != "rate_upper":  # inf: no bound
+                self._need(f.name, getattr(self, f.name) <= _LARGEST, f"at most {_LARGEST:g}")
         for name in ("drop", "blend", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
@@ -157,6 +212,24 @@ class Config(Short):
         return parse_bits(self.qat_bits) if self.qat_bits else None
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """The units of each hidden layer, by `hidden` and `layers`."""
+        if isinstance(self.hidden, str):
+            return tuple(int(part) for part in self.hidden.split(","))
+        return (self.hidden,) * self.layers
+
+    def descriptions(self) -> list[Description]:
+        """The hidden layers, in words that were read.
+
+        Raises:
+            ValueError: a line of `layer` cannot be read.
+        """
+        from lambent.training.describing import describe
+
+        among = " recurrent" if self.recurrent else ""
+        return [describe(text) for text in self.layer or [f"{n}{among}" for n in self.widths]]
+
+    @property
     def all_epochs(self) -> int:
         """Passes over the training data in all."""
         return self.epochs + (self.qat_epochs if self.qat_bits else 0)
@@ -172,7 +245,7 @@ class Config(Short):
             lines = [f"# {group}"]
             for f in keys:
                 value = getattr(self, f.name)
-                text = f'"{value}"' if isinstance(value, str) else str(value).lower()
+                text = json.dumps(value) if isinstance(value, (str, tuple)) else str(value).lower()
                 lines.append(f"{f.name} = {text}  # {f.metadata['help']}")
             groups.append("\n".join(lines) + "\n")
         return "\n".join(groups)
@@ -184,9 +257,12 @@ class Config(Short):
         Raises:
             ValueError: no TOML, an unknown key, or a bad value; names the file.
         """
+        text = read_file(path)
+        if len(text) > _LONGEST:
+            raise ValueError(f"{path}: {len(text):,} bytes are no settings; they take {_LONGEST:,} at most")
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            values = tomllib.loads(text.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not a TOML file: {error}") from error
         known = {f.name for f in fields(cls)}
         for key in values:

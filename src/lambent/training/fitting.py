@@ -16,6 +16,7 @@ from lambent.training.config import RUNNING, Config
 from lambent.training.folder import Folder
 from lambent.training.history import History
 from lambent.training.interrupt import Stop, stop_on_interrupt
+from lambent.training.lock import locked
 from lambent.training.loop import hold_out, of_one_class, run_epochs
 from lambent.training.objective import Loss, Metrics, Objective
 from lambent.training.scoring import device_of
@@ -142,6 +143,8 @@ def fit(
         keeper.begin(trainer, resume)
     training = model.training
     with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(locked(Path(folder)))
         stop = stack.enter_context(stop_on_interrupt())
         shown = stack.enter_context(_shown(epochs, trainer.state.epoch)) if progress else None
         watcher = _Watcher(shown, list(callbacks), stop)
@@ -269,8 +272,9 @@ class _InFolder:
                 trainer.restore(checkpoint)
             except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
                 raise ValueError(f"{place}: its checkpoint is of another model or optimiser: {error}") from error
+            self.folder.check_metrics(trainer.state.epoch)
             return
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        if place.exists() and (not place.is_dir() or self.folder.names()):
             raise ValueError(
                 f"{place}: holds files already; resume=True goes on with a training, else take a new folder"
             )

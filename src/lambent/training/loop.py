@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lambent.data import SpikeDataset
+from lambent.events import Events
+from lambent.machine.files import remove_left_over
 from lambent.training.config import Config
 from lambent.training.interrupt import Stop, stop_on_interrupt
+from lambent.training.lock import locked
 from lambent.training.model import build_model
 from lambent.training.run import Run
 from lambent.training.trainer import Trainer, Watcher, score_of
@@ -40,8 +45,9 @@ def train(
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the checkpoint is damaged, the data cannot be trained on, there is no such device, or training
-            diverged; the best model so far is kept.
+        OSError: the disk is full; says what is kept.
+        ValueError: the folder is in use, the checkpoint is damaged, the data cannot be trained on, there is no
+            such device, or training diverged; the best model so far is kept.
     """
     if config.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train on the cpu")
@@ -63,34 +69,62 @@ def train(
     network = build_model(config, data.n_units, len(facts["class_names"]))
     trainer = Trainer(network, config, data, valid)
     if resume:
-        checkpoint = run.load("checkpoint.pt")
-        try:
-            trainer.restore(checkpoint)
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"{run.path('checkpoint.pt')}: is not of the network that config.toml describes; "
-                "they do not fit each other"
-            ) from error
+        run.need("checkpoint.pt")
     else:
-        trainer.start(model)
-        run.create(config, facts)
-        run.save("calibration.pt", {k: getattr(typical, k) for k in ("times", "units", "offsets")})
-        run.save("checkpoint.pt", trainer.checkpoint())
+        run.check_free()
+        run.folder.mkdir(parents=True, exist_ok=True)
+    with locked(run.folder), stop_on_interrupt() as stop:
+        remove_left_over(run.folder)
+        if resume:
+            _restore(trainer, run)
+        else:
+            trainer.start(model)
+            calibration = {k: getattr(typical, k) for k in ("times", "units", "offsets")}
+            run.create(config, facts, {"calibration.pt": calibration, "checkpoint.pt": trainer.checkpoint()})
+        with _saying_what_is_kept(run):
+            return _train(trainer, run, typical, watcher, stop)
+
+
+@contextmanager
+def _saying_what_is_kept(run: Run) -> Iterator[None]:
+    """Let the error of a full disk say from where training can go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        epoch = run.load("checkpoint.pt")["state"]["epoch"]
+        kept = f"the training is kept as it was after epoch {epoch}; make room, and go on with --resume"
+        raise OSError(error.errno, f"{error.strerror}: {kept}", error.filename) from error
+
+
+def _restore(trainer: Trainer, run: Run) -> None:
+    checkpoint = run.load("checkpoint.pt")
+    try:
+        trainer.restore(checkpoint)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{run.path('checkpoint.pt')}: is not of the network that config.toml describes; "
+            f"they do not fit each other: {error}"
+        ) from error
+    run.check_metrics(trainer.state.epoch)
+
+
+def _train(trainer: Trainer, run: Run, typical: Events, watcher: Watcher, stop: Stop) -> bool:
     state, keeper = trainer.state, _Keeper(run)
-    with stop_on_interrupt() as stop:
-        if state.aware_from is None:
-            if not run_epochs(trainer, keeper, watcher, stop):
-                return False
-            if trainer.done():
-                return True
-            if state.epoch:
-                trainer.model.load_state_dict(run.trained_model().state_dict())
-            trainer.start_aware(typical)
-            run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
-        if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
-            state.best_score = score_of(trainer.validate(), state.best_score)
-            keeper.best(trainer.model.state_dict())
-        return run_epochs(trainer, keeper, watcher, stop)
+    if state.aware_from is None:
+        if not run_epochs(trainer, keeper, watcher, stop):
+            return False
+        if trainer.done():
+            return True
+        if state.epoch:
+            trainer.model.load_state_dict(run.trained_model().state_dict())
+        trainer.start_aware(typical)
+        run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
+    if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
+        state.best_score = score_of(trainer.validate(), state.best_score)
+        keeper.best(trainer.model.state_dict())
+    return run_epochs(trainer, keeper, watcher, stop)
 
 
 def of_one_class(data: SpikeDataset) -> bool:

@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lambent.hardware.chip import find_chip
-from lambent.layers import LIF, LIReadout
+from lambent.layers import LIReadout
 from lambent.layers import calibrate as calibrate  # where programs used to find it
 from lambent.training.config import Config
+from lambent.training.describing import Defaults, make_layer, shape_of
 
 
 def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
-    """Hidden LIF layers and an LI readout as `config` says, with random weights from its seed."""
+    """Hidden layers and an LI readout as `config` says, with random weights from its seed.
+
+    Raises:
+        ValueError: a layer does not fit its inputs.
+    """
     generator = torch.Generator().manual_seed(config.seed)
-
-    def spread(tau: float) -> Tensor:
-        return tau * torch.exp(config.tau_spread * torch.randn(config.hidden, generator=generator))
-
     max_delay = find_chip(config.chip).max_delay * config.dt
-    longest = min(config.delay, max_delay)
+    usual = {"tau_mem": config.tau_mem, "tau_syn": config.tau_syn, "reset": config.reset}
+    defaults = Defaults(config.dt, max_delay, config.delay, usual, config.tau_spread)
     layers: list[nn.Module] = []
-    size = n_units
+    shape = shape_of(config.input_shape, n_units)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        for _ in range(config.layers):
-            delay = torch.rand(size, config.hidden, generator=generator) * longest if longest else None
-            layer = LIF(
-                size,
-                config.hidden,
-                recurrent=config.recurrent,
-                tau_mem=spread(config.tau_mem).clamp(min=config.dt),
-                tau_syn=spread(config.tau_syn).clamp(min=config.dt),
-                reset=config.reset,
-                delay=delay,
-                max_delay=max_delay,
-                dt=config.dt,
-            )
-            layer.tau_mem.requires_grad_(config.lr_tau > 0)
-            layer.tau_syn.requires_grad_(config.lr_tau > 0)
-            if layer.delay is not None:
-                layer.delay.requires_grad_(config.lr_delay > 0)
+        for description in config.descriptions():
+            layer, shape = make_layer(description, shape, defaults, generator)
+            for name, role in layer.parameter_roles.items():
+                value, rate = getattr(layer, name, None), {"tau": config.lr_tau, "delay": config.lr_delay}.get(role)
+                if value is not None and rate is not None:
+                    value.requires_grad_(rate > 0)
             layers.append(layer)
-            size = config.hidden
         layers.append(
             LIReadout(
-                size,
+                math.prod(shape),
                 n_classes,
                 tau_mem=config.readout_tau_mem,
                 tau_syn=config.readout_tau_syn,

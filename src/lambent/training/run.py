@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lambent.hardware.chip import Chip, find_chip
+from lambent.machine.files import read_file
 from lambent.machine.version import VERSION
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
-from lambent.training.config import Config
+from lambent.training.checkpoint import check_model
+from lambent.training.config import RUNNING, Config
+from lambent.training.describing import shape_of, weights_of
 from lambent.training.folder import Folder, from_json, holding
 from lambent.training.model import build_model
 
@@ -29,8 +33,6 @@ _HOLDS = {  # what must be in a file
     "checkpoint.pt": ("model", "optimizer", "state"),
     "calibration.pt": ("times", "units", "offsets"),
 }
-
-_KEPT = {*_OWN, *_HOLDS, "metrics.jsonl", "best.pt", "evaluation.npz", "report.html", "listen.html"}
 
 
 class Run(Folder):
@@ -72,8 +74,8 @@ class Run(Folder):
         known = self.read_json("export.json") if self.path("export.json").exists() else {}
         file = known.get("file", f"{self.name}.net")
         # a folder may come from anybody, and this file is one that `export` writes over
-        if not isinstance(file, str) or Path(file).name != file or file in ("", "..") or file in _KEPT:
-            raise ValueError(f"{self.path('export.json')}: damaged: file must be a name, got {file!r}")
+        if not (_is_bare(file) and file.endswith(".net")):
+            raise ValueError(f"{self.path('export.json')}: damaged: file must be a name such as run.net, got {file!r}")
         return self.path(file)
 
     def exists(self) -> bool:
@@ -87,8 +89,12 @@ class Run(Folder):
         if self.folder.exists() and not self.exists() and not self._barely_begun():
             raise ValueError(f"{self.folder}: holds other files and no run; choose an empty or new folder")
 
-    def create(self, config: Config, facts: dict[str, Any]) -> None:
-        """Begin a run: make the folder, write the settings and `facts`, drop what an older run left.
+    def create(
+        self, config: Config, facts: dict[str, Any], files: Mapping[str, dict[str, Any]] = MappingProxyType({})
+    ) -> None:
+        """Begin a run: make the folder, write settings, `facts` and `files` of tensors, drop what an older run left.
+
+        With the settings, the last, it is a run; whatever stops this before, it can be begun again.
 
         Raises:
             ValueError: as `check_free`.
@@ -96,17 +102,23 @@ class Run(Folder):
         self.check_free()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.outdate()
+        self.path("config.toml").unlink(missing_ok=True)
         for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "listen.html"):
             self.path(old).unlink(missing_ok=True)
         shutil.rmtree(self.path("tensorboard"), ignore_errors=True)
         self.write_json("run.json", facts | {"versions": versions()})
+        for name, values in files.items():
+            self.save(name, values)
         self.write_text("config.toml", config.to_toml())
 
     def _barely_begun(self) -> bool:
-        """Whether the folder is empty, or holds no more than what an interrupted `create` wrote first."""
-        names = [path.name for path in self.folder.iterdir()]
-        path = self.path("run.json")
-        return not names or (names == [path.name] and "versions" in from_json(path.read_bytes(), str(path)))
+        """Whether the folder is empty, or a `create` was interrupted in it."""
+        names, path = self.names(), self.path("run.json")
+        if not names or "config.toml" in names or path.name not in names:
+            return not names
+        with suppress(ValueError):
+            return "versions" in from_json(read_file(path), str(path))
+        return False
 
     def outdate(self, *, export: bool = True) -> None:
         """Remove what was made from an older model or network: evaluation, report, the network in other formats.
@@ -134,19 +146,30 @@ class Run(Folder):
         listed = isinstance(known, dict) and all(isinstance(files, list) for files in known.values())
         names = [*known, *(name for files in known.values() for name in files)] if listed else [None]
         # as for the network: bare names
-        if not all(isinstance(name, str) and Path(name).name == name and name not in ("", "..") for name in names):
+        if not all(map(_is_bare, names)):
             raise ValueError(f"{self.path('export.json')}: damaged: also must be lists of file names, got {known!r}")
-        return {self.path(folder): files for folder, files in known.items()}
+        folders = {self.path(folder): files for folder, files in known.items()}
+        for folder in folders:
+            self.check_own(folder)
+        return folders
+
+    def check_own(self, folder: Path) -> None:
+        """Raise ValueError if a folder of the run is a link: its files would be written, or removed, elsewhere."""
+        if folder.is_symlink():
+            raise ValueError(f"{folder}: is a link out of the run's folder; remove it")
 
     def exported_bits(self) -> list[int] | None:
-        """Bits of a weight in each layer of the exported network; None if none was exported.
+        """Bits of a weight in each layer of the exported network; None if none was exported, or not to the end.
 
         Raises:
             ValueError: export.json is damaged.
         """
-        if not self.path("export.json").exists():
+        if not self.path("export.json").exists() or not self.network.exists():
             return None
-        bits = self.read_json("export.json")["weight_bits"]
+        known = self.read_json("export.json")
+        if "began" in known:
+            return None
+        bits = known["weight_bits"]
         if not isinstance(bits, list) or not all(isinstance(n, int) and n > 0 for n in bits):
             raise ValueError(
                 f"{self.path('export.json')}: damaged: weight_bits must be a list of numbers, got {bits!r}"
@@ -158,8 +181,23 @@ class Run(Folder):
 
         Raises:
             FileNotFoundError: this is no run folder.
+            ValueError: they are damaged, or not those that the run began with.
         """
-        return Config.from_toml(self.need("config.toml"))
+        config = Config.from_toml(self.need("config.toml"))
+        self.check_settings(config)
+        return config
+
+    def check_settings(self, config: Config) -> None:
+        """Raise ValueError if a setting that must not change is not what it was when the run began."""
+        began = self.facts().get("settings", {})
+        for key, value in vars(config).items():
+            if isinstance(value, tuple):
+                value = list(value)  # as JSON has it
+            if key not in RUNNING and began.get(key, value) != value:
+                raise ValueError(
+                    f"{self.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
+                    "back, or begin another run with --from"
+                )
 
     def chip(self) -> Chip:
         """The chip that the run is for.
@@ -180,7 +218,9 @@ class Run(Folder):
         """
         facts = holding(self.read_json("run.json"), str(self.path("run.json")), also)
         names, n_units, duration = (facts[key] for key in ("class_names", "n_units", "duration"))
-        good = {
+        kinds = {"settings": dict, "data": dict, "versions": dict, "threads": int, "level": str | None}
+        good: dict[str, Any] = {key: isinstance(facts[key], kind) for key, kind in kinds.items() if key in facts}
+        good |= {
             "n_units": type(n_units) is int and n_units > 0,
             "class_names": isinstance(names, list) and names and all(isinstance(name, str) for name in names),
             "duration": type(duration) in (int, float) and duration > 0,
@@ -215,18 +255,35 @@ class Run(Folder):
                 run.json describe.
         """
         facts, state, config = self.facts(), self.load("best.pt"), self.config()
-        model = build_model(config, facts["n_units"], len(facts["class_names"]))
         try:
+            _check_size(state, facts["n_units"], config)
+            model = build_model(config, facts["n_units"], len(facts["class_names"]))
             aware = aware_of(model, state, config.chip)
             if aware is not None:
                 return aware.eval()
+            check_model(state, model.state_dict())
             model.load_state_dict(state)
-        except (AttributeError, TypeError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"{self.path('best.pt')}: is not of the network that config.toml and run.json describe; "
                 "they do not fit each other"
             ) from error
         return model.eval()
+
+
+def _check_size(state: dict[str, Any], n_units: int, config: Config) -> None:
+    """Raise ValueError if the model would be larger than what is there to put into it."""
+    shape = shape_of(config.input_shape, n_units)
+    for i, description in enumerate(config.descriptions()):
+        wanted, shape = weights_of(description, shape)
+        weight = state.get(f"{i}.weight", state.get(f"{i}.layer.weight"))
+        if not isinstance(weight, Tensor) or tuple(weight.shape) != wanted:
+            raise ValueError(f"the weights of layer {i} are not {' x '.join(map(str, wanted))}")
+
+
+def _is_bare(name: Any) -> bool:
+    """Whether this is the name of a file in a folder, not a way out of it."""
+    return isinstance(name, str) and Path(name).name == name and name not in ("", "..") and "\0" not in name
 
 
 @contextmanager

@@ -21,10 +21,12 @@ from lambent.machine.waiting import Reading, run_ahead
 from lambent.quantize import quantization_aware
 from lambent.quantize.aware import aware_of
 from lambent.training.batches import Batches, OfDataset, OfLoader
+from lambent.training.checkpoint import check_model, check_optimizer, read_state
 from lambent.training.config import Config
 from lambent.training.interrupt import Stop
 from lambent.training.objective import Objective
 from lambent.training.parameters import constrain, parameter_groups
+from lambent.training.rewiring import Rewiring
 from lambent.training.scoring import EVALUATION_BATCH, activity, answers, forward
 from lambent.training.state import State, generator, means
 
@@ -95,10 +97,10 @@ class Trainer:
         self.state = State()
         self._samples, self._augment = (data, valid), augment
         self._own_optimizer, self.scheduler = optimizer, scheduler
-        self._settle(model, config.device)
+        self._settle(model, config.device, config.rewire)
 
-    def _settle(self, model: nn.Module, device: str) -> None:
-        """Train `model` on `device` from now on."""
+    def _settle(self, model: nn.Module, device: str, rewire: float = 0.0) -> None:
+        """Train `model` on `device` from now on, and rewire it if that is not 0."""
         self.device, self.model = torch.device(device), model.to(device)
         data, valid = self._samples
         self.data, self.valid = self._batches(data), None if valid is None else self._batches(valid)
@@ -107,6 +109,7 @@ class Trainer:
         self.optimizer = self._own_optimizer or torch.optim.AdamW(
             parameter_groups(self.model, self.config), lr=self.config.lr, fused=True
         )
+        self.rewiring = Rewiring(self.model, self.optimizer, rewire) if rewire else None
         parallel = (m.process_group for m in self.model.modules() if isinstance(m, DistributedDataParallel))
         self._processes = next(parallel, None)  # whose batches are one
 
@@ -204,7 +207,10 @@ class Trainer:
             self._check_values()  # what the layers complain about may be the last step's doing
             raise
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        self.optimizer.step()
+        if self.rewiring is None:
+            self.optimizer.step()
+        else:
+            self.rewiring.step(generator(config.seed, 4, self.state.epoch, self.state.batch))
         constrain(self.model)
         figures, n = dict(zip(names, reading.tolist(), strict=True)), len(events)
         if not math.isfinite(figures["loss"]):
@@ -297,15 +303,22 @@ class Trainer:
         }
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Take up a `checkpoint`."""
+        """Take up a `checkpoint`.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError, RuntimeError: it is of another model, optimiser or data.
+        """
         aware = aware_of(cast(nn.Sequential, self.model), checkpoint["model"], self.config.chip)
         if aware is not None:
             self._settle(aware, "cpu")
+        check_model(checkpoint["model"], self.model.state_dict())
+        check_optimizer(checkpoint["optimizer"], self.optimizer, settled=self._own_optimizer is None)
+        state = read_state(checkpoint["state"], self.batches)
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(checkpoint["scheduler"])
-        self.state = State(**checkpoint["state"])
+        self.state = state
 
 
 def score_of(metrics: Mapping[str, float], otherwise: float) -> float:

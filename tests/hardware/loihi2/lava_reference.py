@@ -92,10 +92,13 @@ def by_unit(layer: Layer, value: np.ndarray | int) -> np.ndarray:
     return np.broadcast_to(value, (layer.n_out,))
 
 
-def run_layer_slowly(layer: Layer, given: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def run_layer_slowly(
+    layer: Layer, given: np.ndarray, reset: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spikes (or values sent), current and voltage (n_out, steps), in unbounded integers.
 
-    `given` (n_in, steps) are spikes, their values or, for an input layer, mantissas.
+    `given` (n_in, steps) are spikes, their values or, for an input layer, mantissas. With `reset`, (interval, phase),
+    units start from 0 in every step t for which t % interval is the phase.
     """
     steps, n_out = given.shape[1], layer.n_out
     out, current, voltage = (np.zeros((n_out, steps), np.int64) for _ in range(3))
@@ -107,6 +110,8 @@ def run_layer_slowly(layer: Layer, given: np.ndarray) -> tuple[np.ndarray, np.nd
     bits = 24 if isinstance(layer, ConvLayer) and layer.wraps else 32
     states = [dict.fromkeys(("u", "v", "sigma", "act", "residue"), 0) for _ in range(n_out)]
     for t in range(steps):
+        if reset is not None and t % reset[0] == reset[1]:
+            states = [dict.fromkeys(state, 0) for state in states]
         for j in range(n_out):
             a = [int(given[j, t])] if delays is None else []
             for w in weights:

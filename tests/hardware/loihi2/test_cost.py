@@ -127,6 +127,13 @@ def test_the_mean_of_batches_is_that_of_all(network):
     assert mean.parts == pytest.approx(whole.parts)
     assert vars(mean.counts) == pytest.approx(vars(whole.counts))
     assert Cost.from_dict(json.loads(json.dumps(whole.as_dict()))) == whole
+    kept = json.loads(json.dumps(whole.as_dict()))
+    for name, bad in (
+        ("energy", {"energy": "1"}), ("latency", {"latency": True}), ("units", {"parts": {"units": None}}),
+        ("cores", {"counts": kept["counts"] | {"cores": []}}), ("iterable", {"parts": 3}), ("missing", {"counts": {}}),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError), match=name):
+            Cost.from_dict(kept | bad)
     with pytest.raises(ValueError, match="no costs"):
         mean_cost([])
     with pytest.raises(ValueError, match="differ in steps"):

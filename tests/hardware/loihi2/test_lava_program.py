@@ -97,6 +97,21 @@ def test_the_default_kind_of_network_and_recurrent_delays(tmp_path: Path) -> Non
     assert differences(case, run_in_lava([case], tmp_path)[0])[0] == 0
 
 
+@needs_lava
+@pytest.mark.parametrize(("interval", "offset"), [(1, 0), (7, 0), (13, 4), (20, 50)])
+def test_resets_at_intervals(interval: int, offset: int, tmp_path: Path) -> None:
+    """As by LIFReset, the process that Lava's NetX reader then takes for CUBA units."""
+    torch.manual_seed(0)
+    hidden = lb.LIF(20, 16, recurrent=True, delay=10 * torch.rand(20, 16))
+    with torch.no_grad():
+        hidden.weight.mul_(8)
+    spikes = (torch.rand(1, 20, 90) < 0.1).int().numpy()
+    network = convert(torch.nn.Sequential(hidden, lb.LIReadout(16, 3))).network
+    network = dataclasses.replace(network, reset_interval=interval, reset_offset=offset)
+    case = Case(network, spikes[0])
+    assert differences(case, run_in_lava([case], tmp_path)[0])[0] == 0
+
+
 def edge_cases() -> list[Case]:
     """What a random network hardly is."""
     rng = np.random.default_rng(5)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambent.hardware.loihi2 import ConvLayer, InputLayer, Loihi2Layer, Loihi2Network, map_to_cores
+from lambent.hardware.loihi2 import CUBA, ConvLayer, InputLayer, Loihi2Layer, Loihi2Network, map_to_cores
 from lambent.hardware.loihi2.placement import core as core
 from lambent.hardware.loihi2.placement.blocks import blocks_of, weight_bits
+from lambent.hardware.loihi2.placement.traffic import hops, routers
 
 
 def layer(name, weight, weight_rec=None, **changes):
@@ -170,7 +172,7 @@ def test_traffic_is_counted():
     cores = np.concatenate(mapping.core)
     whole = np.concatenate([block.synapses.toarray() for block in blocks_of(network)])
     crossing = entering = hops = 0
-    places = [(c // 16, c % 16 if c // 16 % 2 == 0 else 15 - c % 16) for c in range(mapping.n_cores)]
+    places = mapping.places.tolist()
 
     def distance(a, b):
         return abs(places[a][0] - places[b][0]) + abs(places[a][1] - places[b][1])
@@ -185,10 +187,23 @@ def test_traffic_is_counted():
             entering += n
             hops += n * distance(0, c)
     assert crossing > 1000
+    assert max(map(max, places)) >= 1
     assert mapping.traffic.crossing == pytest.approx(crossing / 60)
     assert mapping.traffic.entering == pytest.approx(entering / 60)
     assert mapping.traffic.hops == pytest.approx(hops / 60)
     assert "spikes from core to core" in str(mapping)
+
+
+def test_cores_fill_routers_in_square_blocks():
+    """Four cores at a router, routers to and fro in as square a block as there is, chips below each other."""
+    assert routers(4).tolist() == [[0, 0]] * 4
+    assert routers(17)[::4].tolist() == [[0, 0], [1, 0], [2, 0], [2, 1], [1, 1]]
+    whole = routers(130)
+    assert {tuple(x) for x in whole[:128].tolist()} == {(r, c) for r in range(4) for c in range(8)}
+    assert np.abs(np.diff(whole[:128:4], axis=0)).sum(1).max() == 1  # neighbours in number are neighbours
+    assert whole[128:].tolist() == [[4, 0], [4, 0]]
+    reached = np.array([[True, False, False], [False, True, True]])
+    assert hops(reached, np.array([2]), 1).tolist() == [0, 0]
 
 
 def test_partitioning_finds_groups():
@@ -217,7 +232,89 @@ def test_full_layers_are_spread():
     assert mapping.traffic is None
 
 
+# -- convolutions ---------------------------------------------------------------------------------------------
+
+
+def conv(name, in_shape, channels, kernel=3, kind="conv", seed=0, **changes):
+    shape = (1, 1, kernel, kernel) if kind == "pool" else (channels, in_shape[0], kernel, kernel)
+    weight = np.random.default_rng(seed).integers(-7, 8, shape)
+    return ConvLayer(name, kind, weight, in_shape, neuron=CUBA(700, 300, 40), **changes)
+
+
+def test_convolutions_lie_in_tiles_that_hold_all_channels():
+    units = InputLayer("layer/0", "input", (2, 20, 50), neuron=CUBA(4096, 0, 40))
+    first = conv("layer/1", (2, 20, 50), 8, padding=1)
+    pool = conv("layer/2", first.shape, 8, 2, "pool", stride=2)
+    last = layer("layer/3", np.ones((3, pool.n_out), int) * (np.arange(pool.n_out) % 2))
+    network = Loihi2Network(2000, [units, first, pool, last])
+    mapping = map_to_cores(network)
+    check(network, mapping)
+    for own, part in zip(network.layers[:3], mapping.core, strict=False):
+        image = part.reshape(own.shape)
+        assert (image == image[0]).all()
+        for c in np.unique(image):
+            y, x = (image[0] == c).nonzero()
+            assert len(y) == (np.ptp(y) + 1) * (np.ptp(x) + 1)  # a rectangle
+    assert [len(np.unique(part)) for part in mapping.core] == [1, 2, 2, 1]
+
+
+def test_channels_are_split_where_one_place_is_too_much():
+    """300 x 100 kernels of 3 x 3 take more than a core's memory."""
+    network = Loihi2Network(1600, [conv("layer/1", (100, 4, 4), 300)], in_shape=(100, 4, 4))
+    mapping = map_to_cores(network)
+    check(network, mapping)
+    image = mapping.core[0].reshape(300, 2, 2)
+    assert mapping.n_cores == 4  # 252,000 weights of 4 + 9 bits are 400 KiB and more
+    assert (image == image[:, :1, :1]).all()
+    assert {e for encoding in mapping.encodings for e in encoding.values()} == {"shared"}
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32), data=st.data())
+def test_limits_hold_for_convolutions(seed, data):
+    rng = np.random.default_rng(seed)
+    limits = {"AXONS_IN": 60, "MEMORY": 1500, "UNITS": 100}
+    shape = tuple(int(n) for n in rng.integers(1, [4, 14, 14]))
+    kernel = int(rng.integers(1, 1 + min(3, *shape[1:])))
+    first = conv("layer/1", shape, int(rng.integers(1, 9)), kernel, seed=seed, stride=int(rng.integers(1, 3)))
+    last = layer("layer/2", np.tile(np.arange(first.n_out) < 50, (2, 1)).astype(int))
+    network = Loihi2Network(first.n_in, [first, last], in_shape=shape)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setattr(f"lambent.hardware.loihi2.placement.parts.{name}", value)
+        patch.setattr("lambent.hardware.loihi2.placement.mapping.AXONS_OUT", 80)
+        mapping = map_to_cores(network, chips=20)
+    check(network, mapping)
+    for use in mapping.usage:
+        assert (np.array(use) <= (100, 1500, 60, 80)).all()
+
+
+def test_a_network_of_the_size_of_pilotnet():
+    """158,509 units, 10.7 million synapses: Intel's compiler put it on 74 cores."""
+    shapes, layers = (3, 66, 200), [InputLayer("layer/0", "input", (3, 66, 200), neuron=CUBA(4096, 0, 40))]
+    for i, (n, stride, padding) in enumerate(
+        [(24, 2, 0), (36, 2, 0), (48, 2, 0), (64, (2, 1), (1, 0)), (64, 1, 0)], start=1
+    ):
+        layers.append(conv(f"layer/{i}", shapes, n, stride=stride, padding=padding))
+        shapes = layers[-1].shape
+    for i, (n, m) in enumerate(itertools.pairwise((layers[-1].n_out, 100, 50, 10, 1)), start=7):
+        layers.append(layer(f"layer/{i}", np.random.default_rng(i).integers(-3, 4, (m, n))))
+    network = Loihi2Network(39600, layers)
+    start = time.process_time()
+    mapping = map_to_cores(network)
+    assert time.process_time() - start < 30
+    assert mapping.n_cores <= 80
+    assert not any(use.excess() for use in mapping.usage)
+
+
 # -- what does not fit ----------------------------------------------------------------------------------------
+
+
+def test_too_many_synapses_to_list():
+    """512 x 256 kernels of 3 x 3 over 40 x 40 places would take 80 GB."""
+    large = conv("layer/1", (256, 40, 40), 512, padding=1)
+    with pytest.raises(ValueError, match=r"layer/1: up to 1,887,436,800 synapses, .* smaller images or fewer channels"):
+        map_to_cores(Loihi2Network(large.n_in, [large], in_shape=(256, 40, 40)))
 
 
 def test_too_many_inputs():
@@ -243,6 +340,16 @@ def test_output_axons(monkeypatch):
     mapping = map_to_cores(dense(10, 250, 20))
     assert [use.units for use in mapping.usage] == [125, 125, 20]
     assert max(use.axons_out for use in mapping.usage) <= 200
+
+
+def test_hopeless_layers_are_refused_at_once():
+    """More parts do not help where each unit sends to all of them."""
+    rng = np.random.default_rng(0)
+    recurrent = rng.integers(1, 3, (1500, 1500))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lambent.hardware.loihi2.placement.mapping.AXONS_OUT", 1000)
+        with pytest.raises(ValueError, match=r"layer/1: its units send to so many cores"):
+            map_to_cores(Loihi2Network(2, [layer("layer/1", np.ones((1500, 2), int), recurrent)]))
 
 
 def test_wrong_arguments(monkeypatch):

@@ -34,7 +34,10 @@ from lambent.hardware.loihi2 import (
     ResonateAndFire,
     Sigma,
     SigmaDelta,
+    load_lava,
     load_netx,
+    save_lava,
+    save_netx,
 )
 from lambent.hardware.loihi2.kernels import cuba
 
@@ -67,6 +70,79 @@ def test_equals_second_implementation(recurrent: bool, delay: str, extreme: bool
         expected = run_layer_slowly(layer, spikes)
         for got, wanted in zip((run.spikes, run.current, run.voltage), expected, strict=True):
             np.testing.assert_array_equal(got[0][0], wanted)
+
+
+@pytest.mark.parametrize(("interval", "offset"), [(1, 0), (7, 0), (7, 3), (30, 100), (1000, 0)])
+def test_resets_at_intervals(interval: int, offset: int, tmp_path: Path) -> None:
+    """Each layer a step after the one before it; what is on its way arrives; files keep it."""
+    driven = InputLayer("layer/0", "input", (6,), neuron=CUBA(4096, 100, 60))
+    layers = [driven, random_layer(0, 6, 5, recurrent=True, delay="synapse"), random_layer(1, 5, 4)]
+    network = Loihi2Network(6, layers, reset_interval=interval, reset_offset=offset)
+    values = np.random.default_rng(0).integers(-50, 90, (6, 90))
+    run = network.run(values[None])
+    sent = driven.mantissas(values)
+    for i, layer in enumerate(layers):
+        expected = run_layer_slowly(layer, sent, (interval, (offset + i) % interval))
+        for got, wanted in zip((run.spikes, run.current, run.voltage), expected, strict=True):
+            np.testing.assert_array_equal(got[i][0], wanted)
+        sent = run.spikes[i][0]
+    save_netx(network, tmp_path / "a.net")
+    save_lava(network, tmp_path / "program")
+    for read in (load_netx(tmp_path / "a.net"), load_lava(tmp_path / "program")):
+        assert (read.reset_interval, read.reset_offset) == (interval, offset)
+        np.testing.assert_array_equal(read.run(values[None]).voltage[-1], run.voltage[-1])
+    assert load_netx(tmp_path / "a.net", reset_interval=5, reset_offset=2).reset_offset == 2
+
+
+def test_wrong_resets(tmp_path: Path) -> None:
+    layer = random_layer(0, 3, 2)
+    for interval, offset, error, message in (
+        (0, 0, ValueError, "reset_interval must be a whole number of steps from 1"),
+        (-1, 0, ValueError, "reset_interval"),
+        (3, -1, ValueError, "reset_offset must be a whole number of steps from 0"),
+        (1 << 40, 0, ValueError, "reset_interval"),
+        (2.0, 0, TypeError, "reset_interval"),
+        (True, 0, TypeError, "reset_interval"),
+        (2, "1", TypeError, "reset_offset"),
+    ):
+        with pytest.raises(error, match=message):
+            Loihi2Network(3, [layer], reset_interval=interval, reset_offset=offset)  # type: ignore[arg-type]
+    save_netx(Loihi2Network(3, [layer]), tmp_path / "a.net")
+    with pytest.raises(ValueError, match=r"a\.net: reset_interval"):
+        load_netx(tmp_path / "a.net", reset_interval=0)
+    sigma = Loihi2Layer("layer/1", "dense", np.ones((2, 3), int), neuron=SigmaDelta(5))
+    with pytest.warns(UserWarning, match="only CUBA units are reset, and those of layer/1 are none"):
+        Loihi2Network(3, [sigma], reset_interval=3)
+
+
+def test_mantissas_given_directly() -> None:
+    """Without gain and bias of the input; images in the order of their shape, or flat."""
+    units = InputLayer("layer/0", "input", (1, 2, 3), gain=7, bias=-3, neuron=CUBA(4096, 100, 60))
+    network = Loihi2Network(6, [units, random_layer(1, 6, 4)], readout=Readout("mean", np.ones(4)))
+    x = np.random.default_rng(0).normal(0, 9, (2, 1, 2, 3, 20))
+    m = units.mantissas(x)
+    wanted = network.run(x)
+    for own in (m, torch.as_tensor(m), m.reshape(2, 6, 20)):
+        np.testing.assert_array_equal(network.run(own, mantissas=True).voltage[1], wanted.voltage[1])
+    np.testing.assert_array_equal(network.logits(m, mantissas=True), network.logits(x))
+    assert network.run(m[:0], mantissas=True).spikes[0].shape == (0, 6, 20)
+    for bad, error, message in (
+        (x, TypeError, "mantissas must be integers, got float64"),
+        (m * 2**20, ValueError, r"mantissas must lie within \+-131071"),
+        (m[:, :, :, :2], ValueError, r"mantissas must be \(batch, 6, steps\)"),
+        (Events.from_lists([[1.0]], [[0]], 6, 5.0), TypeError, "got Events"),
+    ):
+        with pytest.raises(error, match=message):
+            network.run(bad, mantissas=True)
+    plain = Loihi2Network(6, [random_layer(1, 6, 4)])
+    with pytest.raises(ValueError, match="mantissas: are for units of the input"):
+        plain.run(np.ones((1, 6, 3), int), mantissas=True)
+
+
+def test_axes_that_were_swapped_are_named() -> None:
+    events = Events.from_lists([[1.0]], [[0]], 6, 5.0)
+    with pytest.raises(ValueError, match=r"spikes must be \(batch, 6, steps\), got shape \(1, 5, 6\): steps come last"):
+        Loihi2Network(6, [random_layer(1, 6, 4)]).run(events.to_dense(1.0).int())
 
 
 def test_every_layer_runs_the_same_compiled_kernel() -> None:

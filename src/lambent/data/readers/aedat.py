@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lambent.data.dataset import SpikeDataset
 from lambent.data.readers.nmnist import EVENT
 from lambent.data.readers.structured import from_samples
+from lambent.machine.files import read_file
 
 GESTURES = (
     "hand clapping",
@@ -71,7 +73,7 @@ def read_aedat(path: str | Path) -> NDArray[Any]:
         >>> lb.data.read_aedat("one.aedat").tolist()
         [(3, 2, 1500, 1)]
     """
-    content = Path(path).read_bytes()
+    content = read_file(path)
     found = [np.empty(0, EVENT)]
     latest = -1
     for packet in _packets(content, _skip_text(content, path), path):
@@ -152,9 +154,14 @@ def from_dvs_gesture(
         SpikeDataset(1 samples, 11 classes, 1 spikes (1 a sample), 32768 units, 1000 ms)
     """
     trials = Path(folder, f"trials_to_{'train' if train else 'test'}.txt")
-    names = [line.strip() for line in trials.read_text().splitlines() if line.strip()]
+    try:
+        names = [line.strip() for line in read_file(trials).decode().splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{trials}: no text: {error}") from error
     if not names:
         raise ValueError(f"{trials} lists no recordings")
+    if bad := [name for name in names if Path(name).name != name]:
+        raise ValueError(f"{trials}: must list files beside it, got {bad[0]!r}")
     samples = (
         (f"{trials.parent / name}, gesture {i}", events, label)
         for name in names
@@ -207,8 +214,10 @@ def _packets(content: bytes, at: int, path: str | Path) -> list[_Packet]:
 
 def _read_windows(path: Path) -> list[tuple[int, int, int]]:
     """Label from 0 on, beginning and end [us] of every gesture."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
+    try:
+        rows = list(csv.reader(StringIO(read_file(path).decode("utf-8-sig"), newline="")))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no CSV: {error}") from error
     if not rows or [x.strip() for x in rows[0]] != _COLUMNS:
         raise ValueError(f"{path}: the first line must be {','.join(_COLUMNS)}")
     windows = []

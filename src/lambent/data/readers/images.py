@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lambent.data.dataset import SpikeDataset
+from lambent.data.packing import pack_units
 from lambent.data.readers.folders import labelled_files
 from lambent.encode._spikes import check_window
+from lambent.events import check_n_units
+from lambent.machine.files import is_gzipped, open_file, unpacked
+
+_IMAGES = 1024  # made spikes at a time, which takes 24 bytes a pixel
 
 
 def from_idx(
@@ -86,7 +90,7 @@ def from_image_folder(
 
 def _read_png(file: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(file) as image:
+        with open_file(file) as raw, Image.open(raw) as image:
             if image.mode.startswith("I"):  # 16 bits: conversion would cut, not scale
                 return (np.asarray(image) >> 8).astype(np.uint8)
             return np.asarray(image.convert("L"))
@@ -96,19 +100,23 @@ def _read_png(file: Path) -> NDArray[np.uint8]:
 
 def _read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
     """The unsigned bytes of an IDX file (magic number, big-endian sizes, values)."""
-    content = file.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as e:
-            raise ValueError(f"{file} is damaged: {e}") from None
-    header = 4 + 4 * dimensions
-    if len(content) < header or content[:4] != bytes([0, 0, 8, dimensions]):
+    with open_file(file) as raw:
+        if not is_gzipped(raw):
+            return _idx_values(file, raw, dimensions)
+        with unpacked(file, raw) as plain:
+            return _idx_values(file, plain, dimensions)
+
+
+def _idx_values(file: Path, raw: IO[bytes], dimensions: int) -> NDArray[np.uint8]:
+    size = raw.seek(0, 2)
+    raw.seek(0)
+    start, header = raw.read(4), raw.read(4 * dimensions)
+    if start != bytes([0, 0, 8, dimensions]) or len(header) < 4 * dimensions:
         raise ValueError(f"{file} is no IDX file of unsigned bytes with {dimensions} dimension(s)")
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    if len(content) - header != math.prod(shape):
-        raise ValueError(f"{file} should hold {shape} values, but {len(content) - header} bytes follow its header")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    shape = struct.unpack(f">{dimensions}I", header)
+    if (left := size - 4 - len(header)) != math.prod(shape):
+        raise ValueError(f"{file} should hold {shape} values, but {left} bytes follow its header")
+    return np.frombuffer(raw.read(), np.uint8).reshape(shape)
 
 
 def _latencies(
@@ -117,9 +125,17 @@ def _latencies(
 ) -> SpikeDataset:  # fmt: skip
     check_window(t_early, t_late, duration)
     flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
-    sample, unit = flat.nonzero()
-    darkness = 255 - flat[sample, unit]
-    order = np.argsort(sample * 256 + darkness, kind="stable")  # by time in each sample
-    times = t_early + darkness[order].astype(np.float64) / 255 * (t_late - t_early)
-    offsets = np.concatenate([[0], np.cumsum((flat > 0).sum(1))])
-    return SpikeDataset(times, unit[order], offsets, labels, flat.shape[1], duration, class_names)
+    counts = np.count_nonzero(flat, 1)
+    n_units = check_n_units(flat.shape[1])
+    times = np.empty(counts.sum(), np.float32)
+    units = pack_units(np.empty(len(times), np.uint16), n_units)
+    end = 0
+    for first in range(0, len(flat), _IMAGES):
+        block = flat[first : first + _IMAGES]
+        sample, unit = block.nonzero()
+        darkness = 255 - block[sample, unit]
+        order = np.argsort(sample * 256 + darkness, kind="stable")  # by time in each sample
+        here = slice(end, end := end + len(order))
+        times[here] = t_early + darkness[order].astype(np.float64) / 255 * (t_late - t_early)
+        units[here] = unit[order]
+    return SpikeDataset(times, units, np.concatenate([[0], np.cumsum(counts)]), labels, n_units, duration, class_names)

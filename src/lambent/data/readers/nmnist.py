@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lambent.data.dataset import SpikeDataset
 from lambent.data.readers.folders import labelled_files
 from lambent.data.readers.structured import from_samples
+from lambent.machine.files import read_file
 
 EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "u1")])
 """An event as readers give it: column, row, time [us], polarity."""
@@ -33,7 +34,7 @@ def read_nmnist(path: str | Path) -> NDArray[Any]:
         >>> lb.data.read_nmnist("one.bin").tolist()
         [(3, 1, 1500, 1)]
     """
-    content = np.fromfile(path, np.uint8)
+    content = np.frombuffer(read_file(path), np.uint8)
     if left := len(content) % _BYTES:
         raise ValueError(f"{path}: cut off inside an event, at byte {len(content) - left}; no file of 5-byte events")
     x, y, high, middle, low = content.reshape(-1, _BYTES).T.astype(np.int64)

@@ -1,17 +1,24 @@
-"""Lists of labelled recordings: from folders, from a table, and how they are divided into splits."""
+"""Lists of labelled recordings: from folders and from tables."""
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
-import numpy as np
+from lambent.data.readers.tables import AUDIO, read_table
+from lambent.machine.files import open_file
 
-_AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"}
-_COLUMNS = ("path", "label", "speaker", "split")
+_LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}  # of the Speech Commands
+_TABLES = {
+    "": ("train", "training"),
+    "valid": ("valid", "val", "validation", "dev"),
+    "test": ("test", "testing"),
+}  # what tables of a folder are called
+_NOISE = {"_background_noise_", "background_noise"}  # folders that are no class
+
+Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -23,27 +30,48 @@ class Recording:
         label: its class.
         speaker: who spoke, None where unknown.
         split: the split it belongs to, "" for the training data.
+        name: what it is called in its folder or table.
     """
 
     path: Path
     label: str
     speaker: str | None = None
     split: str = ""
+    name: str = field(default="", compare=False)
 
 
-def list_recordings(source: str | Path) -> list[Recording]:
-    """The recordings of a folder or of a table, in a fixed order.
+def list_recordings(
+    source: str | Path | Mapping[str, str | Path],
+    *,
+    root: str | Path | None = None,
+    speaker_pattern: str | None = None,
+    notice: Notice = lambda text: None,
+) -> list[Recording]:
+    """The recordings of a folder or of tables, in a fixed order.
 
-    A folder holds one folder per class. All files in it that are not hidden are taken for recordings. The
-    speaker is the folder between class and file, or what comes before ``_nohash_`` in the name, as in the
-    Speech Commands (Warden 2018); otherwise unknown.
+    A folder holds one folder per class. All files in it that are not hidden are taken for recordings, but for those
+    of a folder ``_background_noise_``. Its own splits are kept: those of ``validation_list.txt`` and
+    ``testing_list.txt``, as the Speech Commands (Warden 2018) have them, or, where there is a ``train.csv`` and a
+    ``val.csv`` or ``test.csv``, those of these tables.
 
-    A table is a CSV file of path, label and, optionally, speaker and split, in this order or under a heading that
-    names the columns. Paths are relative to the table. Training data may be called "train" or nothing.
+    A table is a CSV file, separated by commas, semicolons or tabs, under a heading that names a column of paths
+    (path, file, filename, wav, ...) and one of classes (label, class, word, category, target, ...), and perhaps
+    columns of speakers and splits. Without a heading they are path, label, speaker, split. Paths are relative to the
+    table, or to `root`. Training data may be called "train" or nothing.
+
+    Who spoke is known from a table, from a folder between class and file, or from the name of the file, as in
+    ``SPEAKER_nohash_0.wav`` and ``yes_SPEAKER_nohash_0.wav``; otherwise not.
+
+    Args:
+        source: a folder, a table, or a table for each split, by its name; "train" or "" for the training data.
+        root: folder to which the paths in tables are relative.
+        speaker_pattern: a regular expression with one group, which is searched for in the name of a file in its folder
+            or table and holds the speaker.
+        notice: called with what a reader may want to know: columns that are not used, splits that were found.
 
     Raises:
         FileNotFoundError: there is no such folder or table.
-        ValueError: no recordings, one that comes twice or lies in no class, or a broken table; names it.
+        ValueError: no recordings, one that comes twice or lies in no class, a broken table or a bad pattern; names it.
 
     Example:
         >>> from pathlib import Path
@@ -53,143 +81,161 @@ def list_recordings(source: str | Path) -> list[Recording]:
         >>> [(r.label, r.speaker) for r in lb.data.list_recordings("words")]
         [('no', 'anna'), ('no', 'ben'), ('yes', 'anna')]
     """
-    source = Path(source)
-    recordings = _from_folder(source) if source.is_dir() else _from_table(source)
+    pattern = None if speaker_pattern is None else _pattern(speaker_pattern)
+    if isinstance(source, Mapping):
+        recordings = _from_tables(source, root, notice)
+    elif Path(source).is_dir():
+        if root is not None:
+            raise ValueError("a root is for tables; a folder has its files in it")
+        recordings = _from_folder(Path(source), notice)
+    else:
+        recordings = _from_tables({"": source}, root, notice, own_splits=True)
     if not recordings:
-        raise ValueError(f"{source}: no recordings; a folder needs one folder of sound files per class")
+        where = ", ".join(map(str, source.values())) if isinstance(source, Mapping) else source
+        raise ValueError(f"{where}: no recordings; a folder needs one folder of sound files per class")
+    if pattern is not None:
+        recordings = _by_pattern(recordings, pattern, notice)
     return recordings
 
 
-def _from_folder(folder: Path) -> list[Recording]:
+# -- folders ------------------------------------------------------------------------------------------------
+
+
+def _from_folder(folder: Path, notice: Notice) -> list[Recording]:
+    if tables := _tables_of(folder):
+        notice(f"{folder}: its classes and splits are those of {_names(tables.values())}")
+        return _from_tables(tables, folder, notice)
     recordings = []
     names: dict[Path, Path] = {}
+    noise = set()
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.is_dir() or any(part.startswith(".") for part in inside.parts):
             continue
         if len(inside.parts) == 1:
-            if path.suffix.lower() in _AUDIO:
+            if path.suffix.lower() in AUDIO:
                 raise ValueError(f"{path}: lies in no class; put it into a folder named after its class")
             continue  # a licence, a list
+        if inside.parts[0].casefold() in _NOISE:
+            noise.add(inside.parts[0])
+            continue
         if (other := names.setdefault(path.with_suffix(""), path)) != path:
             raise ValueError(f"{path} and {other.name}: two files of one name; remove one")
-        recordings.append(Recording(path, inside.parts[0], _speaker(inside)))
+        speaker = inside.parts[1] if len(inside.parts) > 2 else _speaker(path.stem)
+        recordings.append(Recording(path, inside.parts[0], speaker, name=inside.as_posix()))
+    for name in sorted(noise):
+        notice(f"{folder / name}: is no class, and was left out")
+    return _listed(recordings, folder, notice)
+
+
+def _tables_of(folder: Path) -> dict[str, Path]:
+    """The tables of a folder by their splits; none unless there is one of training data and another."""
+    found: dict[str, Path] = {}
+    for split, stems in _TABLES.items():
+        there = [path for stem in stems for end in (".csv", ".tsv") if (path := folder / f"{stem}{end}").is_file()]
+        if len(there) > 1:
+            raise ValueError(f"{folder}: {_names(there)} are tables of one split; name the ones to take")
+        if there:
+            found[split] = there[0]
+    return found if "" in found and len(found) > 1 else {}
+
+
+def _listed(recordings: list[Recording], folder: Path, notice: Notice) -> list[Recording]:
+    """With the splits of the lists that lie in the folder, if any."""
+    position = {r.name: i for i, r in enumerate(recordings)}
+    for split, name in _LISTS.items():
+        path = folder / name
+        if not path.is_file():
+            continue
+        with open_file(path) as file:
+            try:
+                lines = [line.strip() for line in file.read().decode("utf-8-sig").splitlines()]
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}: no list of files ({error})") from error
+        lines = [line.removeprefix("./") for line in lines if line]
+        found = [position[line] for line in lines if line in position]
+        if lines and not found:
+            raise ValueError(f"{path}: names no file of the folder; the first line is {lines[0]!r}")
+        for i in found:
+            if recordings[i].split not in ("", split):
+                raise ValueError(f"{path}: {recordings[i].name} is in {_LISTS[recordings[i].split]}, too")
+            recordings[i] = replace(recordings[i], split=split)
+        missing = len(lines) - len(found)
+        notice(f"{path}: {len(found)} recordings for {split}" + f"; {missing} lines name no file" * (missing > 0))
     return recordings
 
 
-def _speaker(inside: Path) -> str | None:
-    if len(inside.parts) > 2:
-        return inside.parts[1]
-    name, found, _ = inside.stem.partition("_nohash_")
-    return name if found else None
+# -- tables -------------------------------------------------------------------------------------------------
 
 
-def _from_table(table: Path) -> list[Recording]:
-    recordings: list[Recording] = []
-    lines: dict[Path, int] = {}
-    columns, wanted = list(_COLUMNS), "path,label[,speaker[,split]]"
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for n, row in enumerate(row for row in reader if any(map(str.strip, row))):
-                cells = [cell.strip() for cell in row]
-                where = f"{table}, line {reader.line_num}"
-                if n == 0 and (named := _heading(cells, where)):
-                    columns, wanted = named, ",".join(named)
-                    continue
-                found = dict.fromkeys(_COLUMNS, "") | dict(zip(columns, cells, strict=False))
-                path, label, speaker, split = (found[name] for name in _COLUMNS)
-                if len(cells) > len(columns) or not (path and label):
-                    raise ValueError(f"{where}: expected {wanted}, got {row}")
-                here = table.parent / path
-                if (first := lines.setdefault(here, reader.line_num)) != reader.line_num:
-                    raise ValueError(f"{where}: {path} was listed in line {first} already")
-                recordings.append(Recording(here, label, speaker or None, "" if split.casefold() == "train" else split))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{table}: no table of comma-separated values ({error})") from error
-    return recordings
-
-
-def _heading(cells: Sequence[str], where: str) -> list[str]:
-    """The columns that a table's first row names; none if it is no heading."""
-    names = [cell.casefold() for cell in cells]
-    if not {"path", "label"} <= set(names):
-        return []
-    for name, times in Counter(names).items():
-        if name not in _COLUMNS or times > 1:
-            what = "twice" if name in _COLUMNS else f"where only {', '.join(_COLUMNS)} are known"
-            raise ValueError(f"{where}: the heading names a column {name!r} {what}; remove it")
-    return names
-
-
-def divide(recordings: Sequence[Recording], shares: Mapping[str, float], by: str, seed: int = 0) -> list[Recording]:
-    """Put a share of the recordings into each named split, at random; what is left is training data.
+def _from_tables(
+    tables: Mapping[str, str | Path], root: str | Path | None, notice: Notice, own_splits: bool = False
+) -> list[Recording]:
+    """The recordings of tables.
 
     Args:
-        recordings: without splits yet.
-        shares: split to share of the recordings, each in (0, 1), in all below 1.
-        by: "class" takes the share of every class; "speaker" takes whole speakers, so that a split holds
-            none that another one has.
-        seed: of the draw.
-
-    Raises:
-        ValueError: bad shares, recordings that have splits already, unknown speakers, or too few speakers or
-            recordings of a class for a share.
-
-    Example:
-        >>> from pathlib import Path
-        >>> for speaker in ("anna", "ben", "cleo", "dora"):
-        ...     Path("spoken/yes", speaker).mkdir(parents=True)
-        ...     Path("spoken/yes", speaker, "1.wav").touch()
-        >>> spoken = lb.data.divide(lb.data.list_recordings("spoken"), {"test": 0.25}, by="speaker")
-        >>> [(r.speaker, r.split) for r in spoken]
-        [('anna', ''), ('ben', ''), ('cleo', 'test'), ('dora', '')]
+        own_splits: a split is what the table says in its column; otherwise it must not say another one.
     """
-    if by not in ("class", "speaker"):
-        raise ValueError(f"splits are made by class or speaker, not by {by!r}")
-    for name, share in shares.items():
-        if not name or name == "train" or not 0 < share < 1:
-            raise ValueError(f"a split is a name other than train and a share between 0 and 1, not {name}={share:g}")
-    if sum(shares.values()) >= 1:
-        raise ValueError(f"the splits take {sum(shares.values()):g} of the recordings; nothing is left to train on")
-    if done := next((r for r in recordings if r.split), None):
-        raise ValueError(f"{done.path} is in the split {done.split!r} already")
-    groups = [r.label if by == "class" else r.speaker for r in recordings]
-    if None in groups:
+    recordings: list[Recording] = []
+    lines: dict[Path, str] = {}
+    for split, source in tables.items():
+        table = Path(source)
+        split = "" if split == "train" else split
+        base = table.parent if root is None else Path(root)
+        if not base.is_dir() and root is not None:
+            raise FileNotFoundError(f"{base}: no such folder")
+        rows, unused = read_table(table, base)
+        if unused:
+            notice(f"{table}: columns that are not used: {', '.join(unused)}")
+        for row in rows:
+            path = base / row.path
+            if first := lines.get(path):
+                raise ValueError(f"{row.where}: {row.path} was listed in {first} already")
+            lines[path] = f"line {row.where.rpartition(' ')[2]}" if len(tables) == 1 else row.where
+            here = (row.split or "") if own_splits else split
+            if not own_splits and row.split is not None and not _same_split(row.split, split):
+                said = row.split or "train"
+                raise ValueError(f"{row.where}: is in the split {said!r}, the table is for {split or 'train'!r}")
+            speaker = row.speaker or _speaker(PurePosixPath(row.path).stem)
+            recordings.append(Recording(path, row.label, speaker, here, row.path))
+    return recordings
+
+
+def _same_split(a: str, b: str) -> bool:
+    a, b = (next((split for split, names in _TABLES.items() if x.casefold() in names), x.casefold()) for x in (a, b))
+    return a == b
+
+
+# -- speakers -----------------------------------------------------------------------------------------------
+
+
+def _speaker(stem: str) -> str | None:
+    """Who spoke, from a name such as ``SPEAKER_nohash_0`` or ``yes_SPEAKER_nohash_0``."""
+    name, found, _ = stem.partition("_nohash_")
+    return name.rpartition("_")[2] or None if found else None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"the speaker pattern {text!r} is no regular expression: {error}") from error
+    if pattern.groups != 1:
         raise ValueError(
-            f"the speaker of {recordings[groups.index(None)].path} is unknown; put the files of each speaker into "
-            "a folder CLASS/SPEAKER, or list path,label,speaker in a CSV file"
+            f"the speaker pattern {text!r} has {pattern.groups} groups; put one pair of parentheses around the speaker"
         )
-    rng = np.random.default_rng(seed)
-    splits = _by_class(groups, shares, rng) if by == "class" else _by_speaker(groups, shares, rng)
-    return [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
+    return pattern
 
 
-def _by_class(labels: Sequence[str | None], shares: Mapping[str, float], rng: np.random.Generator) -> list[str]:
-    splits = [""] * len(labels)
-    for label in sorted(set(labels), key=str):
-        members = rng.permutation([i for i, x in enumerate(labels) if x == label])
-        ends = np.round(np.cumsum([0, *shares.values()]) * len(members)).astype(int)
-        if (np.diff(ends) == 0).any() or ends[-1] == len(members):
-            raise ValueError(f"class {label!r}: {len(members)} recordings are too few to give every split some")
-        for name, first, end in zip(shares, ends, ends[1:], strict=False):
-            for i in members[first:end]:
-                splits[i] = name
-    return splits
+def _by_pattern(recordings: Sequence[Recording], pattern: re.Pattern[str], notice: Notice) -> list[Recording]:
+    found = [pattern.search(r.name) for r in recordings]
+    if not any(match and match[1] for match in found):
+        raise ValueError(f"the speaker pattern {pattern.pattern!r} fits no file, such as {recordings[0].name}")
+    speakers = [(match and match[1]) or r.speaker for match, r in zip(found, recordings, strict=True)]
+    if missing := [r.name for r, speaker in zip(recordings, speakers, strict=True) if speaker is None]:
+        notice(f"the speaker pattern does not fit {len(missing)} files, whose speakers are unknown: {missing[0]} ...")
+    return [replace(r, speaker=speaker) for r, speaker in zip(recordings, speakers, strict=True)]
 
 
-def _by_speaker(speakers: Sequence[str | None], shares: Mapping[str, float], rng: np.random.Generator) -> list[str]:
-    sizes = Counter(speakers)
-    if len(sizes) <= len(shares):
-        raise ValueError(f"{len(sizes)} speakers are too few for {len(shares)} splits and training data")
-    left = [str(x) for x in rng.permutation(sorted(map(str, sizes)))]
-    chosen: dict[str, str] = {}
-    for n, (name, share) in enumerate(shares.items()):
-        wanted = share * len(speakers)
-        taken = 0
-        spare = len(left) - (len(shares) - n)  # later splits and the training data get a speaker each
-        while spare > 0 and (taken == 0 or taken + sizes[left[0]] / 2 <= wanted):
-            taken += sizes[left[0]]
-            chosen[left.pop(0)] = name
-            spare -= 1
-    return [chosen.get(str(speaker), "") for speaker in speakers]
+def _names(paths: Iterable[Path]) -> str:
+    return ", ".join(path.name for path in paths)

@@ -2,165 +2,147 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
-import tempfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from numbers import Real
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from lambent.data.packing import check_units, pack_units
-from lambent.events import check_n_units
+from lambent.events import check_n_units, time_scale
+from lambent.machine.hdf5 import (
+    ROWS,
+    Hdf5,
+    check_seal,
+    find_rows,
+    has_attribute,
+    holds,
+    open_hdf5,
+    read_attribute,
+    read_column,
+)
+from lambent.machine.hdf5_heap import Rows
 
 T = TypeVar("T")
 
-_ROWS = 128  # samples read at a time: HDF5 hands out every row as an array of its own
 _SHD_UNITS = 700
+_SHD_FILES = ("shd_train", "shd_test", "ssc_train", "ssc_valid", "ssc_test")
+_SAY_UNIT = 'say what they are: time_unit="s", "ms", "us" or "ns" (--time-unit)'
+_LONG = 10.0  # s; samples that last longer are taken for ones in another unit of time
 
 
-def read_shd(path: Path, duration: float | None, n_units: int | None, crop: bool) -> dict[str, Any]:
+def read_shd(
+    path: Path, duration: float | None, n_units: int | None, crop: bool, time_unit: str | None
+) -> dict[str, Any]:
     """Read a file into the arguments of `SpikeDataset`, which see; units are checked, times are not.
 
-    The spikes are never in memory twice: a gzipped file is unpacked into an unnamed temporary file, a first
-    pass counts the spikes, a second fills the arrays.
+    The spikes are never in memory twice: a gzipped file is unpacked into an unnamed temporary file, and what
+    `write_shd` wrote is compared with its digest before. Nothing is looked at that lies outside of the file.
     """
-    with _open(path) as f:
-        times, units = _rows(f, path, "spikes/times", "f"), _rows(f, path, "spikes/units", "iu")
-        labels = _column(f, path, "labels", "iu")
-        if not len(times) == len(units) == len(labels):
-            raise ValueError(
-                f"{path}: spikes/times has {len(times)} rows, spikes/units {len(units)}, labels {len(labels)}"
-            )
-        keys = _column(f, path, "extra/keys", "SO") if "extra/keys" in f else None
-        speakers = _column(f, path, "extra/speaker", "iu") if "extra/speaker" in f else None
-        if n_units is None:
-            n_units = _noted(f, path, "n_units", check_n_units) or _SHD_UNITS
-        n_units = check_n_units(n_units)
-        if duration is None:
-            duration = _noted(f, path, "duration_ms", _check_duration)
-        if crop and duration is None:
-            raise ValueError("crop=True needs a duration to crop to")
-        packed = _read_spikes(times, units, n_units, duration if crop else None, path)
+    scale = time_scale(time_unit or "s")
+    with open_hdf5(path) as h5:
+        try:
+            return _read(h5, duration, n_units, crop, time_unit, scale, path.name)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _read(
+    h5: Hdf5, duration: float | None, n_units: int | None, crop: bool, time_unit: str | None, scale: float, name: str
+) -> dict[str, Any]:
+    for needed in ("spikes/times", "spikes/units", "labels"):
+        if not holds(h5, needed):
+            raise ValueError(f"no dataset {needed}")
+    times, units = find_rows(h5, "spikes/times", "fiu"), find_rows(h5, "spikes/units", "iu")
+    labels = read_column(h5, "labels", "iu")
+    if not len(times) == len(units) == len(labels):
+        raise ValueError(f"spikes/times has {len(times)} rows, spikes/units {len(units)}, labels {len(labels)}")
+    check_seal(h5)
+    keys = read_column(h5, "extra/keys", "SO") if holds(h5, "extra/keys") else None
+    speakers = read_column(h5, "extra/speaker", "iu") if holds(h5, "extra/speaker") else None
+    files = read_column(h5, "extra/files", "SO") if holds(h5, "extra/files") else None
+    level = read_attribute(h5, "level", "S", ())
+    if n_units is None:
+        n_units = _noted(h5, "n_units", "iu", int, check_n_units) or _number_of(units, h5, name)
+    n_units = check_n_units(n_units)
+    ours = has_attribute(h5, "duration_ms")
+    if ours and time_unit not in (None, "s"):
+        raise ValueError(f"its times are in seconds, as lambent writes them, not in {time_unit}")
+    if not ours and time_unit is None and times.dtype.kind != "f":
+        raise ValueError(f"spikes/times holds {times.dtype}, and seconds are floats; {_SAY_UNIT}")
     if duration is None:
-        last = packed[0].max(where=np.isfinite(packed[0]), initial=0.0)  # what is not finite is found later
-        duration = float(np.floor(last)) + 1.0
-    names = None if keys is None else [k.decode(errors="replace") if isinstance(k, bytes) else str(k) for k in keys]
+        duration = _noted(h5, "duration_ms", "iuf", float, _check_duration)
+    if crop and duration is None:
+        raise ValueError("crop=True needs a duration to crop to")
+    *packed, latest = _read_spikes(times, units, n_units, duration if crop else None, scale)
+    seconds = latest * 1e-3
+    if not ours and time_unit is None and seconds > _LONG and (duration is None or latest >= duration):
+        raise ValueError(f"spikes/times go up to {seconds:g}, a long time for the seconds of this layout; {_SAY_UNIT}")
     return dict(
         zip(("times", "units", "offsets"), packed, strict=True),
         labels=labels,
         n_units=n_units,
-        duration=duration,
-        class_names=names,
+        duration=float(np.floor(latest)) + 1.0 if duration is None else duration,
+        class_names=None if keys is None else [k.decode(errors="replace") for k in keys],
         speakers=speakers,
+        files=None if files is None else [os.fsdecode(name) for name in files],
+        level=None if level is None else level.item().decode(errors="replace"),
     )
 
 
-def milliseconds(seconds: NDArray[Any]) -> NDArray[np.float32]:
-    """Times in a file [s] as `SpikeDataset` keeps them."""
-    return (seconds.astype(np.float64) * 1e3).astype(np.float32)
+def _number_of(units: Rows, h5: Hdf5, name: str) -> int:
+    """How many units there are by all that a file says: those of the Heidelberg sets, or up to the largest."""
+    if name.lower().split(".")[0] in _SHD_FILES or holds(h5, "extra/meta_info"):
+        return _SHD_UNITS
+    if not units.lengths.any():
+        raise ValueError("without spikes it does not say how many units there are; give n_units (--n-units)")
+    blocks = (units.read(first, first + ROWS) for first in range(0, len(units), ROWS))
+    return max(0, *(int(block.max(initial=0)) for block in blocks), 0) + 1
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    with ExitStack() as stack:
-        raw: BinaryIO = stack.enter_context(open(path, "rb"))
-        if raw.read(2) == b"\x1f\x8b":
-            raw.seek(0)
-            plain = stack.enter_context(tempfile.TemporaryFile())
-            try:
-                shutil.copyfileobj(gzip.GzipFile(fileobj=raw), plain, 1 << 20)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as e:
-                raise ValueError(f"{path}: broken or truncated gzip file ({e})") from e
-            raw = plain
-        raw.seek(0)
-        try:
-            f = stack.enter_context(h5py.File(raw, "r"))
-        except OSError as e:
-            raise ValueError(f"{path}: no HDF5 file, or a truncated one ({e})") from e
-        yield f
+def milliseconds(times: NDArray[Any], scale: float = 1e3) -> NDArray[np.float32]:
+    """Times in a file, of a unit of `scale` ms, as `SpikeDataset` keeps them."""
+    with np.errstate(over="ignore"):  # infinite then, which is refused
+        return (times.astype(np.float64) * scale).astype(np.float32)
 
 
-def _noted(f: h5py.File, path: Path, name: str, check: Callable[[Any], T]) -> T | None:
-    """An attribute of the file, checked; None if it has none of this name."""
+def _noted(h5: Hdf5, name: str, kinds: str, kind: type, check: Callable[[Any], T]) -> T | None:
+    """A number that is an attribute of the file, checked; None if it has none of this name."""
+    found = read_attribute(h5, name, kinds, ())
     try:
-        return check(f.attrs[name]) if name in f.attrs else None
-    except (TypeError, ValueError) as e:
-        raise ValueError(f"{path}: attribute {name}: {e}") from e
+        return None if found is None else check(kind(found))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"attribute {name}: {error}") from error
 
 
-def _check_duration(x: Any) -> float:
-    if not (isinstance(x, Real) and 0 < float(x) < np.inf):
+def _check_duration(x: float) -> float:
+    if not 0 < x < np.inf:
         raise ValueError(f"duration must be positive and finite [ms], got {x!r}")
-    return float(x)
-
-
-def _dataset(f: h5py.File, path: Path, name: str) -> h5py.Dataset:
-    d = f.get(name)
-    if not isinstance(d, h5py.Dataset):
-        raise ValueError(f"{path}: no dataset {name}")
-    if d.ndim != 1:
-        raise ValueError(f"{path}: {name} must have one dimension, got shape {d.shape}")
-    return d
-
-
-def _rows(f: h5py.File, path: Path, name: str, kinds: str) -> h5py.Dataset:
-    d = _dataset(f, path, name)
-    base = h5py.check_vlen_dtype(d.dtype)
-    if base is None or np.dtype(base).kind not in kinds:
-        wanted = "floats" if kinds == "f" else "integers"
-        raise ValueError(f"{path}: {name} must hold rows of {wanted} of variable length, got {d.dtype}")
-    return d
-
-
-def _column(f: h5py.File, path: Path, name: str, kinds: str) -> NDArray[Any]:
-    d = _dataset(f, path, name)
-    if d.dtype.kind not in kinds:
-        raise ValueError(f"{path}: {name} has the wrong type, {d.dtype}")
-    return _slice(d, slice(None), path)
-
-
-def _slice(d: h5py.Dataset, rows: slice, path: Path) -> NDArray[Any]:
-    try:
-        return d[rows]
-    except (OSError, RuntimeError) as e:
-        raise ValueError(f"{path}: cannot read {d.name.lstrip('/')} ({e})") from e
-
-
-def _blocks(d: h5py.Dataset, path: Path) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64]]]:
-    """For every `_ROWS` samples: the first sample, all their spikes, and the length of each."""
-    base = h5py.check_vlen_dtype(d.dtype)
-    for first in range(0, len(d), _ROWS):
-        rows = _slice(d, slice(first, first + _ROWS), path)
-        sizes = np.fromiter((len(r) for r in rows), dtype=np.int64, count=len(rows))
-        yield first, np.concatenate([np.asarray(r, dtype=base) for r in rows]), sizes
+    return x
 
 
 def _read_spikes(
-    times: h5py.Dataset, units: h5py.Dataset, n_units: int, crop_at: float | None, path: Path
-) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64]]:
-    """All spikes as (times [ms], units, offsets), without those at or past `crop_at` [ms]."""
-    total = sum(int(sizes.sum()) for _, _, sizes in _blocks(times, path))
+    times: Rows, units: Rows, n_units: int, crop_at: float | None, scale: float
+) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64], float]:
+    """All spikes as (times [ms], units, offsets), without those at or past `crop_at` [ms]; and the latest time [ms]."""
+    if (times.lengths != units.lengths).any():
+        i = int((times.lengths != units.lengths).argmax())
+        raise ValueError(f"sample {i} has {times.lengths[i]} spikes/times but {units.lengths[i]} spikes/units")
+    total = int(times.lengths.sum())
     all_times = np.empty(total, dtype=np.float32)
     all_units = pack_units(np.empty(total, dtype=np.uint16), n_units)
     offsets = np.zeros(len(times) + 1, dtype=np.int64)
-    end = 0
-    for (first, t, t_sizes), (_, u, u_sizes) in zip(_blocks(times, path), _blocks(units, path), strict=True):
-        if (t_sizes != u_sizes).any():
-            i = int((t_sizes != u_sizes).argmax())
-            raise ValueError(f"{path}: sample {first + i} has {t_sizes[i]} spikes/times but {u_sizes[i]} spikes/units")
-        inside = np.concatenate([[0], np.cumsum(t_sizes)])
+    end, latest = 0, 0.0
+    for first in range(0, len(times), ROWS):
+        ms, u = milliseconds(times.read(first, first + ROWS), scale), units.read(first, first + ROWS)
+        latest = max(latest, float(ms.max(where=np.isfinite(ms), initial=0.0)))  # what is not finite is found later
+        inside = np.concatenate([[0], np.cumsum(times.lengths[first : first + ROWS])])
         try:
             check_units(u, inside, n_units, first)
         except ValueError as e:
-            raise ValueError(f"{path}: spikes/units: {e}") from e
-        ms = milliseconds(t)
+            raise ValueError(f"spikes/units: {e}; n_units (--n-units) says how many there are") from e
         if crop_at is not None:
             keep = ~(ms >= crop_at)  # NaN stays, to be found later
             ms, u = ms[keep], u[keep]
@@ -169,4 +151,4 @@ def _read_spikes(
         all_units[end : end + len(u)] = u
         offsets[first + 1 : first + len(inside)] = end + inside[1:]
         end += len(ms)
-    return all_times[:end], all_units[:end], offsets
+    return all_times[:end], all_units[:end], offsets, latest

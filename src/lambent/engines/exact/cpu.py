@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lambent.connections.connections import Connections
-from lambent.engines.checks import soundness
+from lambent.engines.checks import some_parameter, soundness
 from lambent.engines.exact import feedforward, recurrent
 from lambent.engines.exact.readout import li_peaks
 from lambent.engines.exact.unit import BySource, Spikes
@@ -44,7 +44,7 @@ def spikes(
     if type(neuron) is not LIF:
         raise TypeError(f"continuous time (dt=None) knows LIF units only, not {type(neuron).__name__}; give a step dt")
     expect(*soundness(neuron, inputs, recurrent))
-    dtype = inputs.weight.dtype  # type: ignore[attr-defined]
+    dtype = some_parameter(neuron, inputs).dtype
     bias = torch.zeros(inputs.n_out) if neuron.bias is None else neuron.bias
     values = [torch.as_tensor(x) for x in (neuron.tau_mem, neuron.tau_syn, neuron.threshold, bias)]
     rows = [_by_source(c) for c in (inputs, recurrent) if c is not None]

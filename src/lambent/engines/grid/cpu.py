@@ -1,8 +1,9 @@
 """Engine of the grid on the CPU: fixed step, event-driven, Numba, all cores.
 
 Work per spike is one row of weights forward and one row of the adjoint backward; memory is O(spikes) plus, per
-thread, one sample's adjoint and, while the neuron's constants are trained, its states. Samples are divided into
-groups that depend on the batch alone, so results don't depend on the number of threads (`torch.set_num_threads`).
+thread, the adjoint of some 1,000 steps and, while the neuron's constants are trained, their states. Samples are
+divided into groups that depend on the batch alone, so results don't depend on the number of threads
+(`torch.set_num_threads`).
 """
 
 from __future__ import annotations
@@ -216,6 +217,7 @@ def states(
     among, own_rows = _connections(layer.recurrent_kind, layer.recurrent)
     size, dtype = len(units[0]), units[0].dtype
     found = np.empty((len(events), n_steps + 1, type(units).n_states, size), dtype)
+    found[:, 0] = 0
     steps, sources, first = _spike_arrays(events, dt)
     own_steps, own_units, own_first = (
         (steps, sources, np.zeros(len(first), np.int64)) if own is None else _spike_arrays(own, dt)
@@ -223,7 +225,7 @@ def states(
 
     def one_sample(b: int) -> None:
         kernels.replay(
-            steps, sources, first[b], first[b + 1], units, connections, own_steps, own_units, own_first[b],
+            0, n_steps, steps, sources, first[b], first[b + 1], units, connections, own_steps, own_units, own_first[b],
             own_first[b + 1], among, max(rows, own_rows), found[b], np.empty((n_steps, size), dtype),
         )  # fmt: skip
 

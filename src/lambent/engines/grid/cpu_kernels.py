@@ -4,8 +4,9 @@ One kernel serves all neurons and connections: their types pick what they do (`l
 on samples `first:last` and holds no lock, so that threads run several at once.
 
 Forward, what is under way waits in a window of `_BLOCK` + `rows` steps, one value per unit, that moves on every
-`_BLOCK` steps (`rows` = max delay + 1). Backward, the adjoint of a whole sample is kept, so that each unit's row of
-gradients is fetched once a sample, and not once a spike.
+`_BLOCK` steps (`rows` = max delay + 1). Backward, the adjoint of a chunk of steps is kept, and of the `rows` after it,
+where its spikes arrive; so each unit's row of gradients is fetched once a chunk, and not once a spike, and memory does
+not grow with steps. Where states matter they are worked out once more, a chunk at a time.
 
 What the loops look like is what LLVM makes fast: short loops over units with few arrays to prove apart (these it
 vectorises), and no slices inside, since each would count references with an atomic operation. Sums are reordered, but
@@ -38,6 +39,7 @@ from lambent.engines.grid.units import (
 from lambent.machine.compiling import fast, fast_inline, grown
 
 _BLOCK = 16  # steps
+_CHUNK = 1024  # steps, at least, of which the adjoint is kept at once
 
 
 @fast_inline
@@ -111,27 +113,82 @@ def spikes_forward(
 
 
 @fast
-def replay(steps, sources, e, end, units, inputs, own_steps, own_units, s, own_end, recurrent, rows, states, arrived):
-    """Work out once more the states of one sample with known spikes, those of entries e:end and s:own_end.
+def spans(n_steps, rows):
+    """Steps of a chunk, and how many chunks there are; a chunk is no shorter than what is under way."""
+    span = max(1, min(n_steps, max(_CHUNK, rows)))
+    return span, (n_steps + span - 1) // span
 
-    `states` (n_steps + 1, n_states, size) after the reset, row n + 1 of step n and row 0 at rest; `arrived`
-    (n_steps, size).
+
+@fast
+def _first_from(steps, first, last, step):
+    """The first of the spikes first:last, sorted, that is not before `step`."""
+    while first < last:
+        middle = (first + last) // 2
+        if steps[middle] < step:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@fast
+def replay(
+    begin, end, steps, sources, e, e_end, units, inputs, own_steps, own_units, s, s_end, recurrent, rows,
+    states, arrived,
+):  # fmt: skip
+    """Work out once more the states of steps begin:end of one sample with known spikes, entries e:e_end and s:s_end.
+
+    `states` (span + 1, n_states, size) after the reset, row k + 1 of step begin + k; row 0, before them, is given.
+    `arrived` (span, size).
     """
     window = np.zeros((_BLOCK + rows, arrived.shape[1]), arrived.dtype)
-    states[0] = 0
-    for n in range(states.shape[0] - 1):
-        if n > 0 and n % _BLOCK == 0:
+    start = max(0, begin - rows)  # what arrives from `begin` on was sent from there on
+    e, s = _first_from(steps, e, e_end, start), _first_from(own_steps, s, s_end, start)
+    for n in range(start, end):
+        if n > start and (n - start) % _BLOCK == 0:
             _move_on(window)
-        row = n % _BLOCK
-        replay_step(units, states, arrived, window, row, n)
+        row = (n - start) % _BLOCK
+        if n >= begin:
+            replay_step(units, states, arrived, window, row, n - begin)
         spiked, came = s, e
-        while s < own_end and own_steps[s] == n:
-            replay_spike(units, states, n + 1, own_units[s])
+        while s < s_end and own_steps[s] == n:
+            if n >= begin:
+                replay_spike(units, states, n - begin + 1, own_units[s])
             s += 1
-        while e < end and steps[e] == n:
+        while e < e_end and steps[e] == n:
             e += 1
         deliver(window, row + 1, recurrent, own_units, spiked, s)
         deliver(window, row + 1, inputs, sources, came, e)
+
+
+@fast
+def _states_before_chunks(
+    span, kept, steps, sources, e, e_end, units, inputs, own_steps, own_units, s, s_end, recurrent, rows,
+    states, arrived,
+):  # fmt: skip
+    """kept[c] (n_states, size) becomes the state before chunk c; arguments as of `replay`."""
+    kept[0] = 0
+    for c in range(kept.shape[0] - 1):
+        states[0] = kept[c]
+        replay(
+            c * span, (c + 1) * span, steps, sources, e, e_end, units, inputs,
+            own_steps, own_units, s, s_end, recurrent, rows, states, arrived,
+        )  # fmt: skip
+        kept[c + 1] = states[span]
+
+
+@fast_inline
+def _begin_chunk(history, drift, late, length, last, rows):
+    """Make the rows after a chunk's `length` those of the chunk after it, where spikes may arrive, too; else zeros."""
+    for row in range(rows):
+        for j in range(history.shape[1]):
+            history[length + row, j] = 0 if last else history[row, j]
+    if late:
+        for row in range(rows):
+            for j in range(drift.shape[1]):
+                drift[length + row, j] = 0 if last else drift[row, j]
+    elif last:
+        drift[0] = 0
 
 
 @fast
@@ -148,62 +205,76 @@ def spikes_backward(
     """
     size = grad_counts.shape[1]
     dtype = grad_counts.dtype
-    history = np.zeros((n_steps + rows, size), dtype)  # dL/d arriving of every step
+    span, chunks = spans(n_steps, rows)
+    history = np.empty((span + rows, size), dtype)  # dL/d arriving of every step of a chunk, and after it
     # dL/dt of what arrives, per weight; without delays only the next step's is needed
     late = delayed(inputs) or delayed(recurrent)
-    drift = np.zeros((n_steps + rows if late else 1, size), dtype)
+    drift = np.empty((span + rows if late else 1, size), dtype)
     a = np.empty((n_states(units), size), dtype)
     push = np.empty(size, dtype)
     no_marks = np.zeros((1, n_marks(units)), dtype)
-    # silent units in lists, one for each step in which their levels are highest
-    last_silent, silent_before = np.empty(n_steps, np.int64), np.empty(size, np.int64)
+    # silent units in lists, one for each step of a chunk in which their levels are highest
+    last_silent, silent_before = np.empty(span, np.int64), np.empty(size, np.int64)
     low = np.empty(size, np.int64)  # units that never rose above rest
-    traced = n_steps if d_step is not None else 0
+    traced = span if d_step is not None else 0
     states = np.empty((traced + 1, n_states(units), size), dtype)
     arrived = np.empty((traced, size), dtype)
+    kept = np.empty((chunks if d_step is not None else 1, n_states(units), size), dtype)
     for b in range(first, last):
         if d_step is not None:
-            replay(
-                steps, sources, offsets[b], offsets[b + 1], units, inputs,
+            _states_before_chunks(
+                span, kept, steps, sources, offsets[b], offsets[b + 1], units, inputs,
                 own_steps, own_units, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
             )  # fmt: skip
-        drift[-1] = 0
         a[:] = 0
-        for j in range(size):
-            push[j] = grad_counts[b, j] / units.threshold[j]
-        last_silent[:] = -1
         n_low = 0
         for j in range(size):
-            if peak_step[b, j] >= 0:  # it did not spike
-                silent_before[j] = last_silent[peak_step[b, j]]
-                last_silent[peak_step[b, j]] = j
-            elif peak_step[b, j] == -2:
+            push[j] = grad_counts[b, j] / units.threshold[j]
+            if peak_step[b, j] == -2:
                 push[j] /= n_steps
                 low[n_low] = j
                 n_low += 1
         e = offsets[b + 1] - 1
         s = own_offsets[b + 1] - 1
-        for n in range(n_steps - 1, -1, -1):
-            j = last_silent[n]
-            while j >= 0:
-                lift_peak(units, a, j, push[j], no_marks, d_spike)
-                j = silent_before[j]
-            for i in range(n_low):
-                lift_peak(units, a, low[i], push[low[i]], no_marks, d_spike)
-            later = n + 1 if late else 0
-            if d_times.shape[0] > 0:
+        for chunk in range(chunks - 1, -1, -1):
+            begin = chunk * span
+            length = min(span, n_steps - begin)
+            _begin_chunk(history, drift, late, length, chunk == chunks - 1, rows)
+            if d_step is not None:
+                states[0] = kept[chunk]
+                replay(
+                    begin, begin + length, steps, sources, offsets[b], offsets[b + 1], units, inputs,
+                    own_steps, own_units, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
+                )  # fmt: skip
+            last_silent[:] = -1
+            for j in range(size):
+                k = peak_step[b, j] - begin
+                if peak_step[b, j] >= 0 and 0 <= k < length:  # it did not spike
+                    silent_before[j] = last_silent[k]
+                    last_silent[k] = j
+            e_end, s_end = e + 1, s + 1
+            for k in range(length - 1, -1, -1):
+                n = begin + k
+                j = last_silent[k]
+                while j >= 0:
+                    lift_peak(units, a, j, push[j], no_marks, d_spike)
+                    j = silent_before[j]
+                for i in range(n_low):
+                    lift_peak(units, a, low[i], push[low[i]], no_marks, d_spike)
+                later = k + 1 if late else 0
                 while e >= offsets[b] and steps[e] == n:
-                    d_times[e] = weigh(drift, later, inputs, sources[e])
+                    if d_times.shape[0] > 0:
+                        d_times[e] = weigh(drift, later, inputs, sources[e])
                     e -= 1
-            # `a` is now the adjoint after the reset of this step
-            while s >= own_offsets[b] and own_steps[s] == n:
-                j = own_units[s]
-                pull = grad_times[s] + weigh(drift, later, recurrent, j)
-                unspike(units, a, j, pull, push[j], marks, s, d_spike)
-                s -= 1
-            unstep(units, a, history, drift, n, n if late else 0, states, arrived, d_step)
-        collect(d_inputs, inputs, history, drift, steps, sources, offsets[b], offsets[b + 1])
-        collect(d_recurrent, recurrent, history, drift, own_steps, own_units, own_offsets[b], own_offsets[b + 1])
+                # `a` is now the adjoint after the reset of this step
+                while s >= own_offsets[b] and own_steps[s] == n:
+                    j = own_units[s]
+                    pull = grad_times[s] + weigh(drift, later, recurrent, j)
+                    unspike(units, a, j, pull, push[j], marks, s, d_spike)
+                    s -= 1
+                unstep(units, a, history, drift, k, k if late else 0, states, arrived, d_step)
+            collect(d_inputs, inputs, history, drift, begin, steps, sources, e + 1, e_end)
+            collect(d_recurrent, recurrent, history, drift, begin, own_steps, own_units, s + 1, s_end)
 
 
 @fast
@@ -233,27 +304,40 @@ def levels_backward(first, last, steps, sources, offsets, units, inputs, absent,
     """Exact derivative of `levels_forward`; the times get the continuous one, as in `spikes_backward`."""
     n_steps, size = grad.shape[1], grad.shape[2]
     dtype = grad.dtype
-    history = np.zeros((n_steps + rows, size), dtype)
+    span, chunks = spans(n_steps, rows)
+    history = np.empty((span + rows, size), dtype)
     late = delayed(inputs)
-    drift = np.zeros((n_steps + rows if late else 1, size), dtype)
+    drift = np.empty((span + rows if late else 1, size), dtype)
     a = np.empty((n_states(units), size), dtype)
-    traced = n_steps if d_step is not None else 0
+    traced = span if d_step is not None else 0
     states = np.empty((traced + 1, n_states(units), size), dtype)
     arrived = np.empty((traced, size), dtype)
+    kept = np.empty((chunks if d_step is not None else 1, n_states(units), size), dtype)
     for b in range(first, last):
         if d_step is not None:
-            replay(
-                steps, sources, offsets[b], offsets[b + 1], units, inputs,
+            _states_before_chunks(
+                span, kept, steps, sources, offsets[b], offsets[b + 1], units, inputs,
                 steps, sources, 0, 0, absent, rows, states, arrived,
             )  # fmt: skip
-        drift[-1] = 0
         a[:] = 0
         e = offsets[b + 1] - 1
-        for n in range(n_steps - 1, -1, -1):
-            if d_times.shape[0] > 0:
+        for chunk in range(chunks - 1, -1, -1):
+            begin = chunk * span
+            length = min(span, n_steps - begin)
+            _begin_chunk(history, drift, late, length, chunk == chunks - 1, rows)
+            if d_step is not None:
+                states[0] = kept[chunk]
+                replay(
+                    begin, begin + length, steps, sources, offsets[b], offsets[b + 1], units, inputs,
+                    steps, sources, 0, 0, absent, rows, states, arrived,
+                )  # fmt: skip
+            e_end = e + 1
+            for k in range(length - 1, -1, -1):
+                n = begin + k
                 while e >= offsets[b] and steps[e] == n:
-                    d_times[e] = weigh(drift, n + 1 if late else 0, inputs, sources[e])
+                    if d_times.shape[0] > 0:
+                        d_times[e] = weigh(drift, k + 1 if late else 0, inputs, sources[e])
                     e -= 1
-            lift_all(units, a, grad, b, n)
-            unstep(units, a, history, drift, n, n if late else 0, states, arrived, d_step)
-        collect(d_inputs, inputs, history, drift, steps, sources, offsets[b], offsets[b + 1])
+                lift_all(units, a, grad, b, n)
+                unstep(units, a, history, drift, k, k if late else 0, states, arrived, d_step)
+            collect(d_inputs, inputs, history, drift, begin, steps, sources, e + 1, e_end)

@@ -131,7 +131,7 @@ def spikes_backward(
             tl.debug_barrier()
         peak_step = tl.load(peak_steps + b * size + columns, mask=inside, other=-1)
         push = tl.load(grad_counts + b * size + columns, mask=inside, other=0.0) / p.threshold
-        lifted = NEURON.spike_gradient(NEURON.lift(push, p), same(zero, MARKS), p)
+        lifted = NEURON.spike_gradient(NEURON.lift(push, p), same(zero, STATES), same(zero, MARKS), p)
         spike_sums = plus(spike_sums, where_each(peak_step != -1, lifted, same(zero, SPIKE), SPIKE), SPIKE)
         always = tl.where(peak_step == -2, push / n_steps, 0.0)
         a = same(zero, STATES)
@@ -173,7 +173,7 @@ def spikes_backward(
                     kept = tl.load(marks + slot * MARKS + k, mask=live, other=1.0)
                     mark = mark + (tl.where(fired, spread(unit, live, kept, columns), 1.0),)  # type: ignore[assignment]  # noqa: RUF005
                 jumped = NEURON.jump(a, spread(unit, live, pull, columns), push, mark, p)
-                spiked = NEURON.spike_gradient(jumped, mark, p)
+                spiked = NEURON.spike_gradient(jumped, a, mark, p)
                 spike_sums = plus(spike_sums, where_each(fired, spiked, same(zero, SPIKE), SPIKE), SPIKE)
                 a = where_each(fired, jumped, a, STATES)
             a = plus(a, NEURON.lift(tl.where(peak_step == n, push, always), p), STATES)

@@ -25,7 +25,45 @@ def maximum(a, b):
     return tl.maximum(a, b)
 
 
-_OWN: dict[Any, Any] = {arithmetic.where: where, arithmetic.maximum: maximum}
+@triton.jit
+def exp(x):
+    """As `lambent.neurons.arithmetic.exp`."""
+    return tl.exp(x)
+
+
+@triton.jit
+def log(x):
+    """As `lambent.neurons.arithmetic.log`."""
+    return tl.log(x)
+
+
+@triton.jit
+def sqrt(x):
+    """As `lambent.neurons.arithmetic.sqrt`."""
+    return tl.sqrt(x)
+
+
+@triton.jit
+def sin(x):
+    """As `lambent.neurons.arithmetic.sin`."""
+    return tl.sin(x)
+
+
+@triton.jit
+def cos(x):
+    """As `lambent.neurons.arithmetic.cos`."""
+    return tl.cos(x)
+
+
+@triton.jit
+def tanh(x):
+    """As `lambent.neurons.arithmetic.tanh`."""
+    return 1 - 2 / (tl.exp(2 * x) + 1)
+
+
+_OWN: dict[Any, Any] = {
+    getattr(arithmetic, own.__name__): own for own in (where, maximum, exp, log, sqrt, sin, cos, tanh)
+}
 
 
 class GpuNeuron(NamedTuple):
@@ -75,10 +113,14 @@ def numbers(cls: Any) -> dict[str, int]:
 
 @triton.jit
 def unit_of(fields, columns, inside, size: tl.constexpr, NEURON: tl.constexpr, FIELDS: tl.constexpr):
-    """All units of a layer from `fields` (FIELDS, size), a block of columns for each field."""
+    """All units of a layer from `fields` (FIELDS, size), a block of columns for each field.
+
+    Columns past the last are like unit 0, at rest: with numbers of no meaning, they might run away and overflow.
+    """
+    there = tl.where(inside, columns, 0)
     values = ()
     for k in tl.static_range(FIELDS):
-        values = values + (tl.load(fields + k * size + columns, mask=inside, other=1.0),)  # type: ignore[assignment]  # noqa: RUF005
+        values = values + (tl.load(fields + k * size + there),)  # type: ignore[assignment]  # noqa: RUF005
     return NEURON.units(*values)
 
 

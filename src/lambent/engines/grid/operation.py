@@ -51,6 +51,8 @@ _READOUT = (
 LEVELS_FORWARD = f"({_READOUT}, int n_steps) -> Tensor"
 LEVELS_BACKWARD = f"(Tensor grad, {_READOUT}, {_WANTED}) -> (Tensor, Tensor[], Tensor[])"
 
+_MANY = 30_000  # steps, after which a rounded decay is off by 0.1 %
+
 _Kernel = Callable[..., Any]
 
 
@@ -80,7 +82,7 @@ class Emitted(NamedTuple):
 
 
 class GridLayer(NamedTuple):
-    """The arguments of an operation that say what a layer is; see the schemas."""
+    """The arguments of an operation that say what a layer is, see the schemas; and in what results are handed out."""
 
     neuron_kind: str
     inputs_kind: str
@@ -88,6 +90,7 @@ class GridLayer(NamedTuple):
     neuron: list[Tensor]
     inputs: list[Tensor]
     recurrent: list[Tensor]
+    dtype: torch.dtype
 
 
 def layer_on_grid(
@@ -98,8 +101,8 @@ def layer_on_grid(
     Raises:
         NotImplementedError: a parameter is to be trained for which the neuron knows no gradient.
     """
-    # what kernels compute with, also under autocast
-    dtype = torch.float64 if some_parameter(neuron, inputs).dtype is torch.float64 else torch.float32
+    handed_out = torch.float64 if some_parameter(neuron, inputs).dtype is torch.float64 else torch.float32
+    dtype = torch.float64 if _needs_double(neuron, dt, n_steps) else handed_out
     units: Any = neuron.on_grid(dt, dtype)
     known = {*type(units).step_gradients, *type(units).spike_gradients}
     for name, value in zip(units._fields, units, strict=True):
@@ -108,7 +111,18 @@ def layer_on_grid(
     into, own, own_kind = inputs.on_grid(dt, n_steps, dtype, as_places), [], ""
     if recurrent is not None:
         own_kind, own = kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, as_places)
-    return GridLayer(kind_of(type(units)), kind_of(type(inputs)), own_kind, list(units), into, own)
+    return GridLayer(kind_of(type(units)), kind_of(type(inputs)), own_kind, list(units), into, own, handed_out)
+
+
+def _needs_double(neuron: Neuron, dt: float, n_steps: int) -> bool:
+    """Whether decays rounded to float32, off by up to 3e-8 a step, would be felt.
+
+    So they are after many steps where a time constant is as long: 1,000 ms at steps of 0.001 ms would be 987 ms.
+    """
+    if n_steps <= _MANY or torch.compiler.is_compiling():
+        return False
+    longest = [getattr(neuron, name).detach().max() for name in neuron.time_constants]
+    return bool(longest) and torch.stack(longest).max().item() > _MANY * dt
 
 
 def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[..., Events]:
@@ -136,10 +150,11 @@ def define_spikes(engine: str, forward: _Kernel, backward: _Kernel) -> Callable[
     ) -> Events:
         events = events.padded()
         times, counts, units, offsets, *_ = op(
-            *layer[:3], events.times, events.steps(dt), events.units, events.offsets, *layer[3:],
+            *layer[:3], events.times, events.steps(dt), events.units, events.offsets, *layer[3:6],
             count_steps(events.duration, dt), dt, room, sound,
         )  # fmt: skip
         padded = len(room) > 1
+        counts = counts.to(layer.dtype)
         return Events(times, units, offsets, size, events.duration, counts=counts, check=False, padded=padded)
 
     return spikes
@@ -178,7 +193,7 @@ def define_levels(engine: str, forward: _Kernel, backward: _Kernel, as_places: b
         return op(
             layer.neuron_kind, layer.inputs_kind, events.times, events.steps(dt), events.units, events.offsets,
             layer.neuron, layer.inputs, n_steps,
-        )  # fmt: skip
+        ).to(layer.dtype)  # fmt: skip
 
     return levels
 
@@ -203,7 +218,7 @@ class _Found(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, backward: _Kernel, found: Emitted, layer: GridLayer, n_steps: int, *events: Tensor) -> Any:
         ctx.adjoint = backward
-        _save_spikes(ctx, [*layer[:3], *events[:4], *layer[3:]], found, n_steps, ())
+        _save_spikes(ctx, [*layer[:3], *events[:4], *layer[3:6]], found, n_steps, ())
         return found.times.clone(), found.counts.clone()
 
     @staticmethod

@@ -201,10 +201,10 @@ def unspike(units, a, j, pull, push, marks, s, d_spike):
     jump, gradient = _compiled(cls.jump), _compiled(cls.spike_gradient)
 
     def run(units, a, j, pull, push, marks, s, d_spike):
-        p, m = unit(units, j), kept(marks, s)
-        x = jump(column(a, j), pull, push, m, p)
+        p, m, after = unit(units, j), kept(marks, s), column(a, j)
+        x = jump(after, pull, push, m, p)
         put(a, j, x)
-        add(d_spike, j, gradient(x, m, p))
+        add(d_spike, j, gradient(x, after, m, p))
 
     return run
 
@@ -259,16 +259,20 @@ def _unstep_traced(units, a, history, drift, n, here, states, arrived, d_step):
 
 @picked
 def lift_peak(units, a, j, push, marks, d_spike):
-    """Add to the adjoint of silent unit j, whose level is highest, that its gradient is `push`; marks[0] is zeros."""
+    """Add to the adjoint of silent unit j, whose level is highest, that its gradient is `push`.
+
+    Row 0 of `marks` is zeros.
+    """
     cls = units.instance_class
     unit, add, lift = _unit(cls), _add_column(cls.n_states), _compiled(cls.lift)
     kept, add_spike, gradient = _row(cls.n_marks), _add_column(len(cls.spike_gradients)), _compiled(cls.spike_gradient)
+    nothing = (0.0,) * cls.n_states
 
     def run(units, a, j, push, marks, d_spike):
         p = unit(units, j)
         x = lift(push, p)
         add(a, j, x)
-        add_spike(d_spike, j, gradient(x, kept(marks, 0), p))
+        add_spike(d_spike, j, gradient(x, nothing, kept(marks, 0), p))
 
     return run
 
@@ -341,9 +345,9 @@ def weigh(drift, row, arrays, unit):
 
 
 @picked
-def collect(gradients, arrays, history, drift, steps, units, first, last):
+def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
     """See `Arrays.collect`."""
     function = arrays.instance_class.collect
-    return lambda gradients, arrays, history, drift, steps, units, first, last: function(
-        gradients, arrays, history, drift, steps, units, first, last
+    return lambda gradients, arrays, history, drift, begin, steps, units, first, last: function(
+        gradients, arrays, history, drift, begin, steps, units, first, last
     )

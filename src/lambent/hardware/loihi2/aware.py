@@ -40,42 +40,46 @@ class _Aware(FixedWeights[_Layer]):
         A weight beyond the largest integer could otherwise move on without any effect.
         """
         self.layer.constrain_()
-        bound = self.layer.weight.new_tensor(largest_weights(self.layer, self.integers))
-        for weight in (self.layer.weight, getattr(self.layer, "recurrent_weight", None)):
-            if weight is not None:
-                weight.clamp_(-bound, bound)
+        layer = self.layer
+        bound = layer.weight.new_tensor(largest_weights(layer, self.integers))
+        for side in (layer.connections, layer.recurrent if isinstance(layer, Spiking) else None):
+            if side is not None:
+                most = side.per_weight(bound)
+                side.weight.clamp_(-most, most)  # type: ignore[attr-defined]
 
     def _on_chip(self, events: Events) -> tuple[ConvertedLayer, dict[str, Tensor]]:
-        """The chip's layer, and what it is worth in a model: parameters with the values of the integers' and the
-        gradients of the layer's own.
+        """The chip's layer, and what its units are worth in a model: parameters with the values of the integers' and
+        the gradients of the layer's own.
         """
         layer = self.layer
         _check(events, layer)
         chip = convert_layer(layer, self.integers)
-        worth = {"weight": chip.weight, "tau_mem": chip.tau_mem, "tau_syn": chip.tau_syn}
-        if chip.recurrent_weight is not None:
-            worth["recurrent_weight"] = chip.recurrent_weight
-        if chip.bias is not None:
-            worth["bias"] = chip.bias
+        worth = chip.times if chip.bias is None else {**chip.times, "bias": chip.bias}
         return chip, {name: _straight_through(value, getattr(layer, name)) for name, value in worth.items()}
 
 
 class AwareLIF(_Aware[Spiking]):
-    """A `LIF` layer as the chip runs it, with the gradients of EventProp."""
+    """A layer of LIF units as the chip runs it, with the gradients of EventProp."""
 
     def forward(self, events: Events) -> Events:
         """Spikes of the layer, those of the exported network; raises as `LIF`, and on a CUDA device."""
         layer = self.layer
-        chip, worth = self._on_chip(events)
-        scale, dt = layer.weight.new_tensor(chip.scale), float(layer.dt or 0.0)
-        threshold = _straight_through(np.multiply(chip.layer.v_th_mant, 64) + 0.5, layer.threshold * scale)
-        values = {"tau_mem": worth["tau_mem"], "tau_syn": worth["tau_syn"], "threshold": threshold}
-        if "bias" in worth:
-            values["bias"] = worth["bias"] * scale
+        chip, values = self._on_chip(events)
+        scale, dt = layer.threshold.new_tensor(chip.scale), float(layer.dt or 0.0)
+        mantissa = chip.layer.per_unit(chip.layer.neuron.v_th_mant)  # type: ignore[attr-defined]
+        values["threshold"] = _straight_through(np.multiply(mantissa, 64) + 0.5, layer.threshold * scale)
+        if "bias" in values:
+            values["bias"] = values["bias"] * scale
+
+        def in_units_of_the_chip(connections: Any, weight: np.ndarray) -> Any:
+            own = _straight_through(weight, connections.weight) * connections.per_weight(scale)
+            return connections.with_values(weight=own)
+
+        inputs, recurrent = chip.wiring.inputs, chip.wiring.recurrent
+        inputs = in_units_of_the_chip(inputs, chip.weight)
+        if recurrent is not None and chip.recurrent_weight is not None:
+            recurrent = in_units_of_the_chip(recurrent, chip.recurrent_weight)
         neuron = layer.neuron.with_values(**values)
-        inputs, recurrent = layer.connections.with_values(weight=worth["weight"] * scale), layer.recurrent
-        if recurrent is not None:
-            recurrent = recurrent.with_values(weight=worth["recurrent_weight"] * scale)
         return spikes(once_per_step(events, dt), chip.layer, neuron, inputs, recurrent, dt)
 
 
@@ -86,6 +90,7 @@ class AwareLIReadout(_Aware[LIReadout]):
         """As `LIReadout`, from the voltages of the exported network; raises on a CUDA device."""
         layer, dt = self.layer, float(self.layer.dt or 0.0)
         chip, worth = self._on_chip(events)
+        worth["weight"] = _straight_through(chip.weight, layer.weight)
         events = once_per_step(events, dt)
         scores = Readout(layer.reduce, chip.scale / layer.scale).logits(voltages(events, chip.layer, dt))
         return _straight_through(scores, functional_call(layer, worth, (events,)))
@@ -108,10 +113,18 @@ def aware_of(model: nn.Sequential, state: Mapping[str, Any]) -> nn.Sequential | 
     if not any(name.endswith(".resolution") for name in state):
         return None
     layers = check_model(model)
-    unknown = [Integers(8, 1, np.ones(layer.out_features), np.ones(layer.out_features)) for layer in layers]
+    unknown = [_unknown(layer, state.get(f"{i}.scale")) for i, layer in enumerate(layers)]
     made = _fixed(layers, unknown)
     made.load_state_dict(state)
     return made
+
+
+def _unknown(layer: Spiking | LIReadout, scale: Any) -> Integers:
+    """Integers to be loaded, whose scales are as many as `scale` if a layer can have so many."""
+    n = layer.out_features
+    if isinstance(scale, Tensor) and scale.shape in ((1,), layer.connections.shape_out[:1]):
+        n = len(scale)
+    return Integers(8, 1, np.ones(n), np.ones(n))
 
 
 def trained_bits(model: nn.Module) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lambent.events import Events
-from lambent.hardware.chip import Published, Settings, TrainingChip
+from lambent.hardware.chip import Described, Published, Settings, TrainingChip
 from lambent.hardware.loihi2.aware import aware, aware_of, trained_bits
 from lambent.hardware.loihi2.convert import Conversion, check_model, convert, layer_bits
 from lambent.hardware.loihi2.cost import Cost, estimate_cost, mean_cost, published
@@ -33,25 +33,44 @@ class Loihi2:
     formats: tuple[str, ...] = ("netx", "lava")
 
     def check(self, settings: Settings) -> None:
-        """Bits of the chip's weights, and its reset."""
+        """Bits of the chip's weights, its units and their reset."""
+        bits, layers = settings.weight_bits(), settings.descriptions()
+        if bits is None:
+            return
         try:
-            bits = settings.weight_bits()
-            if bits is None:
-                return
-            layer_bits(bits, settings.layers + 1)
+            layer_bits(bits, len(layers) + 1)
         except ValueError as error:
             raise ValueError(f"qat_bits: {error}") from error
-        if settings.reset != "zero":
-            raise ValueError(f"reset must be zero with qat_bits, as the chip resets, got {settings.reset!r}")
+        for said in layers:
+            if missing := _missing(said):
+                raise ValueError(f"qat_bits: layer {said.text!r}: {missing}")
+            if (reset := _reset(said, settings)) != "zero":
+                raise ValueError(f"reset must be zero with qat_bits, as the chip resets, got {reset!r}")
 
     def advice(self, settings: Settings) -> str:
-        """Of Lava, through its reader of NetX files and as a program."""
-        if settings.reset != "zero":
-            return f"Loihi 2 resets to 0: no export with reset {settings.reset}; for that train with --reset zero"
-        if settings.recurrent and settings.delay:
+        """What the chip has not, then of Lava, through its reader of NetX files and as a program."""
+        layers = settings.descriptions()
+        for said in layers:
+            if missing := _missing(said):
+                return f"Loihi 2: no export of layer {said.text!r}: {missing}"
+            if (reset := _reset(said, settings)) != "zero":
+                return f"Loihi 2 resets to 0: no export with reset {reset}; for that train with --reset zero"
+        delayed = [said for said in layers if said.options.get("delay", settings.delay)]
+        for said in delayed:
+            if said.connections == "conv":
+                return (
+                    f"Loihi 2: layer {said.text!r} will be a dense one with zeros there, as the chip's convolution has "
+                    "no delay for each weight; for kernels on the chip add delay 0"
+                )
+        if any(said.recurrent for said in delayed):
             return (
                 "Loihi 2: will run in Lava (lambent export RUN --format lava); Lava's NetX reader takes no delays of "
                 "recurrent layers: for that train with --delay 0 or with --no-recurrent"
+            )
+        if any(said.connections == "pool" or said.neuron == "resonator" for said in layers):
+            return (
+                "Loihi 2: will run in Lava (lambent export RUN --format lava), but not through Lava's NetX reader, "
+                "which has no pools and takes other frequencies for resonators"
             )
         return "Loihi 2: will run in Lava, as a program (lambent export RUN --format lava) and through its NetX reader"
 
@@ -151,6 +170,19 @@ class Loihi2:
     def trained_bits(self, model: nn.Module) -> tuple[int, ...]:
         """See `lambent.hardware.loihi2.aware.trained_bits`."""
         return trained_bits(model)
+
+
+def _missing(said: Described) -> str:
+    """What a described layer has that the chip has not; empty if nothing."""
+    if said.neuron not in ("lif", "resonator"):
+        return f"the chip has no {said.neuron} units; use lif or resonator"
+    if said.neuron == "resonator" and said.recurrent:
+        return "the chip's resonators are not connected among themselves; leave recurrent out"
+    return ""
+
+
+def _reset(said: Described, settings: Settings) -> str:
+    return said.values.get("reset", settings.reset) if said.neuron == "lif" else "zero"
 
 
 CHIP: TrainingChip = Loihi2()

@@ -84,8 +84,16 @@ def _split(sample: Sample) -> tuple[Spikes, np.ndarray]:
     return sample, _NO_MATRIX
 
 
-def constants_of(layer: Layer) -> Constants:
-    """`layer` in the form that its kernel takes."""
+def constants_of(layer: Layer, reset_interval: int = 0, reset_offset: int = 0) -> Constants:
+    """`layer` in the form that its kernel takes; CUBA units are reset where steps % interval are offset % interval."""
+    made = _of_layer(layer)
+    if reset_interval and isinstance(made, _Cuba):
+        units = made.units._replace(interval=reset_interval, phase=reset_offset % reset_interval)
+        return _Cuba(made.synapses, units)
+    return made
+
+
+def _of_layer(layer: Layer) -> Constants:
     if isinstance(layer, Loihi2Layer):
         return _dense(layer)
     if isinstance(layer, ConvLayer):
@@ -177,6 +185,8 @@ def _cuba_units(layer: Layer, neuron: CUBA, bias: np.ndarray) -> cuba.Units:
         keep_voltage=np.subtract(4096, layer.per_unit(neuron.v_decay), dtype=np.int32),
         bias=np.left_shift(bias, 6, dtype=np.int32),
         threshold=np.left_shift(layer.per_unit(neuron.v_th_mant), 6, dtype=np.int32),
+        interval=0,
+        phase=0,
     )
 
 

@@ -2,37 +2,38 @@
 
 The model computes I[n] = as I[n-1] + sum w, V[n] = am V[n-1] + k I[n] + (1 - am) bias and spikes at V >= threshold.
 The chip computes the same with u = S k I, v = S V, weights 64 W = S k w and biases 64 B = S (1 - am) bias, where the
-scale S may differ from unit to unit. It stands for the least rounding error of W that leaves room for v in 24 bits.
+scale S may differ from unit to unit, but for units that share their weights (`lambent.hardware.loihi2.wiring`). It
+stands for the least rounding error of W that leaves room for v in 24 bits. Resonators have k = 1 and v = S Re.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from lambent.connections.connections import delay_steps
+from lambent.connections.matrix import array
 from lambent.events import Events
 from lambent.hardware.loihi2.fixed import FixedWeights
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.layers.base import MAX_DELAY
+from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.neurons import THRESHOLD_LIMIT
-from lambent.hardware.loihi2.quantised import Values, bias_worth, time_constant, with_values, worth
+from lambent.hardware.loihi2.neurons import CUBA, THRESHOLD_LIMIT
+from lambent.hardware.loihi2.quantised import values_of, with_values
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import Integers, choose_integers
+from lambent.hardware.loihi2.units import KINDS, ChipUnits, bias_worth, units_on_chip, weight_worth
+from lambent.hardware.loihi2.wiring import ONE, Kernels, Matrices, columns_of, wiring_of
 from lambent.layers import LIReadout, Spiking
 from lambent.layers.chain import check_chain
 from lambent.machine.showing import Short
-from lambent.machine.warn import warn_caller
-from lambent.neurons.response import grid_constants
 
 _ASSUMED_RATE = 0.05  # spikes per ms of every input, all pushing the same way, where no activity is known
-_TAU_ERROR = 0.05  # of a time constant on the chip, from which it is warned of
 _HEADROOM = 1.5  # room for voltages beyond the highest one seen
 _CALIBRATION_CHUNK = 8  # samples whose voltages are held at once
 
@@ -43,22 +44,23 @@ class ConvertedLayer(Short):
 
     Attributes:
         layer: the chip's layer.
-        integers: what its weights were rounded to.
+        wiring: how the connections lie there; its `inputs` and `recurrent` are those that the weights below are of.
+        integers: what its weights were rounded to, a scale for each column of the wiring.
         scale: (n_out,) float64, units of the chip's voltage per unit of the model's.
-        tau_mem, tau_syn: (n_out,) float64, the time constants of the rounded decays [ms].
-        weight, recurrent_weight: (in, out) and (out, out) [from, to] float64, what the integer weights are
-            worth in a model with these time constants.
-        bias: (out,) float64, what the integer biases are worth in such a model; None without any.
+        times: (n_out,) float64 each, the time constants of the rounded decays [ms], by name.
+        weight, recurrent_weight: float64, what the integer weights are worth in a model with these time constants;
+            for dense connections (in, out) and (out, out) [from, to].
+        bias: (n_out,) float64, what the integer biases are worth in such a model; None without any.
         rms_error: root mean square error of the weights' effect, relative to its root mean square.
         clipped: share of weights that were too large.
         tau_error: by how much rounding its decay changed a time constant most, relative to it; signed.
     """
 
-    layer: Loihi2Layer
+    layer: Loihi2Layer | ConvLayer
+    wiring: Matrices | Kernels
     integers: Integers
     scale: np.ndarray
-    tau_mem: np.ndarray
-    tau_syn: np.ndarray
+    times: dict[str, np.ndarray]
     weight: np.ndarray
     recurrent_weight: np.ndarray | None
     bias: np.ndarray | None
@@ -85,18 +87,7 @@ class Conversion:
 
     def quantised(self) -> nn.Sequential:
         """A copy of the float layers with the values that the chip has."""
-        values = [
-            Values(
-                x.weight,
-                x.recurrent_weight,
-                x.tau_mem,
-                x.tau_syn,
-                x.layer.synapse_delays.T,
-                x.layer.recurrent_delays.T,
-                x.bias,
-            )
-            for x in self.layers
-        ]
+        values = [values_of(x.wiring, x.layer, x.weight, x.recurrent_weight, x.times, x.bias) for x in self.layers]
         return with_values(self.modules, values)
 
 
@@ -105,8 +96,8 @@ class _Activity:
     """What is known of a layer's activity.
 
     Attributes:
-        importance: (sources,) relative weight of the errors of one source's synapses.
-        voltage: (n_out,) highest absolute voltage or scaled current to make room for, in the model's units.
+        importance: (fan-in,) or (fan-in, columns), relative weight of the errors of a synapse.
+        voltage: (columns,) highest absolute voltage or scaled current to make room for, in the model's units.
     """
 
     importance: np.ndarray
@@ -119,10 +110,11 @@ def convert(
     calibration: Events | None = None,
     labels: Sequence[str] = (),
 ) -> Conversion:
-    """Convert a `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
+    """Convert a `torch.nn.Sequential` of layers of LIF units or resonators, with or without a final `LIReadout`.
 
     Decays are rounded to 1/4096; weights are then scaled so that the mean response to a spike stays the same.
-    The readout becomes units whose threshold is never reached.
+    The readout becomes units whose threshold is never reached. Convolutions and pools become the chip's, where the
+    units of each channel are equal and have one delay; all other connections become dense ones, with zeros.
 
     Args:
         model: all layers on one grid of `dt`, with reset "zero".
@@ -140,11 +132,11 @@ def convert(
     bits = None if weight_bits is None else layer_bits(weight_bits, len(modules))
     known = [module.integers for module in model if isinstance(module, FixedWeights)]  # type: ignore[attr-defined]
     if len(known) == len(modules) and bits in (None, tuple(own.bits for own in known)):
-        layers = [_Part(i, module).rounded(own) for i, (module, own) in enumerate(zip(modules, known, strict=True))]
+        layers = [part.rounded(own) for part, own in zip(_parts(modules, known), known, strict=True)]
         return _assemble(modules, layers, labels)
-    parts = [_Part(i, module) for i, module in enumerate(modules)]
+    parts = _parts(modules)
     for part in parts:
-        part.check_time_constants()
+        part.units.check(part.name, part.dt)
     activity = [part.assumed_activity() for part in parts]
     bits = bits or (8,) * len(parts)
     if calibration is not None:
@@ -168,142 +160,130 @@ def layer_bits(weight_bits: int | Sequence[int], n_layers: int) -> tuple[int, ..
 
 def convert_layer(module: Spiking | LIReadout, integers: Integers) -> ConvertedLayer:
     """One layer of a model that `check_model` has seen, rounded to integers that are known."""
-    return _Part(0, module).rounded(integers)
+    return _Part("layer/1", module, integers=integers).rounded(integers)
 
 
 def largest_weights(module: Spiking | LIReadout, integers: Integers) -> np.ndarray:
-    """The weights (n_out,) that the largest integer stands for when rounding."""
-    return integers.largest / integers.resolution / _Part(0, module).gain
+    """The weights, of each unit (n_out,), that the largest integer stands for when rounding."""
+    largest = integers.spread(module.out_features)
+    return largest.largest / largest.resolution / units_on_chip(module.neuron, float(module.dt or 0.0)).gain
 
 
 def check_model(model: nn.Module) -> list[Spiking | LIReadout]:
     """The float layers of `model`, if the chip can run them; raises as `convert`."""
     if isinstance(model, nn.Sequential):
         model = nn.Sequential(*(module.layer if isinstance(module, FixedWeights) else module for module in model))
-    layers, dt = check_chain(model)
+    layers, dt = check_chain(model, KINDS, "the chip has LIF units and resonators")
     for i, module in enumerate(layers):
         where = f"layer {i} ({type(module).__name__})"
         if isinstance(module, Spiking):
-            if module.neuron.reset != "zero":  # type: ignore[attr-defined]
+            if getattr(module.neuron, "reset", "zero") != "zero":
                 raise ValueError(f'{where}: the chip resets to 0; train with reset="zero"')
             for name in ("delay", "recurrent_delay"):
                 delay = _steps(getattr(module, name), dt)
+                if not delay.size:
+                    continue
                 if (delay < 0).any() or (delay > MAX_DELAY).any():
                     raise ValueError(
                         f"{where}: {name} must be 0 to {MAX_DELAY} steps of {dt} ms, "
                         f"got {delay.min()} to {delay.max()}; train with max_delay={MAX_DELAY * dt:g}"
                     )
+            resonates = not hasattr(module.neuron, "tau_syn")
+            if resonates and module.recurrent is not None:
+                raise ValueError(f"{where}: the chip's resonators are not connected among themselves; drop recurrent")
     return layers
 
 
 def _steps(delay: Tensor | None, dt: float) -> np.ndarray:
     """Delays [ms] as whole steps."""
-    return np.zeros((), np.int64) if delay is None else _array(delay_steps(delay, dt)).astype(np.int64)
-
-
-def _array(x: Tensor) -> np.ndarray:
-    return x.detach().cpu().double().numpy()
+    return np.zeros((), np.int64) if delay is None else array(delay_steps(delay, dt)).astype(np.int64)
 
 
 class _Part:
     """A layer of the model with everything that does not depend on scales."""
 
-    def __init__(self, index: int, module: Spiking | LIReadout) -> None:
-        self.name = f"layer/{index + 1}"
-        self.dt = float(module.dt or 0.0)
-        self.threshold = _array(module.threshold) if isinstance(module, Spiking) else None
-        recurrent = module.recurrent_weight if isinstance(module, Spiking) else None
-        self.delay, self.delay_rec = (
-            _steps(getattr(module, name, None), self.dt).T for name in ("delay", "recurrent_delay")
-        )
-        self.n_in, self.n_out = module.weight.shape
-        self.recurrent = recurrent is not None
-
-        neuron: Any = module.neuron
-        constants = grid_constants(neuron.tau_mem, neuron.tau_syn, self.dt)
-        alpha_mem, alpha_syn, gain = (_array(x) for x in constants)
-        self.v_decay = np.clip(np.rint((1 - alpha_mem) * 4096), 1, 4095).astype(np.int64)
-        self.i_decay = np.clip(np.rint((1 - alpha_syn) * 4096), 1, 4095).astype(np.int64)
-        keep_mem, keep_syn = 1 - self.v_decay / 4096, 1 - self.i_decay / 4096
-        self.tau_mem, self.tau_syn = (time_constant(x, self.dt) for x in (self.v_decay, self.i_decay))
-        wanted = {"tau_mem": _array(neuron.tau_mem), "tau_syn": _array(neuron.tau_syn)}
-        self.tau_errors = {name: getattr(self, name) / tau - 1 for name, tau in wanted.items()}
-        self.lost = {  # decays of 12 bits that are none
-            name: tau[(decay < 0.5 / 4096) | (decay > 4095.5 / 4096)]
-            for (name, tau), decay in zip(wanted.items(), (1 - alpha_mem, 1 - alpha_syn), strict=True)
-        }
-        # V summed over time per unit of k w: that of the model, and that of the rounded decays
-        self.response = 1 / ((1 - keep_mem) * (1 - keep_syn))
-        self.gain = gain / ((1 - alpha_mem) * (1 - alpha_syn)) / self.response
-        weights = [module.weight] if recurrent is None else [module.weight, recurrent]
-        self.drive = np.concatenate([_array(w) for w in weights]) * self.gain
-        bias: Tensor | None = getattr(neuron, "bias", None)
-        self.bias = None if bias is None else _array(bias)
-
-    def check_time_constants(self) -> None:
-        """Raise ValueError where the chip has no decay for a time constant, warn where that is far from it."""
-        for name, lost in self.lost.items():
-            if len(lost):
-                low, high = (time_constant(np.array(d), self.dt) for d in (4095.5, 0.5))
-                raise ValueError(
-                    f"{self.name}: {name} of {lost[0]:g} ms cannot be had on the chip, whose decays, in 1/4096 of a "
-                    f"step of {self.dt:g} ms, hold {low:.3g} to {high:.3g} ms; take other time constants or another dt"
-                )
-        for name, error in self.tau_errors.items():
-            worst = error[np.abs(error).argmax()]
-            if abs(worst) > _TAU_ERROR:
-                warn_caller(
-                    f"{self.name}: {name} is up to {worst:+.0%} off on the chip, whose decays are rounded to 1/4096 of "
-                    f"a step of {self.dt:g} ms; with a longer dt, or shorter time constants, they come closer"
-                )
+    def __init__(
+        self,
+        name: str,
+        module: Spiking | LIReadout,
+        shape: tuple[int, ...] | None = None,
+        integers: Integers | None = None,
+    ) -> None:
+        self.name, self.dt, self.n_out = name, float(module.dt or 0.0), module.out_features
+        columns = ONE if integers is None else columns_of(module, len(integers.scale))
+        try:
+            self.wiring = wiring_of(module, shape, columns)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        each = self.n_out // self.wiring.n_columns
+        neuron = module.neuron
+        values = {key: getattr(neuron, key) for key in neuron.parameters}
+        first = {key: None if x is None else x[::each] for key, x in values.items()}  # of each column
+        self.units: ChipUnits = units_on_chip(neuron.with_values(**first), self.dt)
+        self.drive = self.wiring.matrix() * self.units.gain
 
     def assumed_activity(self) -> _Activity:
         """Every source fires at the assumed rate, and the worst comes together."""
-        rate = _ASSUMED_RATE * self.dt
-        voltage = rate * np.abs(self.drive).sum(0) * self.response
-        return _Activity(np.ones(len(self.drive)), voltage if self.bias is None else voltage + np.abs(self.bias))
+        rate, bias = _ASSUMED_RATE * self.dt, self.units.bias
+        voltage = rate * np.abs(self.drive).sum(0) * self.units.response
+        importance = self.wiring.importance(np.ones(self.wiring.inputs.n_in), np.ones(self.n_out))
+        return _Activity(importance, voltage if bias is None else voltage + np.abs(bias))
+
+    def measured_activity(self, rates: np.ndarray, own: np.ndarray, peaks: np.ndarray, scale: np.ndarray) -> _Activity:
+        """What was seen: spikes of the inputs and of the units themselves, and the units' highest voltages."""
+        both = rates if self.wiring.recurrent is None else np.concatenate([rates, own])
+        extra = 0.05 * (both.mean() if both.any() else 1.0)
+        return _Activity(self.wiring.importance(rates + extra, own + extra), _HEADROOM * self.highest(peaks / scale))
+
+    def highest(self, per_unit: np.ndarray) -> np.ndarray:
+        """The largest value of each column."""
+        return per_unit.reshape(self.wiring.n_columns, -1).max(1)
 
     def converted(self, bits: int, activity: _Activity) -> ConvertedLayer:
         """The chip's layer, its scale chosen for `activity`."""
-        least_room = 1e-9 if self.threshold is None else 2 * self.threshold
+        threshold = self.units.threshold
+        least_room = 1e-9 if threshold is None else 2 * threshold
         limit = (LIMIT - 1) / 64 / np.maximum(activity.voltage, least_room)
-        return self.rounded(choose_integers(self.drive, activity.importance, bits, limit, self.threshold))
+        return self.rounded(choose_integers(self.drive, activity.importance, bits, limit, threshold))
 
     def rounded(self, integers: Integers) -> ConvertedLayer:
         """The chip's layer with weights rounded to `integers`."""
-        weight = integers.rounded(self.drive)
-        effect = weight / integers.scale
+        units, wiring, own = self.units, self.wiring, integers.spread(self.wiring.n_columns)
+        weight = own.rounded(self.drive)
+        effect = weight / own.scale
         error = np.sum((effect - self.drive) ** 2) / max(np.sum(self.drive**2), np.finfo(np.float64).tiny)
-        real = worth(effect, self.tau_mem, self.tau_syn, self.dt)
-        never = np.full(self.n_out, THRESHOLD_LIMIT)
-        bias = None
-        if self.bias is not None:  # V comes to rest at the bias, with the rounded decay too
-            bias = np.rint(integers.scale * self.v_decay / 4096 * self.bias).astype(np.int64)
-        layer = Loihi2Layer(
-            name=self.name,
-            kind="dense_rec" if self.recurrent else "dense",
-            weight=weight[: self.n_in].T,
-            weight_rec=weight[self.n_in :].T if self.recurrent else None,
-            delay=self.delay if self.delay.any() else 0,
-            delay_rec=self.delay_rec if self.delay_rec.any() else 0,
-            i_decay=self.i_decay,
-            v_decay=self.v_decay,
-            bias=0 if bias is None else bias,
-            v_th_mant=never if self.threshold is None else integers.mantissas(self.threshold),
-        )
+        worth, recurrent = wiring.worth(weight_worth(effect, units.times, self.dt))
+        never = np.full(wiring.n_columns, THRESHOLD_LIMIT)
+        bias, real_bias = np.zeros(wiring.n_columns, np.int64), None
+        if units.bias is not None and isinstance(units.neuron, CUBA):  # V rests at the bias, with rounded decays too
+            bias = np.rint(own.scale * units.neuron.v_decay / 4096 * units.bias).astype(np.int64)
+            real_bias = self._per_unit(bias_worth(bias, own.scale, units.neuron))
+        neuron = units.with_thresholds(never if units.threshold is None else own.mantissas(units.threshold))
         return ConvertedLayer(
-            layer=layer,
+            layer=wiring.layer(self.name, weight, neuron, bias),
+            wiring=wiring,
             integers=integers,
-            scale=64 * integers.scale,
-            tau_mem=self.tau_mem,
-            tau_syn=self.tau_syn,
-            weight=real[: self.n_in],
-            recurrent_weight=real[self.n_in :] if self.recurrent else None,
-            bias=None if bias is None else bias_worth(bias, integers.scale, self.v_decay),
+            scale=self._per_unit(64 * own.scale),
+            times={name: self._per_unit(tau) for name, tau in units.times.items()},
+            weight=worth,
+            recurrent_weight=recurrent,
+            bias=real_bias,
             rms_error=float(np.sqrt(error)),
-            clipped=float(integers.clipped(self.drive).mean()),
-            tau_error=float(max(np.concatenate([*self.tau_errors.values()]), key=abs)),
+            clipped=float(own.clipped(self.drive).sum() / max(1, wiring.n_weights)),
+            tau_error=float(max(np.concatenate([*units.errors.values()]), key=abs)),
         )
+
+    def _per_unit(self, per_column: np.ndarray) -> np.ndarray:
+        return np.repeat(per_column, self.n_out // len(per_column))
+
+
+def _parts(modules: Sequence[Spiking | LIReadout], known: Sequence[Integers | None] = ()) -> list[_Part]:
+    """All layers, each behind the units of the one before as they lie on the chip."""
+    found: list[_Part] = []
+    for i, (module, integers) in enumerate(zip(modules, known or [None] * len(modules), strict=True)):
+        shape = found[-1].wiring.shape if found else None
+        found.append(_Part(f"layer/{i + 1}", module, shape, integers))
+    return found
 
 
 def _assemble(
@@ -331,16 +311,10 @@ def _measure(
         if not any(c.any() for c in clipped):
             break
         activity = [
-            replace(a, voltage=np.where(c, 4 * LIMIT / layer.scale, a.voltage))
-            for a, c, layer in zip(activity, clipped, layers, strict=True)
+            replace(a, voltage=np.where(part.highest(c), part.highest(4 * LIMIT / layer.scale), a.voltage))
+            for part, a, c, layer in zip(parts, activity, clipped, layers, strict=True)
         ]
-    measured = []
-    for i, part in enumerate(parts):
-        rate = np.concatenate([rates[i], rates[i + 1]]) if part.recurrent else rates[i]
-        mean = rate.mean() if rate.any() else 1.0
-        voltage = _HEADROOM * peaks[i] / layers[i].scale
-        measured.append(_Activity(rate + 0.05 * mean, voltage))
-    return measured
+    return [part.measured_activity(rates[i], rates[i + 1], peaks[i], layers[i].scale) for i, part in enumerate(parts)]
 
 
 def _observe(network: Loihi2Network, events: Events) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -142,9 +142,17 @@ class Cost:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Cost:
-        """The cost that `as_dict` gave `values` of."""
+        """The cost that `as_dict` gave `values` of.
+
+        Raises:
+            KeyError, TypeError, ValueError: it gave none such.
+        """
         own = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**own | {"counts": Counts(**own["counts"])})
+        parts, counts = dict(own["parts"]), dict(own["counts"])
+        for name, value in (own | parts | counts).items():
+            if name not in ("parts", "counts") and type(value) not in (int, float):
+                raise ValueError(f"{name} is {value!r}, no number")
+        return cls(**own | {"parts": parts, "counts": Counts(**counts)})
 
 
 @cache
@@ -167,7 +175,7 @@ def estimate_cost(
         energy = (chip_power * chips + core_power * cores) * time + step_energy * steps
                  + event_energy_scale * sum over kinds of event of (number * energy of one)
 
-    Fitted to two of the three published networks it meets the third within 6 % in energy, 14 % in dynamic energy
+    Fitted to two of the three published networks it meets the third within 5 % in energy, 14 % in dynamic energy
     and 8 % in latency (`benchmarks/cost_model.py`). They were published without their steps, spikes and cores, which
     `cost.toml` assumes: costs per step and per event rest on that, and networks unlike these may be further off.
     Getting data onto the chip and results off it is not in it.

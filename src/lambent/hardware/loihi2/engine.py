@@ -11,6 +11,8 @@ On the CPU, for reset "zero" and without gradients of what rounding does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +29,8 @@ from lambent.hardware.loihi2.constants import constants_of
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.cuba import decayed
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Spikes, pack_events
-from lambent.hardware.loihi2.layers.dense import Loihi2Layer
+from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.neurons import CUBA, THRESHOLD_LIMIT, ResonateAndFire
 from lambent.machine.compiling import jit
 from lambent.machine.threads import in_threads
 from lambent.neurons.neuron import Neuron
@@ -42,23 +45,18 @@ def _samples(steps: Tensor, units: Tensor, offsets: Tensor, n_in: int, n_steps: 
 
 
 def spikes(
-    events: Events, layer: Loihi2Layer, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float
+    events: Events, layer: Layer, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float
 ) -> Events:
     """Spikes of a layer on the chip, `events` being none that come twice in a step; see `lambent.engines`."""
     n_steps, size = count_steps(events.duration, dt), layer.n_out
-    run, keep = constants_of(layer).run, np.subtract(4096, layer.v_decay, dtype=np.int32)
-    units: Any = neuron.on_grid(dt, torch.float64)
-    gain, tau, least = (x.detach().numpy() for x in (units.gain, units.tau_mem, units.least))
-    chip_bias = np.left_shift(layer.per_unit(layer.bias), 6, dtype=np.int32)
-    bias = getattr(units, "bias", torch.zeros(size, dtype=torch.float64)).numpy()
+    run = constants_of(layer).run
+    before_spikes = (_of_resonators if isinstance(layer.neuron, ResonateAndFire) else _of_cuba)(layer, neuron, dt)
 
     def one_sample(sample: Spikes) -> tuple[np.ndarray, ...]:
         current, voltage = np.empty((2, n_steps, size), np.int32)
         own = run(sample, _NOT_RECORDED, current, voltage)
         step = np.repeat(np.arange(n_steps, dtype=np.int32), np.diff(own.offsets))
-        return step, own.units, *_before_spikes(
-            step, own.units, current, voltage, keep, gain, tau, least, chip_bias, bias
-        )  # fmt: skip
+        return step, own.units, *before_spikes(sample, step, own.units, current, voltage)
 
     parts = in_threads(one_sample, _samples(events.steps(dt), events.units, events.offsets, layer.n_in, n_steps))
     nothing = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
@@ -78,8 +76,43 @@ def spikes(
     return operation.with_adjoint(grid_cpu.spikes_backward, found, events, neuron, inputs, recurrent, dt)
 
 
+_BeforeSpikes = Callable[[Spikes, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From the input, the steps and units of spikes and the two states after each step: slopes before each, peak steps."""
+
+
+def _of_cuba(layer: Layer, neuron: Neuron, dt: float) -> _BeforeSpikes:
+    cuba: Any = layer.neuron
+    units: Any = neuron.on_grid(dt, torch.float64)
+    keep = np.subtract(4096, layer.per_unit(cuba.v_decay), dtype=np.int32)
+    gain, tau, least = (x.detach().numpy() for x in (units.gain, units.tau_mem, units.least))
+    chip_bias = np.left_shift(layer.per_unit(layer.bias), 6, dtype=np.int32)
+    bias = getattr(units, "bias", torch.zeros(layer.n_out, dtype=torch.float64)).numpy()
+    constants: Any = keep, gain, tau, least, chip_bias, bias
+    return lambda _sample, *spikes: _before_cuba_spikes(*spikes, *constants)
+
+
+def _of_resonators(layer: Layer, neuron: Neuron, dt: float) -> _BeforeSpikes:
+    chip: Any = layer.neuron
+    units: Any = neuron.on_grid(dt, torch.float64)
+    sin, cos = (layer.per_unit(x).astype(np.int64) for x in (chip.sin_decay, chip.cos_decay))
+    turn, rate, least = (x.detach().numpy() for x in (units.turn, units.rate, units.least))
+    constants: Any = sin, cos, turn, rate, least
+    # units that keep nothing: their current is what arrives
+    memoryless: Any = replace(layer, neuron=CUBA(4096, 4096, THRESHOLD_LIMIT), weight_imag=None)  # type: ignore[call-arg]
+    arriving = None if chip.phase else constants_of(memoryless)
+
+    def before_spikes(sample: Spikes, steps: np.ndarray, own: np.ndarray, real: np.ndarray, imag: np.ndarray) -> Any:
+        arrived = np.zeros((0, 0), np.int32)
+        if arriving is not None:
+            arrived = np.empty_like(real)
+            arriving.run(sample, _NOT_RECORDED, arrived, np.zeros((0, 0), np.int32))
+        return _before_resonator_spikes(steps, own, real, imag, arrived, *constants)
+
+    return before_spikes
+
+
 @jit
-def _before_spikes(
+def _before_cuba_spikes(
     steps: np.ndarray, units: np.ndarray, current: np.ndarray, voltage: np.ndarray,
     keep: np.ndarray, gain: np.ndarray, tau_mem: np.ndarray, min_slope: np.ndarray,
     chip_bias: np.ndarray, bias: np.ndarray,
@@ -90,17 +123,7 @@ def _before_spikes(
     is worked out once more; I is u / gain, `chip_bias` what the chip adds to v in a step.
     """
     slopes = np.empty(len(steps))
-    peak = np.full(current.shape[1], -LIMIT, np.int32)
-    peak_step = np.zeros(current.shape[1], np.int32)
-    for n in range(len(voltage)):
-        now = np.int32(n)
-        for j in range(len(peak)):
-            higher = voltage[n, j] > peak[j]
-            peak[j] = voltage[n, j] if higher else peak[j]
-            peak_step[j] = now if higher else peak_step[j]
-    for j in range(len(peak)):
-        if peak[j] <= 0:
-            peak_step[j] = -2
+    peak_step = _peak_steps(voltage)
     for s in range(len(steps)):
         n, j = steps[s], units[s]
         kept = decayed(voltage[n - 1, j], keep[j]) if n > 0 else np.int32(0)
@@ -110,7 +133,49 @@ def _before_spikes(
     return slopes, peak_step
 
 
-def voltages(events: Events, layer: Loihi2Layer, dt: float) -> np.ndarray:
+@jit
+def _before_resonator_spikes(
+    steps: np.ndarray, units: np.ndarray, real: np.ndarray, imag: np.ndarray, arrived: np.ndarray,
+    sin: np.ndarray, cos: np.ndarray, turn: np.ndarray, rate: np.ndarray, min_slope: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """As `_before_cuba_spikes`, with dIm/dt = turn Re - rate Im.
+
+    Where a spike resets the state, that before it is worked out once more, from what `arrived` (steps, size); of units
+    that spike at a phase, and go on as they are, that has no steps.
+    """
+    slopes = np.empty(len(steps))
+    resets = len(arrived) > 0
+    peak_step = _peak_steps(imag if resets else real)
+    for s in range(len(steps)):
+        n, j = steps[s], units[s]
+        re, im = np.float64(real[n, j]), np.float64(imag[n, j])
+        if resets:
+            before = (np.float64(real[n - 1, j]), np.float64(imag[n - 1, j])) if n > 0 else (0.0, 0.0)
+            re = (cos[j] * before[0] - sin[j] * before[1]) / 4096 + arrived[n, j]
+            im = (sin[j] * before[0] + cos[j] * before[1]) / 4096
+        slopes[s] = max(turn[j] * re - rate[j] * im, min_slope[j])
+        peak_step[j] = -1
+    return slopes, peak_step
+
+
+@jit
+def _peak_steps(level: np.ndarray) -> np.ndarray:
+    """The steps at which levels (steps, size) are highest, -2 where they never rise above rest."""
+    peak = np.full(level.shape[1], -LIMIT, np.int32)
+    peak_step = np.zeros(level.shape[1], np.int32)
+    for n in range(len(level)):
+        now = np.int32(n)
+        for j in range(len(peak)):
+            higher = level[n, j] > peak[j]
+            peak[j] = level[n, j] if higher else peak[j]
+            peak_step[j] = now if higher else peak_step[j]
+    for j in range(len(peak)):
+        if peak[j] <= 0:
+            peak_step[j] = -2
+    return peak_step
+
+
+def voltages(events: Events, layer: Layer, dt: float) -> np.ndarray:
     """Voltages (batch, out, steps) int32 of a layer that never spikes, as `Loihi2Network.run` records them."""
     steps = count_steps(events.duration, dt)
     samples = _samples(events.steps(dt), events.units, events.offsets, layer.n_in, steps)

@@ -23,14 +23,15 @@ class LayerReport:
 
     Attributes:
         name: as in the file, "layer/1" and so on.
-        kind: "dense" or "dense_rec".
+        kind: "dense", "dense_rec", "conv" or "pool".
         shape: (n_out, n_in).
         weight_bits: bits of a weight, sign included.
         clipped: share of weights that were too large and were cut to the largest there is.
         rms_error: root mean square error of the weights, relative to their root mean square.
         tau_error: by how much rounding its decay changed a time constant most, relative to it; signed.
         scale: least and largest number of chip units that make one unit of the model's voltage.
-        weight_bytes: memory of all synaptic weights at `weight_bits`.
+        weight_bytes: memory of all synaptic weights at `weight_bits`, zeros of dense layers among them.
+        why: why a convolution or a pool became another kind; empty for all others.
     """
 
     name: str
@@ -42,6 +43,7 @@ class LayerReport:
     tau_error: float
     scale: tuple[float, float]
     weight_bytes: int
+    why: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,7 +75,8 @@ class NetxReport:
 
     def __str__(self) -> str:
         table = text_table(_HEAD, self._rows(), len(_HEAD))
-        return f"{table}\n{self.path}: {self.file_bytes:,} bytes"
+        became = [f"{x.name} is {x.kind}, as {x.why}" for x in self.layers if x.why]
+        return "\n".join([table, *became, f"{self.path}: {self.file_bytes:,} bytes"])
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
@@ -103,14 +106,17 @@ def export_netx(
 ) -> NetxReport:
     """Quantise `model` and write it as a NetX file for Loihi 2, whole or not at all.
 
-    Several spikes of one unit in one step count once on the chip, where the float model adds them up: a coarse
-    dt can cost agreement. Biases are rounded to what moves V by one of the threshold's units in a step: the longer
-    tau_mem, the coarser. What the weights are rounded to here, the chip holds without further loss. Lava reads
-    the file as it is, but for what `lambent.hardware.loihi2.netx.lava` lists, such as delays onto recurrent layers.
-    The readout's units have a scale each, stored with the file: divide voltages by it before comparing them.
+    Several spikes of one unit in one step count once on the chip, where the float model adds them up: a coarse dt can
+    cost agreement. Biases are rounded to what moves V by one of the threshold's units in a step: the longer tau_mem,
+    the coarser. What the weights are rounded to here, the chip holds without further loss. Lava reads the file as it
+    is, but for what `lambent.hardware.loihi2.netx.lava` lists, such as delays onto recurrent layers. Sparse connections
+    are written as dense ones with zeros, as NetX has no others. A convolution or a pool is the chip's, with one scale
+    for each channel, if its channels' units are equal and have one delay; what it became if not, and why, the report
+    says. The readout's units have a scale each, stored with the file: divide voltages by it before comparing them.
 
     Args:
-        model: a `torch.nn.Sequential` of `LIF` layers, with or without a final `LIReadout`.
+        model: a `torch.nn.Sequential` of layers of LIF units or resonators behind any connections, with or without a
+            final `LIReadout`.
         path: the file to write.
         weight_bits: bits of a weight with its sign, 2 to 8; one number, or one for each layer. Left out it is 8,
             and for a model from `lambent.quantize.quantization_aware` what it was trained with: these weights are
@@ -138,7 +144,8 @@ def write(conversion: Conversion, path: str | os.PathLike[str], *, lava_compatib
 
 def _layer_report(converted: ConvertedLayer) -> LayerReport:
     layer, weight_bits = converted.layer, converted.integers.bits
-    n_weights = layer.weight.size + (0 if layer.weight_rec is None else layer.weight_rec.size)
+    parts = [getattr(layer, name, None) for name in ("weight", "weight_rec", "weight_imag")]
+    n_weights = sum(part.size for part in parts if part is not None)
     return LayerReport(
         name=layer.name,
         kind=layer.kind,
@@ -149,4 +156,5 @@ def _layer_report(converted: ConvertedLayer) -> LayerReport:
         tau_error=converted.tau_error,
         scale=(float(converted.scale.min()), float(converted.scale.max())),
         weight_bytes=-(-n_weights * weight_bits // 8),
+        why=converted.wiring.why,
     )

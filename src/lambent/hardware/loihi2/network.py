@@ -17,10 +17,10 @@ from lambent.events import Events, n_steps
 from lambent.hardware.loihi2.constants import Constants, constants_of
 from lambent.hardware.loihi2.kernels import lists
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spikes
-from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.base import BIAS_LIMIT, Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.input import InputLayer
-from lambent.hardware.loihi2.neurons import MAX_MESSAGE_BITS, MEANT_NEVER
+from lambent.hardware.loihi2.neurons import CUBA, MAX_MESSAGE_BITS, MEANT_NEVER
 from lambent.hardware.loihi2.readout import Average, Readout
 from lambent.layers.recording import recorded, recorded_table
 from lambent.machine.threads import in_threads
@@ -29,6 +29,7 @@ from lambent.machine.warn import warn_caller
 SpikeLists = tuple[np.ndarray, np.ndarray]
 """Offsets (steps + 1,) and units of one sample's spikes."""
 
+_MAX_RESET = (1 << 31) - 1
 _RECORDABLE = ("spikes", "current", "voltage")
 
 
@@ -71,9 +72,24 @@ class Loihi2Network:
         readout: how the last layer's voltages or spikes become class scores, or None.
         in_shape: shape of the input, (n_in,) or (channels, height, width); the first layer's where left out.
         message_bits: 0 where input spikes are just spikes; else they carry values of this many bits and a sign.
+        reset_interval: current and voltage of CUBA units are set to 0 every so many steps, as by Lava's
+            ``netx.hdf5.Network(reset_interval=, reset_offset=)``; None for never.
+        reset_offset: layer i is reset before each step t, counted from 0, where t - reset_offset - i is a multiple of
+            `reset_interval`: a layer later than the one before it, as spikes take a step. What is on its way arrives.
 
     Raises:
-        ValueError: no layers, sizes that do not follow from each other, a `dt` that is not positive.
+        TypeError: `reset_interval` or `reset_offset` is no whole number.
+        ValueError: no layers, sizes that do not follow from each other, a `dt` that is not positive, a reset out of
+            range.
+
+    Two samples, each of two steps, in one go:
+
+    >>> import numpy as np
+    >>> from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network
+    >>> layer = Loihi2Layer("layer/1", "dense", np.array([[1]]), neuron=CUBA(0, 0, 100))
+    >>> network = Loihi2Network(1, [layer], reset_interval=2)
+    >>> network.run(np.ones((1, 1, 4), int)).voltage[0]
+    array([[[  0,  64,  64, 192]]], dtype=int32)
     """
 
     n_in: int
@@ -82,6 +98,8 @@ class Loihi2Network:
     readout: Readout | Average | None = None
     in_shape: tuple[int, ...] = ()
     message_bits: int = 0
+    reset_interval: int | None = None
+    reset_offset: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -97,6 +115,7 @@ class Loihi2Network:
         if self.message_bits and isinstance(self.layers[0], InputLayer):
             raise ValueError("message_bits: an input layer with units takes numbers, not spikes")
         self._check_sizes()
+        self._check_reset()
         if self.readout is not None:
             self.readout.check(self.n_out)
 
@@ -108,32 +127,40 @@ class Loihi2Network:
     @cached_property
     def constants(self) -> tuple[Constants, ...]:
         """The layers in the form that the kernels take."""
-        return tuple(constants_of(layer) for layer in self.layers)
+        interval, offset = self.reset_interval or 0, self.reset_offset
+        return tuple(constants_of(layer, interval, offset + i) for i, layer in enumerate(self.layers))
 
     def run(
-        self, spikes: Events | Tensor | np.ndarray, record: Sequence[str] = ("spikes", "current", "voltage")
+        self,
+        spikes: Events | Tensor | np.ndarray,
+        record: Sequence[str] = ("spikes", "current", "voltage"),
+        *,
+        mantissas: bool = False,
     ) -> Recording:
         """Run every sample from rest, bit for bit as Lava's fixed-point models do.
 
         Samples are spread over `torch.get_num_threads()` threads; their number does not change the result.
 
         Args:
-            spikes: (batch, n_in, steps) or (batch, *in_shape, steps) integers or bool, or `Events` of `n_in`
+            spikes: (batch, n_in, steps) or (batch, *in_shape, steps), steps last as in what is recorded
+                (`Events.to_dense` has them before the units), integers or bool, or `Events` of `n_in`
                 units, which are put on the grid of `dt`. Spikes carry no value: several of one unit in one
                 step are one. With `message_bits` entries are the values that spikes carry; where the first
                 layer is an `InputLayer` they are its numbers x, which may be floating point. In `Events`,
                 each spike then counts 1.
             record: what to return, any of "spikes", "current", "voltage"; nothing else is allocated.
+            mantissas: `spikes` are the mantissas of the `InputLayer` themselves, whole numbers within +-131071, which
+                its gain and bias have been applied to.
 
         Raises:
             TypeError: `spikes` are not integers.
             ValueError: they have the wrong shape, are negative or out of range, or `record` names something
                 unknown.
         """
-        return _run(self, spikes, record)
+        return _run(self, spikes, record, mantissas=mantissas)
 
-    def logits(self, spikes: Events | Tensor | np.ndarray, chunk: int = 64) -> np.ndarray:
-        """Class scores float64 (batch, n_classes) of `spikes` (as for `run`), `chunk` samples at a time.
+    def logits(self, spikes: Events | Tensor | np.ndarray, chunk: int = 64, *, mantissas: bool = False) -> np.ndarray:
+        """Class scores float64 (batch, n_classes) of `spikes` or `mantissas` (as for `run`), `chunk` samples at a time.
 
         Only the last layer's voltages or spikes of one chunk are held in memory.
 
@@ -144,7 +171,8 @@ class Loihi2Network:
             raise ValueError("the network has no readout: run() it and read spikes or voltages")
         parts = []
         for first in range(0, max(1, len(spikes)), chunk):
-            recording = _run(self, spikes[first : first + chunk], (self.readout.reads,), last_only=True)
+            own = spikes[first : first + chunk]
+            recording = _run(self, own, (self.readout.reads,), last_only=True, mantissas=mantissas)
             parts.append(self.readout.scores(recording))
         return np.concatenate(parts)
 
@@ -161,6 +189,25 @@ class Loihi2Network:
                 raise ValueError(f"{layer.name}/weight: takes {layer.n_in} inputs, but gets {math.prod(shape)}")
             shape = layer.shape
 
+    def _check_reset(self) -> None:
+        for name, low in (("reset_interval", 1), ("reset_offset", 0)):
+            value = getattr(self, name)
+            if value is None and name == "reset_interval":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise TypeError(f"{name} must be a whole number of steps, got {value!r}")
+            if not low <= value <= _MAX_RESET:
+                raise ValueError(f"{name} must be a whole number of steps from {low} to {_MAX_RESET}, got {value}")
+            object.__setattr__(self, name, int(value))
+        if self.reset_interval is None:
+            return
+        kept = [layer.name for layer in self.layers if not isinstance(layer.neuron, CUBA)]
+        if kept:
+            warn_caller(
+                f"reset_interval: as in Lava only CUBA units are reset, and those of {', '.join(kept)} are none; "
+                "without it samples run one by one, each from rest"
+            )
+
     def __repr__(self) -> str:
         shapes = (self.in_shape, *(layer.shape for layer in self.layers))
         sizes = "-".join("x".join(map(str, shape)) for shape in shapes)
@@ -173,12 +220,13 @@ def _run(
     spikes: Events | Tensor | np.ndarray,
     record: Sequence[str],
     last_only: bool = False,
+    mantissas: bool = False,
 ) -> Recording:
     """Run all samples; `last_only` records of the last layer alone. See `Loihi2Network.run`."""
     unknown = [name for name in record if name not in _RECORDABLE]
     if unknown or isinstance(record, str):
         raise ValueError(f"record must list any of {', '.join(_RECORDABLE)}, got {record!r}")
-    batch, steps, sample = _samples(network, spikes)
+    batch, steps, sample = _samples(network, spikes, mantissas)
 
     # Steps before units, so that the kernel writes whole rows; handed out transposed.
     layers, constants = network.layers, network.constants  # built before threads could do so twice
@@ -220,11 +268,18 @@ def _run(
     return Recording(**recorded, inputs=tuple(inputs))
 
 
-def _samples(network: Loihi2Network, spikes: Events | Tensor | np.ndarray) -> tuple[int, int, Callable[[int], Sample]]:
+def _samples(
+    network: Loihi2Network, spikes: Events | Tensor | np.ndarray, mantissas: bool
+) -> tuple[int, int, Callable[[int], Sample]]:
     """Batch size, number of steps, and a function that gives sample b. See `Loihi2Network.run`."""
+    if mantissas and not isinstance(network.layers[0], InputLayer):
+        raise ValueError("mantissas: are for units of the input, and the network's first layer is no InputLayer")
     if isinstance(spikes, Events):
+        if mantissas:
+            raise TypeError("mantissas must be whole numbers (batch, n_in, steps), got Events")
         return _from_events(network, spikes)
-    return _from_dense(network, spikes.detach().cpu().numpy() if isinstance(spikes, Tensor) else np.asarray(spikes))
+    dense = spikes.detach().cpu().numpy() if isinstance(spikes, Tensor) else np.asarray(spikes)
+    return _from_dense(network, dense, mantissas)
 
 
 def _from_events(network: Loihi2Network, events: Events) -> tuple[int, int, Callable[[int], Sample]]:
@@ -246,16 +301,23 @@ def _from_events(network: Loihi2Network, events: Events) -> tuple[int, int, Call
     return len(events), steps, sample
 
 
-def _from_dense(network: Loihi2Network, dense: np.ndarray) -> tuple[int, int, Callable[[int], Sample]]:
+def _from_dense(network: Loihi2Network, dense: np.ndarray, mantissas: bool) -> tuple[int, int, Callable[[int], Sample]]:
     n_in, first = network.n_in, network.layers[0]
     driven = isinstance(first, InputLayer)
-    if dense.dtype.kind not in ("iubf" if driven else "iub"):
-        raise TypeError(f"spikes must be integers or bool, got {dense.dtype}")
+    what = "mantissas" if mantissas else "spikes"
+    if dense.dtype.kind not in ("iub" if mantissas or not driven else "iubf"):
+        raise TypeError(f"{what} must be integers{'' if mantissas else ' or bool'}, got {dense.dtype}")
     if dense.ndim > 3 and dense.shape[1:-1] == network.in_shape:
         dense = dense.reshape(len(dense), n_in, dense.shape[-1])
     if dense.ndim != 3 or dense.shape[1] != n_in or dense.shape[2] == 0:
-        raise ValueError(f"spikes must be (batch, {n_in}, steps), got shape {dense.shape}")
+        turned = dense.ndim == 3 and dense.shape[2] == n_in
+        hint = ": steps come last here, so swap the last two axes, as of Events.to_dense" if turned else ""
+        raise ValueError(f"{what} must be (batch, {n_in}, steps), got shape {dense.shape}{hint}")
     steps = dense.shape[2]
+    if mantissas:
+        if dense.size and not -BIAS_LIMIT <= int(dense.min()) <= int(dense.max()) <= BIAS_LIMIT:
+            raise ValueError(f"mantissas must lie within +-{BIAS_LIMIT}, found {dense.min()} to {dense.max()}")
+        return len(dense), steps, lambda b: Drive(np.ascontiguousarray(dense[b].T, np.int32))
     if isinstance(first, InputLayer):
         return len(dense), steps, lambda b: Drive(np.ascontiguousarray(first.mantissas(dense[b].T)))
     if network.message_bits:

@@ -4,69 +4,79 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lambent.connections.connections import Connections
+from lambent.connections.matrix import array
+from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.neurons import CUBA
 from lambent.hardware.loihi2.readout import Readout
 from lambent.hardware.loihi2.rounding import scale_of_threshold
+from lambent.hardware.loihi2.units import bias_worth, times_of, weight_worth
+from lambent.hardware.loihi2.wiring import CHANNELS, ONE, UNITS, Kernels, Matrices, wiring_of
 from lambent.layers import LIReadout, Spiking
-from lambent.neurons.response import grid_constants
 
 
 class Values(NamedTuple):
     """What the integers of one layer are worth in a model.
 
     Attributes:
-        weight, recurrent_weight: (in, out) and (out, out) [from, to] float64; the second may be None.
-        tau_mem, tau_syn: (out,) float64, the time constants of the decays [ms].
-        delay, recurrent_delay: (in, out) and (out, out) steps.
+        inputs, recurrent: connections of these weights and delays.
+        times: (out,) float64 each, the time constants of the decays [ms], by name.
         bias: (out,) float64 or None.
     """
 
-    weight: np.ndarray
-    recurrent_weight: np.ndarray | None
-    tau_mem: np.ndarray
-    tau_syn: np.ndarray
-    delay: np.ndarray
-    recurrent_delay: np.ndarray
+    inputs: Connections
+    recurrent: Connections | None
+    times: dict[str, np.ndarray]
     bias: np.ndarray | None
 
 
-def time_constant(decay: np.ndarray, dt: float) -> np.ndarray:
-    """The time constant [ms] of decays in 1/4096 per step of `dt`."""
-    return -dt / np.log(1 - decay / 4096)
-
-
-def worth(effect: np.ndarray, tau_mem: np.ndarray, tau_syn: np.ndarray, dt: float) -> np.ndarray:
-    """The weights (in, out) that have this effect on the voltage of units (out,) with such time constants."""
-    gain = grid_constants(torch.from_numpy(tau_mem).float(), torch.from_numpy(tau_syn).float(), dt)[2]
-    return effect / gain.double().numpy()
-
-
-def bias_worth(bias: np.ndarray, scale: np.ndarray, decay: np.ndarray) -> np.ndarray:
-    """The biases (out,) of a model that integers are worth; `scale` is that of `Integers`."""
-    return bias * 4096.0 / (scale * decay)
+def values_of(
+    wiring: Matrices | Kernels,
+    layer: Loihi2Layer | ConvLayer,
+    weight: np.ndarray,
+    recurrent: np.ndarray | None,
+    times: dict[str, np.ndarray],
+    bias: np.ndarray | None,
+) -> Values:
+    """The values of a layer of the chip; see `ConvertedLayer` for the rest."""
+    delays = wiring.delays(layer)
+    made: list[Any] = []
+    for connections, own, steps in zip((wiring.inputs, wiring.recurrent), (weight, recurrent), delays, strict=True):
+        if connections is None or own is None:
+            made.append(None)
+            continue
+        now = {"weight": torch.from_numpy(np.array(own))}
+        if connections.delay is not None:
+            now["delay"] = torch.from_numpy(steps * wiring.dt)
+        made.append(connections.with_values(**now))
+    inputs, among = made
+    return Values(inputs, among, times, bias)
 
 
 def with_values(modules: Sequence[Spiking | LIReadout], values: Sequence[Values]) -> nn.Sequential:
-    """A copy of float layers with other values."""
-    made = copy.deepcopy(list(modules))
-    with torch.no_grad():
-        for module, own in zip(made, values, strict=True):
-            _assign(module.weight, own.weight)
-            taus: Any = module.neuron
-            _assign(taus.tau_mem, own.tau_mem)
-            _assign(taus.tau_syn, own.tau_syn)
-            if isinstance(module, Spiking):
-                _assign(module.recurrent_weight, own.recurrent_weight)
-                _assign(getattr(module, "bias", None), own.bias)
-                _assign(module.delay, own.delay * module.dt)
-                _assign(module.recurrent_delay, own.recurrent_delay * module.dt)
+    """A copy of float layers with other values, and connections where the chip has others."""
+    made = []
+    for module, own in zip(modules, values, strict=True):
+        inputs, recurrent = (type(x) for x in (own.inputs, own.recurrent))
+        kept = inputs is type(module.connections) and recurrent is type(getattr(module, "recurrent", None))
+        layer: Any = copy.deepcopy(module) if kept else _rewired(module, own)
+        with torch.no_grad():
+            for prefix, side in (("", own.inputs), ("recurrent_", own.recurrent)):
+                for name in ("weight", "delay") if side is not None else ():
+                    _assign(getattr(layer, prefix + name), getattr(side, name))
+            for name, tau in own.times.items():
+                _assign(getattr(layer, name), tau)
+            _assign(getattr(layer, "bias", None), own.bias)
+        made.append(layer)
     return nn.Sequential(*made)
 
 
@@ -76,32 +86,42 @@ def with_values_of(modules: Sequence[Spiking | LIReadout], network: Loihi2Networ
     Raises:
         ValueError: the network is of other layers.
     """
+    layers = [layer for layer in network.layers if isinstance(layer, (Loihi2Layer, ConvLayer))]
     wanted = [(module.out_features, module.in_features) for module in modules]
-    layers = [layer for layer in network.layers if isinstance(layer, Loihi2Layer)]
-    if [layer.weight.shape for layer in layers] != wanted:
+    if [(layer.n_out, layer.n_in) for layer in layers] != wanted:
         raise ValueError(f"{network} is not the network of this model, which has weights of {wanted}")
     return with_values(modules, [_values(*own, network) for own in zip(modules, layers, strict=True)])
 
 
-def _values(module: Spiking | LIReadout, layer: Loihi2Layer, network: Loihi2Network) -> Values:
+def _values(module: Spiking | LIReadout, layer: Loihi2Layer | ConvLayer, network: Loihi2Network) -> Values:
+    columns = {"pool": ONE, "conv": CHANNELS}.get(layer.kind, UNITS)
+    wiring = wiring_of(module, layer.in_shape, columns)
+    integers = wiring.integers(layer)
+    if integers is None:
+        raise ValueError(f"{network} is not the network of this model: {layer.name} has other connections")
+    each = layer.n_out // integers.shape[1]  # units of a column, which are equal
+    ranges = layer.neuron.ranges
+    neuron: Any = replace(layer.neuron, **{key: layer.per_unit(getattr(layer.neuron, key))[::each] for key in ranges})
     if isinstance(module, Spiking):
-        threshold = module.threshold.detach().cpu().double().numpy()
-        scale = scale_of_threshold(layer.per_unit(layer.v_th_mant), threshold)
+        scale = scale_of_threshold(neuron.v_th_mant, array(module.threshold)[::each])
     elif isinstance(network.readout, Readout):
         scale = network.readout.scale * module.scale / 64
     else:
         raise ValueError(f"{network} has no readout of voltages, which the model has")
-    tau_mem, tau_syn = (time_constant(layer.per_unit(x), network.dt) for x in (layer.v_decay, layer.i_decay))
-
-    def weight(integers: np.ndarray) -> np.ndarray:
-        return worth(integers.T / scale, tau_mem, tau_syn, network.dt)
-
-    recurrent = None if layer.weight_rec is None else weight(layer.weight_rec)
-    delays = layer.synapse_delays.T, layer.recurrent_delays.T
-    bias = bias_worth(layer.per_unit(layer.bias), scale, layer.per_unit(layer.v_decay))
-    return Values(weight(layer.weight), recurrent, tau_mem, tau_syn, *delays, bias)
+    times, bias = times_of(neuron, network.dt), None
+    weight, recurrent = wiring.worth(weight_worth(integers / scale, times, network.dt))
+    if isinstance(neuron, CUBA):
+        bias = np.repeat(bias_worth(layer.per_unit(layer.bias)[::each], scale, neuron), each)
+    spread = {name: np.repeat(tau, each) for name, tau in times.items()}
+    return values_of(wiring, layer, weight, recurrent, spread, bias)
 
 
-def _assign(parameter: Tensor | None, value: np.ndarray | None) -> None:
+def _rewired(module: Any, own: Values) -> Spiking:
+    """A layer like `module` with the connections of `own`."""
+    dtype = module.weight.dtype
+    return Spiking(module.neuron, own.inputs, own.recurrent, dt=module.dt, max_delay=module.max_delay).to(dtype)
+
+
+def _assign(parameter: Tensor | None, value: Any) -> None:
     if parameter is not None and value is not None:
-        parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        parameter.copy_(torch.as_tensor(value))

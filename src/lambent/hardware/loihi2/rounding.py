@@ -19,8 +19,9 @@ class Integers(NamedTuple):
     Attributes:
         bits: of a weight, sign included.
         step: integers are multiples of it; 2^(8 - bits) or a smaller power of two.
-        resolution: (n_out,) float64, integers per unit of real weight when rounding.
-        scale: (n_out,) float64, integers per unit of real weight in what they stand for. It is less than
+        resolution: (columns,) float64, integers per unit of real weight when rounding; a column is a unit, or the
+            units that share its weights.
+        scale: (columns,) float64, integers per unit of real weight in what they stand for. It is less than
             `resolution` where that makes up for what rounding takes from the weights on the whole.
     """
 
@@ -33,6 +34,11 @@ class Integers(NamedTuple):
     def largest(self) -> int:
         """The largest integer."""
         return ((1 << (self.bits - 1)) - 1) * self.step
+
+    def spread(self, columns: int) -> Integers:
+        """The same for a number of columns into which these are split."""
+        each = columns // len(self.scale)
+        return self._replace(resolution=np.repeat(self.resolution, each), scale=np.repeat(self.scale, each))
 
     def rounded(self, real: np.ndarray) -> np.ndarray:
         """What `real` (n_in, n_out) is rounded to, int64."""
@@ -72,7 +78,7 @@ def choose_integers(
 
     Args:
         real: (n_in, n_out) weights.
-        importance: (n_in,) positive.
+        importance: (n_in,) or (n_in, n_out) positive.
         bits: 2 to 8; integers lie within +-(2^(bits - 1) - 1) steps.
         limit: (n_out,) largest scale allowed, at which a threshold is at least 1.
         threshold: (n_out,) positive, or None.
@@ -102,18 +108,23 @@ def _search(
     least = np.full(real.shape[1], np.inf)
     for ratio in _RATIOS:
         scale = _on_threshold(np.minimum(ratio * fitting, limit), threshold)
-        error = importance @ (Integers(bits, step, scale, scale).rounded(real) / scale - real) ** 2
+        error = _summed(importance, (Integers(bits, step, scale, scale).rounded(real) / scale - real) ** 2)
         np.copyto(best.resolution, scale, where=error < least)
         least = np.minimum(least, error)
-    energy = importance @ real**2
+    energy = _summed(importance, real**2)
     error = np.divide(least, energy, out=np.zeros_like(energy), where=energy > 0)
     limited = (peak > 0) & (best.resolution >= _on_threshold(limit, threshold))
     scale = best.resolution
     if threshold is not None:
-        rounded = importance @ (best.rounded(real) / scale) ** 2
+        rounded = _summed(importance, (best.rounded(real) / scale) ** 2)
         kept = np.divide(rounded, energy, out=np.ones_like(energy), where=energy > 0)
         scale = _on_threshold(np.minimum(scale * np.sqrt(kept), limit), threshold)
     return best._replace(scale=scale), float(error.mean()), bool(limited.any())
+
+
+def _summed(importance: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Squares (n_in, n_out) by their importance, for each unit."""
+    return importance @ squares if importance.ndim == 1 else (importance * squares).sum(0)
 
 
 def _on_threshold(scale: np.ndarray, threshold: np.ndarray | None) -> np.ndarray:

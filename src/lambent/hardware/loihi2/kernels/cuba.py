@@ -29,12 +29,16 @@ class Units(NamedTuple):
     Attributes:
         keep_current, keep_voltage: (out,) int32, 4096 - decay.
         bias, threshold: (out,) int32, shifted to the scale of the states.
+        interval, phase: current and voltage are 0 before every step that is `phase` more than a multiple of `interval`;
+            0 for never.
     """
 
     keep_current: np.ndarray
     keep_voltage: np.ndarray
     bias: np.ndarray
     threshold: np.ndarray
+    interval: int
+    phase: int
 
 
 @jit
@@ -64,7 +68,7 @@ def run(
     without rows. `spikes` (steps, out) int8 of zeros and `currents` and `voltages` (steps, out) int32 are
     filled in; those without rows are not recorded.
     """
-    keep_current, keep_voltage, bias, threshold = neurons
+    keep_current, keep_voltage, bias, threshold, interval, phase = neurons
     steps, size = len(offsets) - 1, len(threshold)
     ring = np.zeros((synapses.rows, size), np.int32)
     gathered = np.zeros(size if len(synapses.late) > 0 else 0, np.int32)
@@ -75,6 +79,9 @@ def run(
     sent = np.empty(4 * size, np.int32)
     total = 0
     for t in range(steps):
+        if interval > 0 and t % interval == phase:
+            u[:] = 0
+            v[:] = 0
         arriving = ring[t % synapses.rows] if len(gathered) == 0 else gather(ring, t, synapses, gathered)
         if len(drive) > 0:
             for j in range(size):

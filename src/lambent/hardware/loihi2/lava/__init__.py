@@ -3,7 +3,8 @@
 And networks that users of Lava have made: `graph.py`, which needs nothing of lambent, finds the same values in a graph
 of processes.
 
-`network.npz` holds n_layers, in_shape, message_bits, dt, what a readout needs (readout, readout_scale, readout_labels,
+`network.npz` holds n_layers, in_shape, message_bits, dt, reset_interval and reset_offset if there are resets, what a
+readout needs (readout, readout_scale, readout_labels,
 readout_classes), and for each layer i, i/kind, i/units, i/shape and what `_values` below lists.
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from lambent.hardware.loihi2.layers.input import InputLayer
 from lambent.hardware.loihi2.network import Loihi2Network
 from lambent.hardware.loihi2.neurons import Graded, ResonateAndFire
 from lambent.hardware.loihi2.readout import Average, Readout
-from lambent.machine.files import replacing
+from lambent.machine.files import read_file, replacing
 
 _PROGRAM = Path(__file__).with_name("network.py")
 _TITLE = 60  # bytes by which programs of this kind are known, of whatever version
@@ -66,7 +66,7 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file; a program for Lava needs a folder")
     program = folder / "network.py"
-    if program.exists() and program.read_bytes()[:_TITLE] != _PROGRAM.read_bytes()[:_TITLE]:
+    if program.exists() and read_file(program)[:_TITLE] != _PROGRAM.read_bytes()[:_TITLE]:
         raise ValueError(f"{program}: is another program; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     for older in ("example.npz", "verified.json"):
@@ -75,7 +75,7 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
     if sample is not None:
         _save(folder / "example.npz", _example(network, sample))
     with replacing(program) as temporary:
-        shutil.copyfile(_PROGRAM, temporary)
+        temporary.write_bytes(_PROGRAM.read_bytes())
 
 
 def how_to_run(folder: Path, has_example: bool) -> str:
@@ -88,9 +88,9 @@ def verified(folder: Path) -> str:
     """What `network.py --check` found in such a folder when it was last run, if that was of this network."""
     again = f"in Lava's Python: python {folder / 'network.py'} --check"
     try:
-        text = (folder / "verified.json").read_bytes()
-        network = hashlib.sha256((folder / "network.npz").read_bytes()).hexdigest()
-    except OSError:
+        text = read_file(folder / "verified.json")
+        network = hashlib.sha256(read_file(folder / "network.npz")).hexdigest()
+    except (OSError, ValueError):
         return f"not verified yet; {again}"
     try:
         known = json.loads(text)
@@ -137,6 +137,8 @@ def values_of(network: Loihi2Network) -> dict[str, Any]:
         "message_bits": network.message_bits,
         "dt": network.dt,
     }
+    if network.reset_interval is not None:
+        found |= {"reset_interval": network.reset_interval, "reset_offset": network.reset_offset}
     readout = network.readout
     if isinstance(readout, Average):
         found |= {"readout": "average", "readout_classes": readout.n_classes}

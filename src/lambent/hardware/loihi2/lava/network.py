@@ -29,7 +29,7 @@ try:
     from lava.proc.conv.utils import conv_to_sparse
     from lava.proc.dense.process import DelayDense, Dense
     from lava.proc.io.source import RingBuffer as Source
-    from lava.proc.lif.process import LIF
+    from lava.proc.lif.process import LIF, LIFReset
     from lava.proc.monitor.process import Monitor
     from lava.proc.rf.process import RF
     from lava.proc.rf_iz.process import RF_IZ
@@ -47,6 +47,7 @@ except ModuleNotFoundError as error:
 
 STATES = {
     LIF: ("u", "v"),
+    LIFReset: ("u", "v"),
     SigmaDelta: ("sigma", "act"),
     Sigma: ("sigma", "sigma"),
     Delta: ("act", "act"),
@@ -88,6 +89,8 @@ class Network:
         layers: the layers, from the input on.
         in_shape: of the input, (units,) or (channels, height, width).
         message_bits: of the spikes of the input, 0 if they carry no value.
+        reset_interval, reset_offset: layer i starts from 0 every so many steps, as in step reset_offset + i, counted
+            from 0; interval 0 for never.
     """
 
     def __init__(self, values):
@@ -100,6 +103,9 @@ class Network:
         self.layers = [Layer(own) for own in layers]
         self.in_shape = tuple(values["in_shape"])
         self.message_bits = int(values["message_bits"])
+        self.reset_interval, self.reset_offset = (
+            int(values.get(name, 0)) for name in ("reset_interval", "reset_offset")
+        )
         self.readout = {name: values[name] for name in values if name.startswith("readout")}
 
     def scores(self, out):
@@ -212,15 +218,18 @@ def connect_conv(layer, weight, bits, source, target):
 # -- units ------------------------------------------------------------------------------------------------------------
 
 
-def make_units(layer):
-    """The process of the layer's units."""
+def make_units(layer, reset_interval=0, reset_offset=0):
+    """The process of the layer's units; LIF units are reset where Lava's time is the offset, modulo the interval."""
     shape = layer.lava_shape
     if layer.units == "CUBA":
         bias, exponent = layer.by_unit("bias"), np.full(shape, STATE_EXP, np.int32)
         while (wide := np.abs(bias) >= 1 << 15).any():  # a mantissa has 16 bits
             bias, exponent = np.where(wide, bias >> 1, bias), exponent + wide
         du, dv, vth = (layer.by_unit(name) for name in ("iDecay", "vDecay", "vThMant"))
-        return LIF(shape=shape, du=du - 1, dv=dv, vth=vth, bias_mant=bias, bias_exp=exponent)  # Lava adds 1 to du
+        own = {"du": du - 1, "dv": dv, "vth": vth, "bias_mant": bias, "bias_exp": exponent}  # Lava adds 1 to du
+        if reset_interval:
+            return LIFReset(shape=shape, reset_interval=reset_interval, reset_offset=reset_offset, **own)
+        return LIF(shape=shape, **own)
     if layer.units == "Sigma":
         return Sigma(shape=shape)
     if layer.units == "SigmaDelta":
@@ -256,8 +265,8 @@ def build(network, port):
     """Build all layers behind `port`, which sends the input; returns the units and the synapses of each layer."""
     units, synapses = [], []
     bits, shape = network.message_bits, network.in_shape
-    for layer in network.layers:
-        own = make_units(layer)
+    for i, layer in enumerate(network.layers):
+        own = make_units(layer, network.reset_interval, network.reset_offset + i + 1)  # Lava's time starts at 1
         made = []
         resonators = layer.units in ("RF_PHASE", "RF_IZHIKEVICH")
         ports = {"weight": own.a_real_in, "weight_imag": own.a_imag_in} if resonators else {"weight": own.a_in}

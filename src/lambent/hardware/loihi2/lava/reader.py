@@ -96,6 +96,8 @@ def network_of(values: Mapping[str, Any]) -> Loihi2Network:
             readout=_readout(top, layers[-1].n_out),
             in_shape=in_shape,
             message_bits=top.number("message_bits", 0, _ANY),
+            reset_interval=top.number("reset_interval", 1, _ANY) if top.has("reset_interval") else None,
+            reset_offset=top.number("reset_offset", 0, _ANY) if top.has("reset_offset") else 0,
         )
     except TypeError as error:
         raise ValueError(str(error)) from error

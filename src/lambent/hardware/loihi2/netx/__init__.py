@@ -15,24 +15,25 @@
 Shapes are (channels, height, width), pairs are (vertical, horizontal), units are numbered in C order. Parameters
 per unit of an image are (width, height, channels), as Lava reads them.
 
-What only lambent knows, the step length, message bits of the input and the readout, is kept in attributes of
+What only lambent knows, the step length, message bits of the input, resets and the readout, is kept in attributes of
 the root that start with `lambent_`; other readers ignore them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from pathlib import Path
 
 import h5py
 
 from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.netx.hdf5 import H5_ERRORS
 from lambent.hardware.loihi2.netx.lava import misread_by_lava
 from lambent.hardware.loihi2.netx.reader import read_network
 from lambent.hardware.loihi2.netx.writer import write_network
 from lambent.machine.files import replacing
+from lambent.machine.hdf5 import H5_ERRORS, open_hdf5
 
 
 def save_netx(network: Loihi2Network, path: str | os.PathLike[str], *, lava_compatible: bool = False) -> None:
@@ -53,11 +54,20 @@ def save_netx(network: Loihi2Network, path: str | os.PathLike[str], *, lava_comp
         raise ValueError(
             f"Lava would misread this network: {what}. As a program (--format lava, save_lava) it runs there"
         )
-    with replacing(Path(path)) as temporary, h5py.File(temporary, "w", libver="v110") as h5:
+    written = io.BytesIO()  # HDF5 does not survive a disk that is full when it closes a file
+    with h5py.File(written, "w", libver="v110") as h5:
         write_network(h5, network)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(written.getbuffer())
 
 
-def load_netx(path: str | os.PathLike[str], message_bits: int | None = None) -> Loihi2Network:
+def load_netx(
+    path: str | os.PathLike[str],
+    message_bits: int | None = None,
+    *,
+    reset_interval: int | None = None,
+    reset_offset: int | None = None,
+) -> Loihi2Network:
     """Read a NetX file.
 
     Weights, biases and delays stored as floating point are truncated to integers, as Lava does. A file
@@ -67,22 +77,25 @@ def load_netx(path: str | os.PathLike[str], message_bits: int | None = None) -> 
         path: the file.
         message_bits: bits of the input's graded spikes, 0 for plain ones, where the file does not say it: only
             files of lambent do, Lava's reader takes it as an argument, too.
+        reset_interval, reset_offset: see `Loihi2Network`; likewise.
 
     Raises:
         FileNotFoundError: there is no such file.
+        TypeError: an argument is no whole number.
         ValueError: the file is no HDF5, damaged, or not such a network; the message names the file, and where
             one is at fault, the layer and the dataset.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    try:
-        h5 = h5py.File(path, "r")
-    except H5_ERRORS as error:
-        raise ValueError(f"{path}: no HDF5 file, or damaged ({error})") from error
-    with h5:
+    with open_hdf5(path) as h5:
         try:
             network = read_network(h5)
-            return network if message_bits is None else dataclasses.replace(network, message_bits=message_bits)
         except H5_ERRORS as error:
             raise ValueError(f"{path}: {error}") from error
+    given = {"message_bits": message_bits, "reset_interval": reset_interval, "reset_offset": reset_offset}
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        return dataclasses.replace(network, **given) if given else network  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

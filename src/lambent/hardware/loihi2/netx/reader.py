@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import h5py
 import numpy as np
 
 from lambent.hardware.loihi2.layers.base import Layer
@@ -13,8 +12,11 @@ from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.layers.input import DEFAULT_GAIN, InputLayer
 from lambent.hardware.loihi2.network import Loihi2Network
-from lambent.hardware.loihi2.netx.hdf5 import (
+from lambent.hardware.loihi2.neurons import CUBA, THRESHOLD_LIMIT, Neuron, ResonateAndFire, Sigma, SigmaDelta
+from lambent.hardware.loihi2.readout import Average, Readout
+from lambent.machine.hdf5 import (
     H5_ERRORS,
+    Hdf5,
     find_dataset,
     holds,
     read_attribute,
@@ -24,14 +26,12 @@ from lambent.hardware.loihi2.netx.hdf5 import (
     read_truncated,
     read_whole,
 )
-from lambent.hardware.loihi2.neurons import CUBA, THRESHOLD_LIMIT, Neuron, ResonateAndFire, Sigma, SigmaDelta
-from lambent.hardware.loihi2.readout import Average, Readout
 
 _Shape = tuple[int, ...]
 _DENSE_MEMBERS = {"type", "shape", "inFeatures", "outFeatures", "weight", "weight_rec", "bias", "delay"}
 
 
-def read_network(h5: h5py.File) -> Loihi2Network:
+def read_network(h5: Hdf5) -> Loihi2Network:
     """The network in `h5`.
 
     Raises:
@@ -63,6 +63,8 @@ def read_network(h5: h5py.File) -> Loihi2Network:
         raise ValueError("layer: there is no layer besides the input")
     dt = read_attribute(h5, "lambent_dt", "f", ())
     bits = read_attribute(h5, "lambent_message_bits", "i", ())
+    interval = read_attribute(h5, "lambent_reset_interval", "i", ())
+    offset = read_attribute(h5, "lambent_reset_offset", "i", ())
     voltages = _read_readout(h5, layers[-1].n_out)
     if readout is not None and voltages is not None:
         raise ValueError(f"{names[-1]}/type: an average and a readout of voltages exclude each other")
@@ -74,10 +76,12 @@ def read_network(h5: h5py.File) -> Loihi2Network:
         readout=readout or voltages,
         in_shape=in_shape,
         message_bits=0 if bits is None else int(bits),
+        reset_interval=None if interval is None else int(interval),
+        reset_offset=0 if offset is None else int(offset),
     )
 
 
-def _layer_names(h5: h5py.File) -> list[str]:
+def _layer_names(h5: Hdf5) -> list[str]:
     try:
         keys = set(h5["layer"])
     except H5_ERRORS as error:
@@ -88,7 +92,7 @@ def _layer_names(h5: h5py.File) -> list[str]:
     return [f"layer/{key}" for key in wanted]
 
 
-def _read_input(h5: h5py.File, name: str, shape: _Shape) -> list[Layer]:
+def _read_input(h5: Hdf5, name: str, shape: _Shape) -> list[Layer]:
     if not holds(h5, f"{name}/neuron"):
         for dataset in ("weight", "bias"):
             if holds(h5, f"{name}/{dataset}"):
@@ -102,14 +106,14 @@ def _read_input(h5: h5py.File, name: str, shape: _Shape) -> list[Layer]:
     return [InputLayer(name, "input", shape, numbers["gain"], bias=numbers["bias"], neuron=neuron)]
 
 
-def _read_flatten(h5: h5py.File, name: str, shape: _Shape | None) -> _Shape:
+def _read_flatten(h5: Hdf5, name: str, shape: _Shape | None) -> _Shape:
     flat = math.prod(read_shape(h5, f"{name}/shape"))
     if shape is not None and flat != math.prod(shape):
         raise ValueError(f"{name}/shape: says {flat} units, but gets {math.prod(shape)}")
     return (flat,)
 
 
-def _read_average(h5: h5py.File, name: str, layers: list[Layer]) -> Average:
+def _read_average(h5: Hdf5, name: str, layers: list[Layer]) -> Average:
     average = Average(math.prod(read_shape(h5, f"{name}/shape")))
     if not layers:
         raise ValueError(f"{name}/type: there is nothing to average")
@@ -120,7 +124,7 @@ def _read_average(h5: h5py.File, name: str, layers: list[Layer]) -> Average:
     return average
 
 
-def _read_layer(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) -> Layer:
+def _read_layer(h5: Hdf5, name: str, kind: str, in_shape: _Shape | None) -> Layer:
     if kind in ("dense", "dense_rec"):
         return _read_dense(h5, name, kind, in_shape)
     if kind in ("conv", "pool"):
@@ -131,7 +135,7 @@ def _read_layer(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) ->
     )
 
 
-def _read_dense(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) -> Loihi2Layer:
+def _read_dense(h5: Hdf5, name: str, kind: str, in_shape: _Shape | None) -> Loihi2Layer:
     n_out = math.prod(read_shape(h5, f"{name}/shape"))
     if in_shape is None:
         n_in = int(read_whole(h5, f"{name}/inFeatures", (), (1,)).reshape(()))
@@ -168,7 +172,7 @@ def _read_dense(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) ->
     )
 
 
-def _read_conv(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) -> ConvLayer:
+def _read_conv(h5: Hdf5, name: str, kind: str, in_shape: _Shape | None) -> ConvLayer:
     shape = read_shape(h5, f"{name}/shape")
     if in_shape is None:
         raise ValueError(f"{name}/type: a {kind} layer needs an input layer that says its shape")
@@ -204,7 +208,7 @@ def _read_conv(h5: h5py.File, name: str, kind: str, in_shape: _Shape | None) -> 
     return layer
 
 
-def _read_kernel_size(h5: h5py.File, name: str) -> _Shape:
+def _read_kernel_size(h5: Hdf5, name: str) -> _Shape:
     """(height, width), from the weights themselves where the file does not say it."""
     if holds(h5, f"{name}/kernelSize"):
         size = np.broadcast_to(read_whole(h5, f"{name}/kernelSize", (), (1,), (2,)), 2)
@@ -216,14 +220,14 @@ def _read_kernel_size(h5: h5py.File, name: str) -> _Shape:
     return tuple(int(n) for n in shape[2:4])
 
 
-def _read_weights(h5: h5py.File, name: str, *shapes: _Shape) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_weights(h5: Hdf5, name: str, *shapes: _Shape) -> tuple[np.ndarray, np.ndarray | None]:
     if holds(h5, f"{name}/weight/imag") or holds(h5, f"{name}/weight/real"):
         real, imag = (read_truncated(h5, f"{name}/weight/{part}", *shapes) for part in ("real", "imag"))
         return real, imag
     return read_truncated(h5, f"{name}/weight", *shapes), None
 
 
-def _read_neuron(h5: h5py.File, name: str, shape: _Shape) -> Neuron:
+def _read_neuron(h5: Hdf5, name: str, shape: _Shape) -> Neuron:
     """The units of a layer of `shape`."""
     where = f"{name}/neuron"
     kind = read_text(h5, f"{where}/type")
@@ -257,7 +261,7 @@ def _read_neuron(h5: h5py.File, name: str, shape: _Shape) -> Neuron:
         raise ValueError(f"{where}/messageBits: {error}") from error
 
 
-def _of_units(read: Any, h5: h5py.File, where: str, shape: _Shape) -> np.ndarray:
+def _of_units(read: Any, h5: Hdf5, where: str, shape: _Shape) -> np.ndarray:
     """One number, one per unit of a vector, or one per channel or unit of an image, those in C order."""
     if len(shape) != 3:
         return read(h5, where, (), (math.prod(shape),))
@@ -265,16 +269,16 @@ def _of_units(read: Any, h5: h5py.File, where: str, shape: _Shape) -> np.ndarray
     return values.transpose(2, 1, 0).ravel() if values.ndim == 3 else values
 
 
-def _flag(h5: h5py.File, where: str) -> bool:
+def _flag(h5: Hdf5, where: str) -> bool:
     return holds(h5, where) and bool(read_numbers(h5, where, (), (1,)).reshape(()))
 
 
-def _expect(h5: h5py.File, where: str, n: int, who: str) -> None:
+def _expect(h5: Hdf5, where: str, n: int, who: str) -> None:
     if holds(h5, where) and (read_whole(h5, where, (), (1,)) != n).any():
         raise ValueError(f"{where}: says {read_whole(h5, where, (), (1,))}, {who} {n}")
 
 
-def _read_readout(h5: h5py.File, n_out: int) -> Readout | None:
+def _read_readout(h5: Hdf5, n_out: int) -> Readout | None:
     reduce = read_attribute(h5, "lambent_readout_reduce", "S", ())
     if reduce is None:
         return None

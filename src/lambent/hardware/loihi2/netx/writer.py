@@ -21,6 +21,9 @@ def write_network(h5: h5py.File, network: Loihi2Network) -> None:
     h5.attrs["lambent_dt"] = network.dt
     if network.message_bits:
         h5.attrs["lambent_message_bits"] = network.message_bits
+    if network.reset_interval is not None:
+        h5.attrs["lambent_reset_interval"] = network.reset_interval
+        h5.attrs["lambent_reset_offset"] = network.reset_offset
     if isinstance(network.readout, Readout):
         h5.attrs["lambent_readout_reduce"] = np.bytes_(network.readout.reduce)
         h5.attrs["lambent_readout_scale"] = network.readout.scale

@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from lambent.hardware.loihi2.layers.base import Layer
+from lambent.hardware.loihi2.layers.base import Layer, Shape
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.network import Loihi2Network
 
 DELAY_BITS = 6
 """Delays of 0 to 62 steps."""
+MAX_SYNAPSES = 1 << 26
+"""Most synapses of convolutions that are listed one by one; they take some 60 bytes each meanwhile."""
 
 
 class Block(NamedTuple):
@@ -27,7 +29,9 @@ class Block(NamedTuple):
         synapses: (units, sources) bool, where there is a weight.
         weight_bits: bits of a weight; two numbers for complex weights.
         delay_bits: bits of a synapse's delay, 0 if the layer has none.
-        kernel: number of weights that units share (convolutions), or 0.
+        shape: of the units, (n,) or (channels, height, width).
+        kernel: number of weights that the units of each channel share (convolutions), int64 (channels,); of the one
+            kernel that serves all (pools), (1,); or (0,).
     """
 
     name: str
@@ -35,11 +39,27 @@ class Block(NamedTuple):
     synapses: csr_array
     weight_bits: int
     delay_bits: int
-    kernel: int
+    shape: Shape
+    kernel: np.ndarray
 
 
 def blocks_of(network: Loihi2Network) -> list[Block]:
-    """Every layer of `network` as a `Block`."""
+    """Every layer of `network` as a `Block`.
+
+    Raises:
+        ValueError: there are more synapses than can be listed.
+    """
+    counts = {
+        x.name: x.weight.size * x.n_out // (1 if x.kind == "pool" else x.shape[0])
+        for x in network.layers
+        if isinstance(x, ConvLayer)
+    }
+    if sum(counts.values()) > MAX_SYNAPSES:
+        name = max(counts, key=counts.__getitem__)
+        raise ValueError(
+            f"{name}: up to {counts[name]:,} synapses, all convolutions together {sum(counts.values()):,}, are more "
+            f"than the {MAX_SYNAPSES:,} that can be mapped: smaller images or fewer channels are needed"
+        )
     n_sources = network.n_in + sum(layer.n_out for layer in network.layers)
     blocks: list[Block] = []
     before, own = 0, network.n_in
@@ -55,7 +75,10 @@ def blocks_of(network: Loihi2Network) -> list[Block]:
                 synapses=_spread(matrices, layer.n_out, n_sources),
                 weight_bits=weight_bits(layer),
                 delay_bits=DELAY_BITS if any(np.any(getattr(layer, d, 0)) for d in ("delay", "delay_rec")) else 0,
-                kernel=int(np.count_nonzero(layer.weight)) if isinstance(layer, ConvLayer) else 0,
+                shape=layer.shape,
+                kernel=np.count_nonzero(layer.weight, axis=(1, 2, 3))
+                if isinstance(layer, ConvLayer)
+                else np.zeros(0, np.int64),
             )
         )
         before, own = own, own + layer.n_out

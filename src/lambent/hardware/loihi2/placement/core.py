@@ -14,6 +14,7 @@ Synapses with delays take 6 bits more each. The smallest of the three is taken, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -62,11 +63,18 @@ class Usage(NamedTuple):
         return ", ".join(f"{n:,} {what} of {limit:,}" for _, n, limit, what in limits if n > limit)
 
 
-def words(n: np.ndarray | int, bits: int) -> np.ndarray:
+def words(n: np.ndarray | int, bits: np.ndarray | int) -> np.ndarray:
     """64-bit words of `n` synapses of one axon at `bits` each."""
     groups, rest = np.divmod(n, _GROUP)
     full, last = (-(-(k * bits + _HEADER) // _WORD) for k in (_GROUP, rest))
     return groups * full + np.where(rest > 0, last, 0)
+
+
+def shared_memory(block: Block, channels: np.ndarray, units: np.ndarray, axons: np.ndarray) -> np.ndarray:
+    """Bytes that so many `units` of `channels` of a convolution with so many `axons` take with shared kernels."""
+    weights = block.kernel.sum() if len(block.kernel) == 1 else block.kernel[channels].sum()
+    index = np.maximum(1, np.ceil(np.log2(np.maximum(units, 1)))).astype(np.int64)
+    return (words(weights, block.weight_bits + block.delay_bits + index) + axons) * _WORD // 8
 
 
 def store(block: Block, rows: np.ndarray | Sequence[int]) -> Stored:
@@ -81,8 +89,10 @@ def store(block: Block, rows: np.ndarray | Sequence[int]) -> Stored:
         "dense": int(used.sum() * words(n_units, bits)),
         "sparse": int(words(per_source[used], bits + index).sum()),
     }
-    if block.kernel:
-        taken["shared"] = int(words(block.kernel, bits + index) + used.sum())
+    taken = {encoding: n * _WORD // 8 for encoding, n in taken.items()}
+    if block.kernel.size:
+        channels = np.unique(np.asarray(rows) // math.prod(block.shape[1:]))
+        taken["shared"] = int(shared_memory(block, channels, np.array(n_units), used.sum()))
     encoding = min(taken, key=taken.__getitem__)
     entries = np.where(used, n_units, 0) if encoding == "dense" else per_source
-    return Stored(encoding, taken[encoding] * _WORD // 8, entries)
+    return Stored(encoding, taken[encoding], entries)

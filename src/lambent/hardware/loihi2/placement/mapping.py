@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.placement.blocks import Block, blocks_of
-from lambent.hardware.loihi2.placement.core import AXONS_IN, AXONS_OUT, CORES, MEMORY, UNITS, Usage, store
+from lambent.hardware.loihi2.placement.core import AXONS_OUT, CORES, MEMORY, Usage, store
 from lambent.hardware.loihi2.placement.partition import candidates
-from lambent.hardware.loihi2.placement.traffic import Traffic, mean_rates, traffic
+from lambent.hardware.loihi2.placement.parts import cores_reached, parts_of
+from lambent.hardware.loihi2.placement.traffic import Traffic, mean_rates, routers, traffic
 from lambent.machine.showing import counted, html_table, text_table
 
 _HEAD = ("core", "layers", "units", "memory", "of 128 KiB", "axons in", "axons out")
@@ -25,7 +27,7 @@ class Mapping:
         core: for every layer the core of each unit, int64 (n_out,).
         usage: what each core holds: units, bytes of synaptic memory, axons in and out.
         encodings: for every core, how each layer's synapses are stored there: "dense", "sparse", "shared".
-        entries: (n_in + all units, cores) int64, synapses that one spike of a source makes a core read.
+        entries: (n_in + all units, cores) int32, synapses that one spike of a source makes a core read.
         chips: number of chips.
         method: how units were placed: "in order", layer by layer, "spread" or "METIS".
         traffic: spikes and hops per step of the run given, or None.
@@ -45,6 +47,11 @@ class Mapping:
     def n_cores(self) -> int:
         """Number of cores used."""
         return len(self.usage)
+
+    @property
+    def places(self) -> np.ndarray:
+        """(cores, 2) int64, row and column of the router that each core is at."""
+        return routers(self.n_cores)
 
     @property
     def memory(self) -> int:
@@ -90,7 +97,8 @@ def map_to_cores(
 ) -> Mapping:
     """Place the units of `network` on neurocores, each with all synapses onto it.
 
-    In order, every layer gets cores of its own, as few as hold it in equal parts. With `partition`, METIS
+    In order, every layer gets cores of its own, as few as hold it in equal parts; those of an image are tiles over
+    space that hold all channels. Cores fill the routers of a square of the chip. With `partition`, METIS
     (Karypis & Kumar 1998) groups units that exchange spikes on as many cores or fewer, across layers, and the
     placement is kept in which the fewest spikes go to another core. `lambent.hardware.loihi2.placement.core` has limits
     and formulas.
@@ -110,10 +118,10 @@ def map_to_cores(
         raise ValueError(f"chips must be a whole number of at least 1, got {chips}")
     blocks = blocks_of(network)
     rates = None if run is None else mean_rates(network, run)
-    cores = _in_order(blocks)
+    cores = _in_order(blocks, network.n_in)
     n_cores = int(cores.max()) + 1
     if n_cores > chips * CORES:
-        raise ValueError(_too_large(blocks, cores, chips))
+        raise ValueError(_too_large(blocks, cores, network.n_in, chips))
     in_order = _mapping(blocks, cores, network.n_in, chips, rates)
     if not partition:
         return in_order
@@ -143,7 +151,7 @@ def _mapping(
 ) -> Mapping:
     n_cores = int(cores.max()) + 1
     n_sources = blocks[0].synapses.shape[1]
-    entries = np.zeros((n_sources, n_cores), np.int64)
+    entries = np.zeros((n_sources, n_cores), np.int32)
     memory = np.zeros(n_cores, np.int64)
     encodings: list[dict[str, str]] = [{} for _ in range(n_cores)]
     for block in blocks:
@@ -169,85 +177,40 @@ def _mapping(
     )
 
 
-def _in_order(blocks: Sequence[Block]) -> np.ndarray:
+def _in_order(blocks: Sequence[Block], n_in: int) -> np.ndarray:
     """The core of every unit, layer by layer, each layer on as few cores of its own as hold it in equal parts.
 
+    The last layer is cut first: how many axons a unit sends out on depends on where those that listen to it are.
+
     Raises:
-        ValueError: a single unit does not fit on a core; names the limit.
+        ValueError: a layer does not fit, on however many cores; names the limit.
     """
-    parts = [_parts(block) for block in blocks]
-    while True:
-        cores, first = [], 0
-        for block, n in zip(blocks, parts, strict=True):
-            size = block.synapses.shape[0]
-            cores.append(first + np.arange(size) * n // size)
-            first += n
-        placed = np.concatenate(cores)
-        full = _output_axons(blocks, placed)
-        grown = False
-        for i, block in enumerate(blocks):
-            if (full[np.unique(cores[i])] > AXONS_OUT).any():
-                if parts[i] == block.synapses.shape[0]:
-                    raise ValueError(
-                        f"{block.name}: one unit sends to more than the {AXONS_OUT:,} cores it has axons for"
-                    )
-                parts[i], grown = parts[i] + 1, True
-        if not grown:
-            return placed
+    sent = np.zeros(blocks[0].synapses.shape[1], np.int64)
+    parts: list[np.ndarray] = []
+    for block in reversed(blocks):
+        own = slice(n_in + block.first, n_in + block.first + block.synapses.shape[0])
+        parts.append(parts_of(block, n_in, sent[own], AXONS_OUT))
+        sent += cores_reached(parts[-1], block.synapses)
+    sizes = [int(part.max()) + 1 for part in reversed(parts)]
+    first = np.cumsum([0, *sizes[:-1]])
+    return np.concatenate([start + part for start, part in zip(first, reversed(parts), strict=True)])
 
 
-def _parts(block: Block) -> int:
-    """The least number of equal parts of `block` that each fit on a core."""
-    size = block.synapses.shape[0]
-    fan_in = np.diff(block.synapses.indptr)
-    widest = int(fan_in.argmax())
-    needs, axons = store(block, [widest]).memory, int(fan_in[widest])
-    if axons > AXONS_IN or needs > MEMORY:
-        limit = f"{AXONS_IN:,} input axons" if axons > AXONS_IN else f"{MEMORY / 1024:.0f} KiB of synaptic memory"
-        raise ValueError(
-            f"{block.name}: unit {widest} has {axons:,} inputs ({needs / 1024:.1f} KiB), a core has {limit}; "
-            f"what fits is at most {min(AXONS_IN, axons * MEMORY // needs):,} inputs a unit: prune, or split the layer"
-        )
-    least = 0 if block.kernel else block.synapses.nnz * block.weight_bits // (8 * MEMORY)
-    n = min(size, max(-(-size // UNITS), least))
-    while n < size and not all(_fits(block, rows) for rows in _equal(size, n)):
-        n += 1
-    return n
-
-
-def _equal(size: int, n: int) -> Iterable[np.ndarray]:
-    part = np.arange(size) * n // size
-    return (np.flatnonzero(part == i) for i in range(n))
-
-
-def _fits(block: Block, rows: np.ndarray) -> bool:
-    stored = store(block, rows)
-    return len(rows) <= UNITS and stored.memory <= MEMORY and int(np.count_nonzero(stored.entries)) <= AXONS_IN
-
-
-def _output_axons(blocks: Sequence[Block], cores: np.ndarray) -> np.ndarray:
-    """(cores,) output axons of every core: one per unit and core that it sends to."""
-    n_in = blocks[0].synapses.shape[1] - len(cores)
-    n_cores = int(cores.max()) + 1
-    reached = np.zeros((blocks[0].synapses.shape[1], n_cores), bool)
-    for block in blocks:
-        own = cores[block.first : block.first + block.synapses.shape[0]]
-        entry = block.synapses.tocoo()
-        reached[entry.coords[1], own[entry.coords[0]]] = True
-    return np.bincount(cores, weights=reached[n_in:].sum(1), minlength=n_cores)
-
-
-def _too_large(blocks: Sequence[Block], cores: np.ndarray, chips: int) -> str:
+def _too_large(blocks: Sequence[Block], cores: np.ndarray, n_in: int, chips: int) -> str:
     needed = int(cores.max()) + 1
     shares = ", ".join(
         f"{block.name} {len(np.unique(cores[block.first : block.first + block.synapses.shape[0]]))}" for block in blocks
     )
     fits = f"chips={-(-needed // CORES)}"
-    for bits in range(max(block.weight_bits for block in blocks) - 1, 0, -1):
-        fewer = [block._replace(weight_bits=min(bits, block.weight_bits)) for block in blocks]
-        if int(_in_order(fewer).max()) < chips * CORES:
-            fits += f", or weights of at most {bits} bit{'s' * (bits > 1)}"
-            break
+    bits = max(block.weight_bits for block in blocks)
+
+    def enough(fewer: int) -> bool:
+        smaller = [block._replace(weight_bits=min(bits - fewer, block.weight_bits)) for block in blocks]
+        return int(_in_order(smaller, n_in).max()) < chips * CORES
+
+    fewer = 1 + bisect_left(range(1, bits), True, key=enough)
+    if fewer < bits:
+        fits += f", or weights of at most {bits - fewer} bit{'s' * (bits - fewer > 1)}"
     return (
         f"the network needs {needed} cores ({shares}), {'a chip has' if chips == 1 else f'{chips} chips have'} "
         f"{chips * CORES}; what fits is {fits}, or fewer units or synapses"

@@ -23,7 +23,7 @@ def candidates(
 
     "METIS" minimises the cut of the graph; layers with most of the synapses that they could have hold no groups
     to find and stay in order. "spread" gives every core an equal part of every layer, which suits such layers.
-    Whether a placement fits is not checked.
+    Convolutions stay in their tiles. Whether a placement fits is not checked.
 
     Raises:
         ImportError: pymetis is missing.
@@ -32,10 +32,11 @@ def candidates(
         import pymetis
     except ImportError as error:
         raise ImportError("partitioning needs pymetis: pip install 'lambent[mapping]'") from error
-    for n in _numbers(blocks, int(in_order.max()) + 1):
+    spreadable = not any(block.kernel.size for block in blocks)
+    for n in _numbers(blocks, int(in_order.max()) + 1) if spreadable else ():
         placed = np.concatenate([np.arange(_size(block)) * n // _size(block) for block in blocks])
         yield "spread", np.unique(placed, return_inverse=True)[1]
-    grouped = [block for block in blocks if 0 < block.synapses.nnz <= _FULL * _pairs(block)]
+    grouped = [block for block in blocks if not block.kernel.size and 0 < block.synapses.nnz <= _FULL * _pairs(block)]
     if not grouped:
         return
     own = np.concatenate([np.arange(block.first, block.first + _size(block)) for block in grouped])

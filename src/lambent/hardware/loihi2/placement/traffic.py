@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from lambent.hardware.loihi2.network import Loihi2Network, Recording
+from lambent.hardware.loihi2.placement.core import CORES
 
-_WIDTH = 16  # of the mesh of 128 cores; snaking through it, cores with neighbouring numbers are neighbours
+AT_A_ROUTER = 4
+"""Cores at each router of the mesh (Davies et al., Loihi, IEEE Micro 38(1), 2018)."""
+_ROWS = CORES // AT_A_ROUTER // 8  # of a chip's routers, eight in each
 
 
 class Traffic(NamedTuple):
@@ -18,7 +22,7 @@ class Traffic(NamedTuple):
     Attributes:
         crossing: spikes that a unit sends to another core, once for every such core.
         entering: input spikes, once for every core that they go to.
-        hops: links of the mesh that both pass; inputs come in at core 0.
+        hops: links of the mesh, from router to router, that both pass; inputs come in at core 0.
     """
 
     crossing: float
@@ -39,13 +43,32 @@ def traffic(reached: np.ndarray, cores: np.ndarray, n_in: int, rates: np.ndarray
 
 
 def hops(reached: np.ndarray, cores: np.ndarray, n_in: int) -> np.ndarray:
-    """(sources,) links that one spike of each source passes on its way to all its cores; chips lie in a column."""
+    """(sources,) links that one spike of each source passes on its way to all its cores."""
     origin = np.concatenate([np.zeros(n_in, np.int64), cores])
-    places = np.arange(reached.shape[1])
-    row, column = places // _WIDTH, places % _WIDTH
-    column = np.where(row % 2 == 0, column, _WIDTH - 1 - column)
+    row, column = routers(reached.shape[1]).T
     distance = np.abs(row[:, None] - row) + np.abs(column[:, None] - column)
-    return (reached * distance[origin]).sum(1)
+    passed = np.empty(len(reached), np.int64)
+    for core in np.unique(origin):
+        passed[origin == core] = reached[origin == core] @ distance[core]
+    return passed
+
+
+def routers(n_cores: int) -> np.ndarray:
+    """(n_cores, 2) int64, row and column of the router that each core is at.
+
+    Each chip fills as square a block of its routers as there is, to and fro along the shorter side, so that cores with
+    neighbouring numbers are neighbours. Chips lie in a column.
+    """
+    places: list[tuple[int, int]] = []
+    while len(places) < n_cores:
+        chip, left = len(places) // CORES, min(CORES, n_cores - len(places))
+        used = -(-left // AT_A_ROUTER)
+        rows = min(_ROWS, math.ceil(math.sqrt(used)))
+        for router in range(used):
+            column, row = divmod(router, rows)
+            place = (chip * _ROWS + (row if column % 2 == 0 else rows - 1 - row), column)
+            places += [place] * min(AT_A_ROUTER, n_cores - len(places))
+    return np.array(places, np.int64)
 
 
 def mean_rates(network: Loihi2Network, run: Recording) -> np.ndarray:

@@ -1,0 +1,268 @@
+"""Hidden layers in words, a line each, as settings and the command line take them.
+
+256 recurrent                          256 LIF units that every input reaches, connected among themselves
+adaptive 256 recurrent tau_adapt 200   other units, whose parameters may be given
+sparse 512 density 0.1 delay 0         a tenth of all connections, without delays
+conv 16 5x5 stride 2                   16 channels, of a map (28x28) or of two (2x34x34)
+conv 16 21 stride 7 resonator          16 channels along a signal, such as a cochlea's
+pool 2x2                               sums over windows of a map
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lambent.connections import Conv1d, Conv2d, Dense, Sparse, SumPool2d
+from lambent.layers import LIF, Spiking
+from lambent.neurons import LIF as LIFNeuron
+from lambent.neurons import AdaptiveLIF, AdLIF, Neuron, RefractoryLIF, Resonator
+
+NEURONS: dict[str, type[Neuron]] = {
+    "lif": LIFNeuron,
+    "adaptive": AdaptiveLIF,
+    "adlif": AdLIF,
+    "refractory": RefractoryLIF,
+    "resonator": Resonator,
+}
+CONNECTIONS = {
+    "dense": (),
+    "sparse": ("density",),
+    "conv": ("stride", "padding", "dilation", "groups"),
+    "pool": ("stride", "padding"),
+}
+"""Kinds of connections, and what may be said of each besides `delay`."""
+
+_LARGEST = 1 << 28  # weights of a layer: 8 GB with what Adam keeps; more is a slip
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a line says of a layer.
+
+    Attributes:
+        text: the line.
+        connections, neuron: keys of `CONNECTIONS` and `NEURONS`.
+        numbers: units or channels, and then the kernel.
+        recurrent: whether the units are connected among themselves.
+        options: of the connections.
+        values: of the neuron.
+    """
+
+    text: str
+    connections: str = "dense"
+    neuron: str = "lif"
+    numbers: tuple[tuple[int, ...], ...] = ()
+    recurrent: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def describe(text: str) -> Description:
+    """Read a line.
+
+    Raises:
+        ValueError: it says something unknown, or not enough.
+
+    >>> describe("conv 16 5x5 stride 2").options
+    {'stride': (2,)}
+    """
+    words, numbers = text.lower().split()[::-1], []
+    found: dict[str, Any] = {}
+    given: dict[str, str] = {}
+    while words:
+        word = words.pop()
+        if word in CONNECTIONS or word in NEURONS:
+            side = "connections" if word in CONNECTIONS else "neuron"
+            if side in found:
+                raise ValueError(f"layer {text!r}: is {found[side]} or {word}?")
+            found[side] = word
+        elif word == "recurrent":
+            found["recurrent"] = True
+        elif word[0].isdigit():
+            numbers.append(_whole(text, "sizes", word))
+        else:
+            if not words:
+                raise ValueError(f"layer {text!r}: {word!r} is unknown, or lacks its value; {_known(text, found)}")
+            given[word] = words.pop()
+    made = Description(text, numbers=tuple(numbers), **found)
+    parameters = {f.name: f.default for f in fields(NEURONS[made.neuron]) if f.name not in ("min_slope", "bias")}
+    for name, value in given.items():
+        if name in ("delay", "density"):
+            made.options[name] = _number(text, name, value)
+        elif name in CONNECTIONS[made.connections]:
+            made.options[name] = _whole(text, name, value)
+        elif name in parameters:
+            text_like = isinstance(parameters[name], str)
+            made.values[name] = value if text_like else _number(text, name, value)
+        else:
+            raise ValueError(f"layer {text!r}: {name!r} is unknown; {_known(text, found)}")
+    if "density" in made.options and made.connections != "sparse":
+        raise ValueError(f"layer {text!r}: density is of sparse connections")
+    wanted = {"conv": 2, "pool": 1}.get(made.connections, 1)
+    if len(numbers) != wanted or (made.connections != "pool" and len(numbers[0]) != 1):
+        needs = {"conv": "channels and a kernel, such as conv 16 5x5", "pool": "a window, such as pool 2x2"}
+        what = needs.get(made.connections, "a number of units, such as 256 recurrent")
+        raise ValueError(f"layer {text!r}: needs {what}")
+    if made.connections == "sparse" and "density" not in made.options:
+        raise ValueError(f"layer {text!r}: needs a density, such as sparse 256 density 0.1")
+    if not 0 < made.options.get("density", 1.0) <= 1:
+        raise ValueError(f"layer {text!r}: density must lie in (0, 1]")
+    if made.recurrent and made.connections in ("conv", "pool"):
+        raise ValueError(f"layer {text!r}: only dense and sparse layers are recurrent")
+    NEURONS[made.neuron](**made.values)  # refuses what units cannot have
+    return made
+
+
+def shape_of(text: str, n_units: int) -> tuple[int, ...]:
+    """How the inputs lie, (units,) where `text` is empty, else from "28x28" or "2x34x34" as (channels, ...).
+
+    Raises:
+        ValueError: these are not so many units.
+    """
+    if not text:
+        return (n_units,)
+    shape = _whole(text, "input_shape", text)
+    if math.prod(shape) != n_units:
+        raise ValueError(f"input_shape {text} has {math.prod(shape)} units, the data have {n_units}")
+    return (1, *shape) if len(shape) < 3 else shape
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What layers are where their lines do not say.
+
+    Attributes:
+        dt, max_delay, delay: [ms]; initial delays are uniform in [0, delay].
+        values: parameters of neurons; those that a neuron does not have are passed over.
+        spread: of time constants over units or channels (sigma of a log-normal).
+    """
+
+    dt: float
+    max_delay: float
+    delay: float
+    values: dict[str, Any]
+    spread: float
+
+
+def make_layer(
+    said: Description, shape: tuple[int, ...], defaults: Defaults, generator: torch.Generator
+) -> tuple[Spiking, tuple[int, ...]]:
+    """The layer that a line describes, behind inputs of `shape`, and the shape of what it gives.
+
+    Raises:
+        ValueError: it does not fit its inputs; names the line.
+    """
+    try:
+        connect, size, shape_out = _connect(said, shape)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"layer {said.text!r}: {error}") from error
+    longest, delay = min(said.options.get("delay", defaults.delay), defaults.max_delay), None
+    if longest and size:
+        delay = torch.rand(size, generator=generator) * longest
+    kind = NEURONS[said.neuron]
+    names = {f.name for f in fields(kind)}
+    usual = defaults.values if "tau_syn" in names else {}  # resonators have their own
+    values = {name: x for name, x in usual.items() if name in names} | said.values
+    channels, each = shape_out[0], math.prod(shape_out[1:])
+    bounds = kind(**values).bounds(defaults.dt)
+    for name in kind.time_constants:
+        tau = values.get(name, getattr(kind, name))
+        drawn: Tensor = tau * torch.exp(defaults.spread * torch.randn(channels, generator=generator))
+        values[name] = drawn.clamp(*bounds[name]).repeat_interleave(each)
+    common: Any = {"dt": defaults.dt, "max_delay": defaults.max_delay}
+    n_in, n_out = math.prod(shape), math.prod(shape_out)
+    if kind is LIFNeuron and said.connections == "dense":
+        return LIF(n_in, n_out, recurrent=said.recurrent, delay=delay, **values, **common), shape_out
+    among: Any = None
+    if said.recurrent:
+        density = said.options.get("density")
+        among = Dense(n_out, n_out) if density is None else Sparse(n_out, n_out, density=density)
+    return Spiking(kind(**values), connect(delay), among, **common), shape_out
+
+
+def weights_of(said: Description, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of a layer's weights, and that of what it gives, without making it.
+
+    Raises:
+        ValueError: it does not fit its inputs.
+    """
+    return _connect(said, shape)[1:]
+
+
+def _connect(
+    said: Description, shape: tuple[int, ...]
+) -> tuple[Callable[[Tensor | None], Any], tuple[int, ...], tuple[int, ...]]:
+    """A function of delays that makes the connections, the shape of their weights, and that of what they give."""
+    n_in = math.prod(shape)
+    if said.connections in ("dense", "sparse"):
+        n_out, density = said.numbers[0][0], said.options.get("density", 1.0)
+        if not n_out:
+            raise ValueError("needs at least one unit")
+        n = max(1, round(density * n_in * n_out))
+        _check_room(n)
+        if said.connections == "dense":
+            return lambda delay: Dense(n_in, n_out, delay=delay), (n_in, n_out), (n_out,)
+        return lambda delay: Sparse(n_in, n_out, density=density, delay=delay), (n,), (n_out,)
+    options = {name: x for name, x in said.options.items() if name not in ("delay", "density")}
+    groups = options.pop("groups", (1,))[0]
+    sizes: Any = {name: _one_or_two(x) for name, x in options.items()}
+    *channels, kernel = said.numbers
+    flat = len(shape) < 3
+    if flat and (len(kernel) > 1 or not channels):
+        raise ValueError("its inputs do not lie in a map; --input-shape says how they do, such as 28x28 or 2x34x34")
+    if not channels:
+        pool = SumPool2d(shape, _one_or_two(kernel), **sizes)
+        return lambda delay: pool, (), pool.shape_out
+    lies = (1, *shape) if len(shape) == 1 else shape
+    size = (channels[0][0], lies[0] // max(groups, 1), *(kernel if flat else (*kernel, *kernel)[:2]))
+    _check_room(math.prod(size))
+
+    def connect(delay: Tensor | None, weight: Tensor | None = None) -> Conv2d:
+        kind: Any = Conv1d if flat else Conv2d
+        return kind(lies, size[0], _one_or_two(kernel), groups=groups, delay=delay, weight=weight, **sizes)
+
+    return connect, size, connect(None, torch.zeros(size)).shape_out
+
+
+def _check_room(n_weights: int) -> None:
+    if n_weights > _LARGEST:
+        raise ValueError(f"{n_weights:,} weights are too many; at most {_LARGEST:,}")
+
+
+def _one_or_two(numbers: tuple[int, ...]) -> Any:
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _whole(text: str, name: str, word: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(part) for part in word.split("x"))
+    except ValueError:
+        found = ()
+    if not 1 <= len(found) <= 3 or min(found) < 0:
+        raise ValueError(f"layer {text!r}: {name} must be whole numbers such as 16 or 5x5, got {word!r}")
+    return found
+
+
+def _number(text: str, name: str, word: str) -> float:
+    try:
+        found = float(word)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise ValueError(f"layer {text!r}: {name} must be a number from 0 on, got {word!r}")
+    return found
+
+
+def _known(text: str, found: dict[str, Any]) -> str:
+    connections, neuron = found.get("connections", "dense"), found.get("neuron", "lif")
+    names = [f.name for f in fields(NEURONS[neuron]) if f.name not in ("min_slope", "bias")]
+    return (
+        f"words are {', '.join((*CONNECTIONS, *NEURONS))}, recurrent; of {connections} {neuron} layers there is "
+        f"{', '.join((*CONNECTIONS[connections], 'delay', *names))}"
+    )

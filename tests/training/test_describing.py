@@ -1,0 +1,120 @@
+"""Hidden layers in words."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import lambent as lb
+from lambent.training import Config, build_model
+from lambent.training.describing import describe
+
+
+def model(*lines, n_units=40, **settings):
+    return build_model(Config(layer=lines, **settings), n_units, 3)
+
+
+@pytest.mark.parametrize(
+    ("lines", "settings", "shapes"),
+    [
+        (("256 recurrent",), {}, [(40, 256)]),
+        (("20", "dense 10 recurrent delay 0"), {}, [(40, 20), (20, 10)]),
+        (("conv 8 5 stride 2 padding 2", "conv 4 3"), {}, [(8, 1, 5), (4, 8, 3)]),
+        (("conv 4 3x3", "pool 2", "16"), {"input_shape": "5x8"}, [(4, 1, 3, 3), (), (12, 16)]),
+        (("conv 4 3 groups 2", "16"), {"input_shape": "2x4x5"}, [(4, 1, 3, 3), (24, 16)]),
+        (("sparse 50 density 0.1 recurrent",), {}, [(200,)]),
+        (
+            ("adaptive 12 tau_adapt 200 beta 0.3", "adlif 11", "refractory 10 t_ref 3"),
+            {},
+            [(40, 12), (12, 11), (11, 10)],
+        ),
+        (("resonator 9 period 12 recurrent",), {}, [(40, 9)]),
+        (("conv 2 7 adaptive",), {}, [(2, 1, 7)]),
+    ],
+)
+def test_networks_are_built_and_learn(lines, settings, shapes):
+    made = model(*lines, **{"delay": 3.0} | settings)
+    assert [tuple(layer.weight.shape) for layer in made[:-1]] == shapes
+    events = lb.Events.from_dense(torch.rand(4, 30, 40) < 0.3, 1.0, batch_first=True)
+    lb.calibrate(made, events, spikes=2)
+    torch.nn.functional.cross_entropy(made(events), torch.tensor([0, 1, 2, 0])).backward()
+    for layer in made[:-1]:
+        assert not isinstance(layer.weight, torch.nn.Parameter) or layer.weight.grad.isfinite().all()
+
+
+def test_what_lines_say():
+    made = model("adaptive 12 tau_mem 30 delay 0", "conv 2 3 delay 5", tau_spread=0.0, delay=20.0)
+    assert made[0].delay is None
+    assert made[0].tau_mem.unique().tolist() == [30.0]
+    assert 0 < made[1].delay.max() <= 5
+    assert made[1].tau_mem.unique().tolist() == [20.0]
+    spread = model("conv 2 3", "resonator 50 period 12")
+    assert len(spread[0].tau_mem.unique()) == 2  # one for each channel
+    assert len(spread[1].period.unique()) == 50
+    assert made[0].recurrent is None
+
+
+def test_widths():
+    assert Config(hidden="64,32").widths == Config(hidden=[64, 32]).widths == (64, 32)
+    assert Config(hidden="64").hidden == 64
+    assert Config(hidden=64, layers=2).widths == (64, 64)
+    made = build_model(Config(hidden="20,10"), 40, 3)
+    assert [layer.out_features for layer in made] == [20, 10, 3]
+    assert made[1].recurrent is not None
+
+
+def test_settings_come_back_from_toml(tmp_path):
+    config = Config(layer=("conv 4 3x3 'x'"[:10], "16 recurrent"), input_shape="5x8", hidden="64,32")
+    (tmp_path / "c.toml").write_text(config.to_toml())
+    assert Config.from_toml(tmp_path / "c.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "needs a number of units, such as 256 recurrent"),
+        ("lif", "needs a number of units"),
+        ("conv 16", "needs channels and a kernel"),
+        ("conv 4x4 5", "needs channels and a kernel"),
+        ("pool", "needs a window"),
+        ("sparse 256", "needs a density"),
+        ("256 density 0.1", "density is of sparse"),
+        ("sparse 256 density 0", r"density must lie in \(0, 1\]"),
+        ("256 128", "needs a number of units"),
+        ("dense conv 16 5", "is dense or conv"),
+        ("lif adaptive 16", "is lif or adaptive"),
+        ("conv 16 5 recurrent", "only dense and sparse layers are recurrent"),
+        ("256 beta 2", "'beta' is unknown; words are dense, sparse"),
+        ("256 stride 2", "'stride' is unknown"),
+        ("256 tau_mem", "'tau_mem' is unknown, or lacks its value"),
+        ("256 tau_mem slow", "tau_mem must be a number from 0 on, got 'slow'"),
+        ("256 tau_mem nan", "tau_mem must be a number"),
+        ("conv 16 5xx", "sizes must be whole numbers"),
+        ("256 reset maybe", 'reset must be "zero" or "subtract"'),
+        ("256 recurent", "'recurent' is unknown"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        describe(text)
+    with pytest.raises(ValueError, match=message):
+        Config(layer=[text])
+
+
+@pytest.mark.parametrize(
+    ("lines", "settings", "message"),
+    [
+        (("conv 4 3x3",), {}, "its inputs do not lie in a map; --input-shape"),
+        (("pool 2",), {}, "its inputs do not lie in a map"),
+        (("conv 4 50",), {}, "larger than the 40"),
+        (("16", "conv 4 3x3"), {}, "layer 'conv 4 3x3': its inputs do not lie in a map"),
+        (("conv 4 3 groups 3",), {}, "multiple of groups"),
+        (("16",), {"input_shape": "5x9"}, "input_shape 5x9 has 45 units, the data have 40"),
+        (("16",), {"input_shape": "wide"}, "input_shape must be whole numbers"),
+        (("0",), {}, "at least one unit"),
+        (("10000000",), {}, "weights are too many"),
+    ],
+)
+def test_what_does_not_fit_is_refused(lines, settings, message):
+    with pytest.raises(ValueError, match=message):
+        model(*lines, **settings)
