@@ -234,7 +234,7 @@ def test_n_steps(duration, dt, steps):
     assert n_steps(duration, dt) == steps
 
 
-@pytest.mark.parametrize(("duration", "dt"), [(2.0**31, 1.0), (2.0**31 - 0.5, 1.0), (1e300, 1e-9), (1.0, 1e-12)])
+@pytest.mark.parametrize(("duration", "dt"), [(2.0**31, 1.0), (2.0**31 - 0.5, 1.0), (1e38, 1e-9), (1.0, 1e-12)])
 def test_more_steps_than_can_be_counted(duration, dt):
     with pytest.raises(ValueError, match=r"are more than 2\*\*31 - 1 steps of"):
         n_steps(duration, dt)
