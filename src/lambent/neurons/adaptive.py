@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from lambent.neurons.arithmetic import maximum, where
+from lambent.neurons.lif import LIFUnits
 from lambent.neurons.neuron import Neuron, check_reset, smallest_tau
 from lambent.neurons.response import grid_constants
 
@@ -98,10 +99,6 @@ class AdaptiveLIFUnits(NamedTuple):
         return (p.alpha_syn * arriving, p.alpha_mem * a[1], p.alpha_adapt * a[2]), arriving
 
     @staticmethod
-    def drift(arriving, a, p):
-        return arriving * p.rate_syn - a[1] * p.rate_mem
-
-    @staticmethod
     def gradient(a, arriving, before, arrived, p):
         gain = a[1] * (p.alpha_syn * before[0] + arrived)
         return a[1] * before[1], arriving * before[0], gain, a[2] * before[2]
@@ -109,6 +106,8 @@ class AdaptiveLIFUnits(NamedTuple):
     @staticmethod
     def spike_gradient(a, after, marks, p):
         return -a[1], -a[1] * marks[1]
+
+    drift = staticmethod(LIFUnits.drift)
 
 
 @dataclass(frozen=True, eq=False)

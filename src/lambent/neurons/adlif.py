@@ -27,6 +27,7 @@ from torch import Tensor
 
 from lambent.neurons.arithmetic import maximum, where
 from lambent.neurons.flow import flow, matrix
+from lambent.neurons.lif import LIFUnits
 from lambent.neurons.neuron import Neuron, check_reset, smallest_tau
 
 
@@ -72,14 +73,6 @@ class AdLIFUnits(NamedTuple):
         return i, p.v_i * i + p.v_v * v + p.v_a * held, p.a_i * i + p.a_v * v + p.a_a * held
 
     @staticmethod
-    def level(x, p):
-        return x[1]
-
-    @staticmethod
-    def above(before, x, p):
-        return x[1] >= p.threshold
-
-    @staticmethod
     def marks(x, p):
         # I at the start of the step and V after it, as in LIF
         return (maximum((x[0] - x[1] - x[2]) * p.rate_mem, p.least),)
@@ -102,10 +95,6 @@ class AdLIFUnits(NamedTuple):
         return (p.alpha_syn * arriving, p.v_v * a[1] + p.a_v * a[2], p.v_a * a[1] + p.a_a * a[2]), arriving
 
     @staticmethod
-    def drift(arriving, a, p):
-        return arriving * p.rate_syn - a[1] * p.rate_mem
-
-    @staticmethod
     def gradient(a, arriving, before, arrived, p):
         i, v, held = p.alpha_syn * before[0] + arrived, before[1], before[2]
         return arriving * before[0], a[1] * i, a[1] * v, a[1] * held, a[2] * i, a[2] * v, a[2] * held
@@ -113,6 +102,10 @@ class AdLIFUnits(NamedTuple):
     @staticmethod
     def spike_gradient(a, after, marks, p):
         return -a[1], after[2]
+
+    level = staticmethod(LIFUnits.level)
+    above = staticmethod(LIFUnits.above)
+    drift = staticmethod(LIFUnits.drift)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lambent.neurons.arithmetic import maximum, where
+from lambent.neurons.lif import LIFUnits
 from lambent.neurons.neuron import Neuron, check_reset, smallest_tau
 from lambent.neurons.response import grid_constants
 
@@ -59,14 +60,6 @@ class RefractoryLIFUnits(NamedTuple):
         return i, v, where(rest > 1.5 * p.step, rest - p.step, 0.0)
 
     @staticmethod
-    def level(x, p):
-        return x[1]
-
-    @staticmethod
-    def above(before, x, p):
-        return x[1] >= p.threshold
-
-    @staticmethod
     def marks(x, p):
         return (maximum((x[0] - x[1]) * p.rate_mem, p.least),)
 
@@ -93,10 +86,6 @@ class RefractoryLIFUnits(NamedTuple):
         return (p.alpha_syn * arriving, p.alpha_mem * free, rest), arriving
 
     @staticmethod
-    def drift(arriving, a, p):
-        return arriving * p.rate_syn - a[1] * p.rate_mem
-
-    @staticmethod
     def gradient(a, arriving, before, arrived, p):
         free = where(before[2] > 0.5 * p.step, 0.0, a[1])
         return free * before[1], arriving * before[0], free * (p.alpha_syn * before[0] + arrived)
@@ -104,6 +93,10 @@ class RefractoryLIFUnits(NamedTuple):
     @staticmethod
     def spike_gradient(a, after, marks, p):
         return -a[1], after[2]
+
+    level = staticmethod(LIFUnits.level)
+    above = staticmethod(LIFUnits.above)
+    drift = staticmethod(LIFUnits.drift)
 
 
 @dataclass(frozen=True, eq=False)

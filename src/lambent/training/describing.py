@@ -104,7 +104,7 @@ def describe(text: str) -> Description:
             raise ValueError(f"layer {text!r}: {name!r} is unknown; {_known(text, found)}")
     if "density" in made.options and made.connections != "sparse":
         raise ValueError(f"layer {text!r}: density is of sparse connections")
-    wanted = {"conv": 2, "pool": 1}.get(made.connections, 1)
+    wanted = 2 if made.connections == "conv" else 1
     if len(numbers) != wanted or (made.connections != "pool" and len(numbers[0]) != 1):
         needs = {"conv": "channels and a kernel, such as conv 16 5x5", "pool": "a window, such as pool 2x2"}
         what = needs.get(made.connections, "a number of units, such as 256 recurrent")
@@ -214,7 +214,7 @@ def _connect(
     sizes: Any = {name: _one_or_two(x) for name, x in options.items()}
     *channels, kernel = said.numbers
     flat = len(shape) < 3
-    if flat and (len(kernel) > 1 or not channels):
+    if flat and (len(kernel) > 1 or not channels):  # a pool has no channels of its own
         raise ValueError("its inputs do not lie in a map; --input-shape says how they do, such as 28x28 or 2x34x34")
     if not channels:
         pool = SumPool2d(shape, _one_or_two(kernel), **sizes)
