@@ -15,6 +15,7 @@ run goes on; rows are printed as they are measured. Where the package is not ins
 
     python benchmarks/gpu_training.py [--hidden 256 512 1024] [--steps 1000 500] [--batch 32 128 256 512] [--baseline]
     python benchmarks/gpu_training.py --hidden 256 --steps 1000 --batch 256 --variants     # layouts of the kernels
+    python benchmarks/gpu_training.py --hidden 256 --steps 1000 --batch 256 --profile      # where a step's time goes
     ncu --clock-control none -k regex:lif_ --set full python benchmarks/gpu_training.py --hidden 256 --steps 1000 \\
         --batch 256 --repeats 1
 """
@@ -102,9 +103,12 @@ def trained(
     return step
 
 
-def network(hidden: int, dt: float, events: lb.Events, spikes: float) -> torch.nn.Sequential:
+def network(
+    hidden: int, dt: float, events: lb.Events, spikes: float, delay: float | None = None
+) -> torch.nn.Sequential:
     torch.manual_seed(0)
-    net = torch.nn.Sequential(lb.LIF(INPUTS, hidden, recurrent=True, dt=dt), lb.LIReadout(hidden, OUT, dt=dt))
+    layer = lb.LIF(INPUTS, hidden, recurrent=True, dt=dt, delay=delay)
+    net = torch.nn.Sequential(layer, lb.LIReadout(hidden, OUT, dt=dt))
     net.to(events.device)
     calibrate(net, events[:32], spikes)
     return net
@@ -197,6 +201,22 @@ def variants(
     return rows
 
 
+def profile(words: lb.data.DeviceDataset, hidden: int, steps: int, batch: int, args: argparse.Namespace) -> None:
+    """Print the time of every kernel in a step, with and without delays that are trained."""
+    events, labels = words.batch(torch.arange(batch) % len(words))
+    for delay in (None, 20.0):
+        net = network(hidden, words.duration / steps, events, args.spikes, delay)
+        step = trained(net, lambda net=net: net[1](net[0](events)), labels, True)
+        ms, mebibytes = clock(step, args.repeats, labels.device)
+        activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        with torch.profiler.profile(activities=activities) as seen:
+            for _ in range(5):
+                step()
+            torch.cuda.synchronize()
+        print(f"delays up to {delay} ms: {ms:.2f} ms a step, {mebibytes:.0f} MiB; five steps:")
+        print(seen.key_averages().table(sort_by="cuda_time_total", row_limit=18, max_name_column_width=48))
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--hidden", type=int, nargs="+", default=[256, 512, 1024])
@@ -207,9 +227,10 @@ def main() -> None:
     parser.add_argument("--baseline", action="store_true", help="time surrogate-gradient BPTT too")
     parser.add_argument("--chunk", type=int, default=20, help="steps per compiled block of the baseline")
     parser.add_argument("--variants", action="store_true", help="time layouts of the kernels instead")
+    parser.add_argument("--profile", action="store_true", help="print where the time of a step goes instead")
     args = parser.parse_args()
     if args.smoke:  # in Triton's interpreter, on the CPU
-        args.hidden, args.steps, args.batch, args.repeats = [4], [5], [1], 1
+        args.hidden, args.steps, args.batch, args.repeats, args.spikes = [4], [5], [1], 1, 0.5
         spiking.engine_for = lambda device, dt: grid_gpu
     elif not torch.cuda.is_available():
         parser.error("needs a CUDA device")
@@ -220,6 +241,10 @@ def main() -> None:
     if args.variants:
         for case in cases:
             show("gpu_training variants {}-{}-{}".format(*case), variants(words, *case, args))
+        return
+    if args.profile:
+        for case in cases:
+            profile(words, *case, args)
         return
     bandwidth = {} if args.smoke else {"copy": copy_bandwidth()}
     rows = []
