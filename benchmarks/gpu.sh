@@ -6,14 +6,14 @@
 # Parts: tests profile ncu limits training rival; all of them if none is named. None stops the others.
 # Needs Python with PyTorch, Triton, Numba, h5py, scipy, sympy, matplotlib, rich, pytest, hypothesis and pytest-xdist;
 # not the package itself, which is imported from src. HIDDEN, STEPS, BATCH and RIVALS (batches that the rival, compiled
-# dense BPTT, is timed at) may be set to other lists.
+# dense BPTT, is timed at, with the first of STEPS) may be set to other lists.
 set -u
 out=${1:?the folder for the tables}
 shift
 parts=" ${*:-tests profile ncu limits training rival} "
 mkdir -p "$out"
 export PYTHONPATH=src:benchmarks${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 COLUMNS=160
-hidden=${HIDDEN:-256 512 1024} steps=${STEPS:-1000 500} batch=${BATCH:-32 128 256 512} rivals=${RIVALS:-32 256}
+hidden=${HIDDEN:-256 512 1024} steps=${STEPS:-1000 500} batch=${BATCH:-32 128 256 512} rivals=${RIVALS:-256}
 python=${PYTHON:-python3}
 wants() { [[ $parts == *" $1 "* ]]; }
 said() { echo "== $1 [$SECONDS s]"; tail -n "${2:-1}" "$out/$1.txt" | cut -c1-300; }
@@ -27,7 +27,7 @@ said device 2
 if wants rival; then # its blocks compile for a minute each size: all at once, beside the tests, into a cache on disk
     for h in $hidden; do
         for b in $rivals; do
-            train 200 --hidden "$h" --steps 40 --batch "$b" --repeats 1 --baseline >"$out/compiling_${h}_$b.log" 2>&1 &
+            train 110 --hidden "$h" --steps 40 --batch "$b" --repeats 1 --baseline >"$out/compiling_${h}_$b.log" 2>&1 &
         done
     done
 fi
@@ -62,7 +62,7 @@ if wants training; then
     said training 30
 fi
 if wants rival; then
-    train 200 --hidden $hidden --steps $steps --batch $rivals --repeats 5 --baseline \
+    train 200 --hidden $hidden --steps "${steps%% *}" --batch $rivals --repeats 5 --baseline \
         >"$out/rival.txt" 2>"$out/rival.log"
     said rival 20
 fi
