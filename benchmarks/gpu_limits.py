@@ -1,4 +1,7 @@
-"""What a GPU can do at best of what training needs [bytes/s]: read and add rows in the L2 cache, copy memory."""
+"""What a GPU can do at best of what training needs [bytes/s]: read and add rows in the L2 cache, copy memory.
+
+python benchmarks/gpu_limits.py [--hidden 256 512 1024]
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import Callable
 import torch
 import triton
 from triton import language as tl
+
+from _common import arguments, show
 
 _PROGRAMS, _ROWS = 2048, 4096
 
@@ -60,3 +65,23 @@ def copy_bandwidth() -> float:
     x = torch.rand(2**28, device="cuda")
     y = torch.empty_like(x)
     return _rate(lambda: y.copy_(x), 2 * x.numel() * x.element_size())
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--inputs", type=int, default=700, help="rows of the matrix")
+    parser.add_argument("--hidden", type=int, nargs="+", default=[256, 512, 1024], help="columns of the matrix")
+    args = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("needs a CUDA device")
+    copy = copy_bandwidth()
+    rows = [
+        {"hidden": h, "rows_TB_s": row_bandwidth(args.inputs, h) / 1e12,
+         "atomics_TB_s": atomic_bandwidth(args.inputs, h) / 1e12, "copy_TB_s": copy / 1e12}
+        for h in args.hidden
+    ]  # fmt: skip
+    show(f"gpu_limits on {torch.cuda.get_device_name()}", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,8 @@ spikes per hidden unit; 1,000 steps of 1 ms or 500 of 2 ms; under `lambent.run_a
 
 * the same step without it, which waits for the device (`waiting_ms`);
 * the same network in PyTorch with surrogate gradients, dense, compiled in blocks of `--chunk` steps, matrix products
-  in TF32 (`--baseline`; each size compiles for about a minute);
+  in TF32, and once more with the whole step as one CUDA graph (`--baseline`; each size compiles for about a minute);
+  `speedup` is over the faster of the two;
 * the limit: the time that the rows of weights read and the rows of gradients added need at the bandwidth measured for
   such rows in the L2 cache, or what goes through memory at the bandwidth of a copy, whichever is longer;
 * what putting a batch together on the device and augmenting it costs (blend, shift, jitter, drop).
@@ -15,6 +16,7 @@ run goes on; rows are printed as they are measured. Where the package is not ins
 
     python benchmarks/gpu_training.py [--hidden 256 512 1024] [--steps 1000 500] [--batch 32 128 256 512] [--baseline]
     python benchmarks/gpu_training.py --hidden 256 --steps 1000 --batch 256 --variants     # layouts of the kernels
+    python benchmarks/gpu_training.py --hidden 256 --steps 1000 --batch 256 --profile      # where a step's time goes
     ncu --clock-control none -k regex:lif_ --set full python benchmarks/gpu_training.py --hidden 256 --steps 1000 \\
         --batch 256 --repeats 1
 """
@@ -51,7 +53,7 @@ COLUMNS = (
     "ms_per_batch", "s_per_epoch", "peak_MiB", "spikes_per_unit", "limit_ms", "over_limit", "waiting_ms",
     "batch_and_augment_ms",
 )  # fmt: skip
-BASELINE = ("bptt_ms", "bptt_peak_MiB", "speedup")
+BASELINE = ("bptt_ms", "bptt_graph_ms", "bptt_peak_MiB", "speedup")
 SAMPLES = 8156  # of the Heidelberg digits' training set
 
 
@@ -86,7 +88,7 @@ def trained(
     net: torch.nn.Module, forward: Callable[[], torch.Tensor], labels: torch.Tensor, ahead: bool
 ) -> Callable[[], None]:
     """One step of training as a function."""
-    optimizer = torch.optim.Adam(net.parameters(), 1e-6)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-6, fused=labels.is_cuda, capturable=labels.is_cuda)
 
     def gradients() -> None:
         optimizer.zero_grad()
@@ -102,9 +104,25 @@ def trained(
     return step
 
 
-def network(hidden: int, dt: float, events: lb.Events, spikes: float) -> torch.nn.Sequential:
+def captured(step: Callable[[], None]) -> Callable[[], None]:
+    """A step that has run before as a CUDA graph."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def network(
+    hidden: int, dt: float, events: lb.Events, spikes: float, delay: float | None = None
+) -> torch.nn.Sequential:
     torch.manual_seed(0)
-    net = torch.nn.Sequential(lb.LIF(INPUTS, hidden, recurrent=True, dt=dt), lb.LIReadout(hidden, OUT, dt=dt))
+    layer = lb.LIF(INPUTS, hidden, recurrent=True, dt=dt, delay=delay)
+    net = torch.nn.Sequential(layer, lb.LIReadout(hidden, OUT, dt=dt))
     net.to(events.device)
     calibrate(net, events[:32], spikes)
     return net
@@ -170,6 +188,9 @@ def run(
             step = trained(dense, lambda: dense(frames)[0], labels, False)
             row["bptt_ms"], row["bptt_peak_MiB"] = clock(step, args.repeats, device)
             row["speedup"] = row["bptt_ms"] / row["ms_per_batch"]
+            if device.type == "cuda":  # the whole step as one graph, which nothing but fixed sizes allow
+                row["bptt_graph_ms"], _ = clock(captured(step), args.repeats, device)
+                row["speedup"] = min(row["bptt_ms"], row["bptt_graph_ms"]) / row["ms_per_batch"]
     return row
 
 
@@ -197,6 +218,22 @@ def variants(
     return rows
 
 
+def profile(words: lb.data.DeviceDataset, hidden: int, steps: int, batch: int, args: argparse.Namespace) -> None:
+    """Print the time of every kernel in a step, with and without delays that are trained."""
+    events, labels = words.batch(torch.arange(batch) % len(words))
+    for delay in (None, 20.0):
+        net = network(hidden, words.duration / steps, events, args.spikes, delay)
+        step = trained(net, lambda net=net: net[1](net[0](events)), labels, True)
+        ms, mebibytes = clock(step, args.repeats, labels.device)
+        activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        with torch.profiler.profile(activities=activities) as seen:
+            for _ in range(5):
+                step()
+            torch.cuda.synchronize()
+        print(f"delays up to {delay} ms: {ms:.2f} ms a step, {mebibytes:.0f} MiB; five steps:")
+        print(seen.key_averages().table(sort_by="cuda_time_total", row_limit=18, max_name_column_width=48))
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--hidden", type=int, nargs="+", default=[256, 512, 1024])
@@ -207,9 +244,10 @@ def main() -> None:
     parser.add_argument("--baseline", action="store_true", help="time surrogate-gradient BPTT too")
     parser.add_argument("--chunk", type=int, default=20, help="steps per compiled block of the baseline")
     parser.add_argument("--variants", action="store_true", help="time layouts of the kernels instead")
+    parser.add_argument("--profile", action="store_true", help="print where the time of a step goes instead")
     args = parser.parse_args()
     if args.smoke:  # in Triton's interpreter, on the CPU
-        args.hidden, args.steps, args.batch, args.repeats = [4], [5], [1], 1
+        args.hidden, args.steps, args.batch, args.repeats, args.spikes = [4], [5], [1], 1, 0.5
         spiking.engine_for = lambda device, dt: grid_gpu
     elif not torch.cuda.is_available():
         parser.error("needs a CUDA device")
@@ -220,6 +258,10 @@ def main() -> None:
     if args.variants:
         for case in cases:
             show("gpu_training variants {}-{}-{}".format(*case), variants(words, *case, args))
+        return
+    if args.profile:
+        for case in cases:
+            profile(words, *case, args)
         return
     bandwidth = {} if args.smoke else {"copy": copy_bandwidth()}
     rows = []

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import torch
-from grid_cases import TOLERANCE, random_events
+from grid_cases import CUDA, TOLERANCE, random_events
 from own import DeepReset, DeepResetUnits, Untrained
 
 import lambent as lb
@@ -204,6 +204,18 @@ def events():
     return random_events(torch.Generator().manual_seed(3), 4, STEPS, INPUTS, 0.15)
 
 
+def device_of(engine):
+    return "cuda" if CUDA and engine is ENGINES.get("gpu") else "cpu"
+
+
+def moved(value, device):
+    """Units or connections on a device."""
+    if value is None:
+        return None
+    there = {n: getattr(value, n) for n in (*value.parameters, *getattr(value, "buffers", ()))}
+    return value.with_values(**{n: x.to(device) for n, x in there.items() if x is not None})
+
+
 def outcome(engine, neuron, inputs, recurrent):
     return outcome_of(engine, layer(neuron, inputs, recurrent), events())
 
@@ -212,7 +224,9 @@ def outcome_of(engine, made, e, only=None):
     (neuron, inputs, own), found = leaves(*made, only=only)
     times = e.times.clone().requires_grad_()
     x = lb.Events(times, e.units, e.offsets, e.n_units, e.duration)
-    out = engine.spikes(x, neuron, inputs, own, 1.0)
+    device = device_of(engine)
+    there = (moved(value, device) for value in (neuron, inputs, own))
+    out = engine.spikes(x.to(device), *there, 1.0).to("cpu")
     weigh = torch.cos(torch.arange(out.counts().numel(), dtype=DOUBLE)).view_as(out.counts())
     ((out.counts() * weigh).sum() + torch.sin(0.1 * out.times + out.units).sum()).backward()
     return out, {"times": times.grad} | {n: x.grad for n, x in found.items()}
@@ -285,7 +299,8 @@ def test_long_levels_equal_the_reference():
 def test_levels_and_gradients_equal_the_reference(engine, inputs):
     def outcome(engine):
         (neuron, connections), found = leaves(*layer("Integrator", inputs)[:2])
-        v = engine.levels(events(), neuron, connections, 1.0)
+        device = device_of(engine)
+        v = engine.levels(events().to(device), moved(neuron, device), moved(connections, device), 1.0).to("cpu")
         (v * torch.sin(torch.arange(v.numel(), dtype=DOUBLE).view_as(v))).sum().backward()
         return v.detach(), {n: x.grad for n, x in found.items()}
 

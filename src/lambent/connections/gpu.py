@@ -26,6 +26,11 @@ class GpuConnections(NamedTuple):
     longest: Callable[..., Any]
     parts: Callable[..., Any]
 
+    @property
+    def cache_key(self) -> str:
+        """What Triton's cache on disk keeps kernels by; without, it would know functions by names or addresses."""
+        return repr([x.cache_key for x in self[:3]])
+
 
 @lru_cache(maxsize=64)
 def gpu_connections(cls: type) -> GpuConnections:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from lambent.connections.connections import Connections
 from lambent.events import Events
+from lambent.machine.remembered import transformed
 from lambent.machine.waiting import Check, all_hold
 from lambent.neurons.neuron import Neuron
 
@@ -37,13 +37,6 @@ def check_input(events: Events, neuron: Neuron, inputs: Connections) -> None:
         raise ValueError(f"the layer is on {weight.device}, the events are on {events.device}")
     if weight.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"weights must be float32 or float64, got {weight.dtype}; for mixed precision use autocast")
-
-
-def transformed(x: Tensor) -> bool:
-    """Whether `x` has a tangent, of forward mode, or is one of `torch.func`'s: its derivative is another's matter."""
-    if torch.compiler.is_compiling():
-        return False
-    return torch._C._functorch.is_functorch_wrapped_tensor(x) or forward_ad.unpack_dual(x).tangent is not None
 
 
 def check_derivative(events: Events, *parts: Neuron | Connections | None) -> None:
@@ -74,7 +67,7 @@ def soundness(neuron: Neuron, inputs: Connections, recurrent: Connections | None
                 _check_shape(prefix + name, getattr(connections, name), connections.parameter_shape)
 
     def checks() -> Iterator[Check]:
-        yield from neuron.checks()
+        yield neuron.sound()
         yield from inputs.checks()
         if recurrent is not None:
             yield from recurrent.checks("recurrent_")

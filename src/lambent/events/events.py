@@ -422,6 +422,9 @@ class Events:
 
     def samples(self) -> Tensor:
         """The sample each spike belongs to, int64 (n_spikes,)."""
+        if self.device.type != "cpu":  # where a search is much faster than to repeat
+            spike = torch.arange(len(self.times), device=self.device)
+            return torch.searchsorted(self.offsets[1:], spike, right=True)
         end = self.offsets.new_full((1,), len(self.times))
         sizes = torch.cat([self.offsets, end]).diff()  # that of the padding comes last
         sample = torch.arange(self.batch_size + 1, device=self.offsets.device)

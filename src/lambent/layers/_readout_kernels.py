@@ -10,6 +10,7 @@ from torch import Tensor
 from lambent.connections.connections import Connections
 from lambent.engines import engine_for
 from lambent.events import Events, n_steps
+from lambent.machine.remembered import remembered
 from lambent.neurons.neuron import Neuron
 from lambent.neurons.response import membrane_response, response_integral
 
@@ -20,10 +21,15 @@ def on_grid(reduce: str, events: Events, tau_mem: Tensor, tau_syn: Tensor, dt: f
     """(spikes, outputs), or (spikes,) if all outputs are `alike`: have the same, untrained time constants."""
     steps, step = n_steps(events.duration, dt), events.steps(dt)
     tabulated = steps <= _MANY  # cheaper than for every spike, unless most steps have none
-    at = torch.arange(steps, device=step.device) if tabulated else step
-    value, slope = _kernels(reduce, at, steps, tau_mem, tau_syn, dt, alike)
     if tabulated:
+
+        def table() -> tuple[Tensor, Tensor]:
+            return _kernels(reduce, torch.arange(steps, device=step.device), steps, tau_mem, tau_syn, dt, alike)
+
+        value, slope = remembered(table, (tau_mem, tau_syn), "readout", reduce, steps, dt, alike)
         value, slope = value.index_select(0, step), slope.index_select(0, step)
+    else:
+        value, slope = _kernels(reduce, step, steps, tau_mem, tau_syn, dt, alike)
     zero = events.times - events.times.detach()
     # the kernel's value, with its slope as the derivative with respect to the time
     return value + (zero if slope.ndim == 1 else zero.unsqueeze(1)) * slope

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from lambent.connections.connections import Connections
 from lambent.connections.dense import Dense
 from lambent.engines import engine_for
-from lambent.engines.checks import check_derivative, check_input, transformed
+from lambent.engines.checks import check_derivative, check_input
 from lambent.events import Events
 from lambent.layers._parameters import check_sizes
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
 from lambent.layers.layer import Layer
-from lambent.machine.waiting import Guess, all_hold, expect
+from lambent.machine.remembered import transformed
+from lambent.machine.waiting import Guess, expect
 from lambent.neurons.integrator import Integrator
 from lambent.neurons.neuron import Neuron
 
@@ -160,7 +161,7 @@ class LIReadout(Layer):
         check_input(events, neuron, connections)
         if backward_only:
             check_derivative(events, neuron, connections)
-        expect(*all_hold(neuron.checks()))
+        expect(*neuron.sound())
         self._watch_dt(events)
         return neuron, connections
 

@@ -7,16 +7,18 @@ CONTRIBUTING.md goes through it step by step; `lambent.neurons.lif` is the examp
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from lambent.machine.remembered import remembered
 from lambent.machine.showing import Short
-from lambent.machine.waiting import Check
+from lambent.machine.waiting import Check, all_hold
 
+T = TypeVar("T")
 _LONGEST_RISE = 10_000  # steps after which a response is taken to have reached its peak
 CURE = " (what is trained stays so if the layer's constrain_() is called after each step of the optimiser)"
 Numbers = tuple[Any, ...]
@@ -145,6 +147,21 @@ class Neuron(Short):
             value = getattr(self, name)
             if value is not None:
                 yield check_values(name, value.detach(), self.lowest(name), CURE)
+
+    def sound(self) -> Check:
+        """All of `checks` as one."""
+        return self._remembered(lambda: all_hold(self.checks()), "sound")
+
+    def grid_units(self, dt: float, dtype: torch.dtype) -> Any:
+        """As `on_grid`, which is asked only when something has changed; nobody may change what is returned."""
+        return self._remembered(lambda: self.on_grid(dt, dtype), dt, dtype)
+
+    def _remembered(self, make: Callable[[], T], *options: Any) -> T:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = [values.pop(name) for name in self.parameters if isinstance(values[name], Tensor)]
+        if not tensors or not all(x is None or isinstance(x, str | float | int) for x in values.values()):
+            return make()  # an option might change without a sign
+        return remembered(make, tensors, type(self), *values.items(), *options)
 
     def lowest(self, name: str) -> str:
         """What `check_values` is to hold of a parameter."""

@@ -41,7 +41,7 @@ def replay(
     last = tl.load(starts)
     own_last = last
     own_first = last
-    if recurrent is not None or own_starts is not None:
+    if RECURRENT is not None or own_starts is not None:
         own_last = tl.load(own_starts)
     for n in range(n_steps):
         first = last
@@ -162,7 +162,7 @@ def spikes_backward(
                 live = slot < own_last
                 unit = tl.load(own_units + slot, mask=live, other=0)
                 pull = tl.load(grad_times + slot, mask=live, other=0.0)
-                if recurrent is not None:
+                if RECURRENT is not None:
                     pull += RECURRENT.collect(
                         unit, live, arriving, drift, adjoints, drifts, next_row, rows, recurrent, d_recurrent,
                         own_copy, columns, inside, size, BLOCK, FETCH, True, COPIES,

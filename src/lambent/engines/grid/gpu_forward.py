@@ -39,20 +39,20 @@ def deliver(
     """
     arriving = tl.zeros([BLOCK], dtype)
     most = last - first
-    if recurrent is not None:
+    if RECURRENT is not None:
         most = tl.maximum(most, own_last - own_first)
     for some in range(0, most, FETCH):
         count, own_count = last - first - some, own_last - own_first - some
         unit = some_of(units, first + some, last, FETCH)
-        if recurrent is not None:
+        if RECURRENT is not None:
             own_unit = some_of(own_units, own_first + some, own_last, FETCH)
         weights = INPUTS.fetch(inputs, unit, count, columns, inside, size, FETCH)
-        if recurrent is not None:
+        if RECURRENT is not None:
             own_weights = RECURRENT.fetch(recurrent, own_unit, own_count, columns, inside, size, FETCH)
         arriving = INPUTS.send(
             arriving, inputs, unit, count, weights, ring, next_row, rows, columns, inside, size, FETCH
         )  # fmt: skip
-        if recurrent is not None:
+        if RECURRENT is not None:
             arriving = RECURRENT.send(
                 arriving, recurrent, own_unit, own_count, own_weights, ring, next_row, rows, columns, inside, size,
                 FETCH,

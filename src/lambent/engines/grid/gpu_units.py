@@ -67,7 +67,11 @@ _OWN: dict[Any, Any] = {
 
 
 class GpuNeuron(NamedTuple):
-    """The functions of `lambent.neurons.neuron.Units`, and the class itself; None for those that it lacks."""
+    """The functions of `lambent.neurons.neuron.Units`, and the class itself; None for those that it lacks.
+
+    Attributes:
+        units: the class, as a constant: Triton takes a bare class of named tuples for one of its values.
+    """
 
     units: Any
     advance: Any
@@ -81,6 +85,12 @@ class GpuNeuron(NamedTuple):
     drift: Any
     gradient: Any
     spike_gradient: Any
+
+    @property
+    def cache_key(self) -> str:
+        """What Triton's cache on disk keeps kernels by; without, it would know functions by their names alone."""
+        units = self.units.value
+        return repr((units.__qualname__, units._fields, *(x and x.cache_key for x in self[1:])))
 
 
 def _device(function: Callable[..., Any]) -> Any:
@@ -100,7 +110,9 @@ def _device(function: Callable[..., Any]) -> Any:
 def gpu_neuron(cls: type) -> GpuNeuron:
     """The functions of units of this class."""
     names = GpuNeuron._fields[1:]
-    return GpuNeuron(cls, *(_device(getattr(cls, name)) if hasattr(cls, name) else None for name in names))
+    return GpuNeuron(
+        tl.constexpr(cls), *(_device(getattr(cls, name)) if hasattr(cls, name) else None for name in names)
+    )
 
 
 def numbers(cls: Any) -> dict[str, int]:

@@ -107,7 +107,7 @@ def layer_on_grid(
     """
     handed_out = torch.float64 if some_parameter(neuron, inputs).dtype is torch.float64 else torch.float32
     dtype = torch.float64 if _needs_double(neuron, dt, n_steps) else handed_out
-    units: Any = neuron.on_grid(dt, dtype)
+    units: Any = neuron.grid_units(dt, dtype)
     known = {*type(units).step_gradients, *type(units).spike_gradients}
     for name, value in zip(units._fields, units, strict=True):
         if value.requires_grad and torch.is_grad_enabled() and name not in known:
