@@ -158,22 +158,18 @@ class DelayedArrays(NamedTuple):
     @fast_inline
     def deliver(window, row, arrays, units, values, first, last):
         weight, reach = arrays.weight, arrays.reach
-        flat = window.reshape(window.size)
-        start = np.uint32(row * window.shape[1])
         for k in range(first, last):
             u, p = units[k], value_at(values, k)
             for j in range(weight.shape[1]):
-                flat[start + reach[u, j]] += scaled(p, weight[u, j])
+                window[row, reach[u, j]] += scaled(p, weight[u, j])
 
     @staticmethod
     @fast_inline
     def weigh(drift, row, arrays, unit):
         weight, reach = arrays.weight, arrays.reach
         total = weight.dtype.type(0)
-        flat = drift.reshape(drift.size)
-        start = np.uint32(row * drift.shape[1])
         for j in range(weight.shape[1]):
-            total += weight[unit, j] * flat[start + reach[unit, j]]
+            total += weight[unit, j] * drift[row, reach[unit, j]]
         return total
 
     @staticmethod
@@ -262,10 +258,9 @@ def _gather(gradient, reach, history, begin, steps, units, values, first, last):
     """Add to the gradient of each pair what `history` holds where the source's spikes arrived."""
     end, arrival, weights = by_unit(gradient.shape[0], begin, steps, units, values, first, last)
     start = 0
-    flat = history.reshape(history.size)
     for u in range(gradient.shape[0]):
         for k in range(start, end[u]):
-            row, p = np.uint32(arrival[k] * history.shape[1]), value_at(weights, k)
+            row, p = arrival[k], value_at(weights, k)
             for j in range(history.shape[1]):
-                gradient[u, j] += scaled(p, flat[row + reach[u, j]])
+                gradient[u, j] += scaled(p, history[row, reach[u, j]])
         start = end[u]

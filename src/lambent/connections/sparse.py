@@ -154,22 +154,18 @@ class SparseArrays(NamedTuple):
     @fast_inline
     def deliver(window, row, arrays, units, values, first, last):
         weight, start, reach = arrays
-        flat = window.reshape(window.size)
-        begin = np.uint32(row * window.shape[1])
         for k in range(first, last):
             u, p = units[k], value_at(values, k)
             for c in range(start[u], start[u + 1]):
-                flat[begin + reach[c]] += scaled(p, weight[c])
+                window[row, reach[c]] += scaled(p, weight[c])
 
     @staticmethod
     @fast_inline
     def weigh(drift, row, arrays, unit):
         weight, start, reach = arrays
         total = weight.dtype.type(0)
-        flat = drift.reshape(drift.size)
-        begin = np.uint32(row * drift.shape[1])
         for c in range(start[unit], start[unit + 1]):
-            total += weight[c] * flat[begin + reach[c]]
+            total += weight[c] * drift[row, reach[c]]
         return total
 
     @staticmethod
@@ -203,12 +199,11 @@ class DelayedSparseArrays(NamedTuple):
 @fast_inline
 def _gather(gradient, start, reach, history, begin, steps, units, values, first, last):
     """Add to each connection's gradient what `history` holds where the source's spikes arrived."""
-    flat = history.reshape(history.size)
     for k in range(first, last):
-        row = np.uint32((steps[k] - begin + 1) * history.shape[1])
+        row = steps[k] - begin + 1
         u, p = units[k], value_at(values, k)
         for c in range(start[u], start[u + 1]):
-            gradient[c] += scaled(p, flat[row + reach[c]])
+            gradient[c] += scaled(p, history[row, reach[c]])
 
 
 def _some_of(total: int, n: int) -> Tensor:
