@@ -126,6 +126,10 @@ class Connections(Short):
             changed._set(name, value)
         return changed
 
+    def in_kernels(self) -> Connections:
+        """The same connections in the form that the CPU's kernels are fastest with; gradients flow through."""
+        return self
+
     @property
     def fan_in(self) -> float:
         """Connections to a unit, on average; at least 1."""

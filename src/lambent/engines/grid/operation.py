@@ -112,6 +112,8 @@ def layer_on_grid(
     for name, value in zip(units._fields, units, strict=True):
         if value.requires_grad and torch.is_grad_enabled() and name not in known:
             raise NotImplementedError(f"{type(neuron).__name__} has no gradient with respect to {name}")
+    if as_places:
+        inputs, recurrent = inputs.in_kernels(), None if recurrent is None else recurrent.in_kernels()
     into, own, own_kind = inputs.on_grid(dt, n_steps, dtype, as_places), [], ""
     if recurrent is not None:
         own_kind, own = kind_of(type(recurrent)), recurrent.on_grid(dt, n_steps, dtype, as_places)
