@@ -38,8 +38,8 @@ class Spiking(Layer):
             much the unit is above its threshold in the step in which it spikes; in continuous time, where nothing
             overshoots, I + bias - threshold, what drives it across. The gradient is that without rounding. A spike of
             value p counts as p weights, among the layer's own units, too.
-        payload_range: x of the largest value; the default is 0.25, a quarter of the usual threshold, and in continuous
-            time 4.
+        payload_range: x of the largest value; the default is 1, the usual threshold, and in continuous time 4. Below
+            0.5 gradients of recurrent layers soon explode.
 
     Attributes:
         The parameters of the neuron (tau_mem ...) and of the connections (weight, delay), those of recurrent ones
@@ -63,7 +63,7 @@ class Spiking(Layer):
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
     payload_bits: int | None = None
-    payload_range: float = 0.25
+    payload_range: float = 1.0
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Spiking(Layer):
     ) -> None:
         super().__init__(neuron, connections, recurrent, dt)
         self.payload_bits = payload_bits
-        self.payload_range = (4.0 if dt is None else 0.25) if payload_range is None else payload_range
+        self.payload_range = (4.0 if dt is None else 1.0) if payload_range is None else payload_range
         self._payload()
         if not neuron.spiking:
             raise TypeError(f"{type(neuron).__name__} units never spike; lambent.LIReadout reads them")
