@@ -27,14 +27,16 @@ class Constants(Protocol):
 
 
 _NO_MATRIX = np.zeros((0, 0), np.int32)
+_NO_WEIGHTS = np.zeros((0, 0), np.int8)
 _NO_SYNAPSES = Synapses(
-    weight=_NO_MATRIX,
+    weight=_NO_WEIGHTS,
     lag=np.zeros(0, np.int32),
     delay=_NO_MATRIX,
     rows=1,
     late=np.zeros(0, np.int32),
     slot=np.zeros(0, np.uint32),
-    recurrent=_NO_MATRIX,
+    at_once=False,
+    recurrent=_NO_WEIGHTS,
     recurrent_delay=_NO_MATRIX,
     kernel=np.zeros((0, 0, 0, 0), np.int32),
     row=_NO_MATRIX,
@@ -112,13 +114,14 @@ def _dense(layer: Loihi2Layer) -> Constants:
     longest = max(int(delays.max()), int(recurrent_delays.max(initial=0)))
 
     def synapses(weight: np.ndarray) -> Synapses:
-        made = _NO_SYNAPSES._replace(weight=_writable(weight.T), lag=_writable(lag), rows=longest + 1)
+        made = _NO_SYNAPSES._replace(weight=_narrow(weight.T), lag=_writable(lag), rows=longest + 1)
+        made = made._replace(at_once=not lag.any() and not extra.any())
         if extra.any():
             made = made._replace(delay=_writable(extra.T))
         if late.any():
             made = made._replace(late=_writable(late), slot=np.arange(layer.n_out, dtype=np.uint32))
         if layer.weight_rec is not None:
-            made = made._replace(recurrent=_writable(layer.weight_rec.T))
+            made = made._replace(recurrent=_narrow(layer.weight_rec.T))
         if recurrent_delays.any():
             made = made._replace(recurrent_delay=_writable(recurrent_delays.T))
         return made
@@ -206,6 +209,12 @@ def _resonator_units(layer: Layer, neuron: ResonateAndFire) -> resonator.Units:
         layer.per_unit(x).astype(np.int64) for x in (neuron.sin_decay, neuron.cos_decay, neuron.v_th_mant)
     )
     return resonator.Units(sin, cos, threshold << 6, neuron.phase)
+
+
+def _narrow(weight: np.ndarray) -> np.ndarray:
+    """A contiguous copy in as few bytes as hold it: of large layers memory is what takes the time."""
+    fits = weight.size == 0 or -128 <= int(weight.min()) <= int(weight.max()) <= 127
+    return np.array(weight, np.int8 if fits else np.int16, order="C")
 
 
 def _writable(x: np.ndarray) -> np.ndarray:

@@ -19,12 +19,13 @@ class Synapses(NamedTuple):
     """Synapses in the form the kernels take; a convolution has `kernel`, anything else `weight`.
 
     Attributes:
-        weight: (in, out) or (0, 0) int32.
+        weight: (in, out) or (0, 0), int8 where all fit, else int16.
         lag, delay: (in,) and (in, out) or (0, 0) int32, steps; they add up.
         rows: of the ring.
         late: (out,) or (0,) int32, steps a unit waits before it takes what is there.
         slot: (out,) or (0,) uint32, place of each unit in a row of the ring.
-        recurrent, recurrent_delay: (out, out) int32 [from, to], or (0, 0).
+        at_once: whether what arrives from the input in a step was sent in one: `lag` is 0 and there is no `delay`.
+        recurrent, recurrent_delay: (out, out) [from, to], or (0, 0); as `weight`, and int32.
         kernel: (channels_in, height, width, channels_out / groups) int32, or (0, 0, 0, 0).
         row, column: (height_in, kernel height) and (width_in, kernel width) int32, the output's row and column
             that each weight of a kernel joins with a row and column of the input, or -1.
@@ -38,6 +39,7 @@ class Synapses(NamedTuple):
     rows: int
     late: np.ndarray
     slot: np.ndarray
+    at_once: bool
     recurrent: np.ndarray
     recurrent_delay: np.ndarray
     kernel: np.ndarray
@@ -54,6 +56,9 @@ def deliver(
     """Add to `ring` what the input's spikes of step t are worth."""
     rows, weight, lag, delay, kernel = synapses.rows, synapses.weight, synapses.lag, synapses.delay, synapses.kernel
     following = (t + 1) % rows
+    if synapses.at_once and len(values) == 0:
+        _add_rows(ring[following], weight, units, offsets[t], offsets[t + 1])
+        return
     for e in range(offsets[t], offsets[t + 1]):
         unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
         start = following + lag[unit]
@@ -68,12 +73,32 @@ def deliver(
                 if row >= rows:
                     row -= rows
                 ring[row, k] += np.int32(weight[unit, k] * value)
-        elif value == 1:
-            for k in range(len(target)):
-                target[k] += weight[unit, k]
         else:
             for k in range(len(target)):
                 target[k] += np.int32(weight[unit, k] * value)
+
+
+@jit
+def _add_rows(target: np.ndarray, weight: np.ndarray, units: np.ndarray, first: int, last: int) -> None:
+    """Add the rows units[first:last] of `weight` to `target`, eight at a time, whose sum 16 bits hold."""
+    e = first
+    while e + 8 <= last:
+        a, b, c, d = units[e], units[e + 1], units[e + 2], units[e + 3]
+        f, g, h, i = units[e + 4], units[e + 5], units[e + 6], units[e + 7]
+        for k in range(len(target)):
+            left = np.int16(np.int16(weight[a, k] + weight[b, k]) + np.int16(weight[c, k] + weight[d, k]))
+            right = np.int16(np.int16(weight[f, k] + weight[g, k]) + np.int16(weight[h, k] + weight[i, k]))
+            target[k] += np.int16(left + right)
+        e += 8
+    while e + 2 <= last:
+        a, b = units[e], units[e + 1]
+        for k in range(len(target)):
+            target[k] += np.int16(weight[a, k] + weight[b, k])
+        e += 2
+    if e < last:
+        a = units[e]
+        for k in range(len(target)):
+            target[k] += weight[a, k]
 
 
 @jit
@@ -82,6 +107,9 @@ def deliver_recurrent(ring: np.ndarray, t: int, units: np.ndarray, values: np.nd
     rows, recurrent, delay = synapses.rows, synapses.recurrent, synapses.recurrent_delay
     following = (t + 1) % rows
     target = ring[following]
+    if len(delay) == 0 and len(values) == 0:
+        _add_rows(target, recurrent, units, 0, len(units))
+        return
     for e in range(len(units)):
         unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
         if len(delay) > 0:
@@ -90,9 +118,6 @@ def deliver_recurrent(ring: np.ndarray, t: int, units: np.ndarray, values: np.nd
                 if row >= rows:
                     row -= rows
                 ring[row, k] += np.int32(recurrent[unit, k] * value)
-        elif value == 1:
-            for k in range(len(target)):
-                target[k] += recurrent[unit, k]
         else:
             for k in range(len(target)):
                 target[k] += np.int32(recurrent[unit, k] * value)
