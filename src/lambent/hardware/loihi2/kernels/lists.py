@@ -49,7 +49,7 @@ def pack(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     there = dense if dense.itemsize == 1 else dense != 0
     flat = np.zeros(-(-dense.size // 8) * 8, np.uint8)
     flat[: dense.size] = np.ascontiguousarray(there).view(np.uint8).reshape(-1)
-    return _by_step(flat, flat.view(np.uint64), np.count_nonzero(flat), dense.shape[1])
+    return _by_step(flat, flat.view(np.uint64), int(np.count_nonzero(flat)), dense.shape[1])
 
 
 @jit
