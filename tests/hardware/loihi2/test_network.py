@@ -146,13 +146,15 @@ def test_axes_that_were_swapped_are_named() -> None:
 
 
 def test_every_layer_runs_the_same_compiled_kernel() -> None:
+    small = Loihi2Layer("layer/1", "dense", np.full((2, 3), 127), v_th_mant=9)
     for layer in (
         random_layer(0, 1, 1, recurrent=True, delay="in"),
         random_layer(1, 5, 1),
         random_layer(2, 1, 4),
+        small,
     ):
         Loihi2Network(layer.n_in, [layer]).run(np.ones((1, layer.n_in, 3), np.int8))
-    assert len(cuba.run.signatures) == 1
+    assert len(cuba.run.signatures) == 2, "weights of 8 bits and of more"
 
 
 def test_extreme_layers_do_wrap_and_clip() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,17 +111,18 @@ def _dense(layer: Loihi2Layer) -> Constants:
     extra = delays - lag
     late = extra.min(1) if layer.weight_rec is None else np.zeros(layer.n_out, np.int32)  # recurrent spikes don't wait
     extra = extra - late[:, None]
+    narrow = _narrow([layer.weight, layer.weight_imag, layer.weight_rec])
     longest = max(int(delays.max()), int(recurrent_delays.max(initial=0)))
 
     def synapses(weight: np.ndarray) -> Synapses:
-        made = _NO_SYNAPSES._replace(weight=_narrow(weight.T), lag=_writable(lag), rows=longest + 1)
-        made = made._replace(at_once=not lag.any() and not extra.any())
+        made = _NO_SYNAPSES._replace(weight=_writable(weight.T, narrow), lag=_writable(lag), rows=longest + 1)
+        made = made._replace(at_once=not lag.any() and not extra.any(), recurrent=np.zeros((0, 0), narrow))
         if extra.any():
             made = made._replace(delay=_writable(extra.T))
         if late.any():
             made = made._replace(late=_writable(late), slot=np.arange(layer.n_out, dtype=np.uint32))
         if layer.weight_rec is not None:
-            made = made._replace(recurrent=_narrow(layer.weight_rec.T))
+            made = made._replace(recurrent=_writable(layer.weight_rec.T, narrow))
         if recurrent_delays.any():
             made = made._replace(recurrent_delay=_writable(recurrent_delays.T))
         return made
@@ -211,12 +212,13 @@ def _resonator_units(layer: Layer, neuron: ResonateAndFire) -> resonator.Units:
     return resonator.Units(sin, cos, threshold << 6, neuron.phase)
 
 
-def _narrow(weight: np.ndarray) -> np.ndarray:
-    """A contiguous copy in as few bytes as hold it: of large layers memory is what takes the time."""
-    fits = weight.size == 0 or -128 <= int(weight.min()) <= int(weight.max()) <= 127
-    return np.array(weight, np.int8 if fits else np.int16, order="C")
+def _narrow(matrices: Sequence[np.ndarray | None]) -> type[np.signedinteger]:
+    """The type of fewest bytes that holds all these weights: of large layers memory is what takes the time."""
+    there = [x for x in matrices if x is not None]
+    fits = all(-128 <= int(x.min()) <= int(x.max()) <= 127 for x in there)
+    return np.int8 if fits else np.int16
 
 
-def _writable(x: np.ndarray) -> np.ndarray:
+def _writable(x: np.ndarray, dtype: type[np.signedinteger] = np.int32) -> np.ndarray:
     """A contiguous copy; Numba would compile the kernel once more for read-only arrays."""
-    return np.array(x, np.int32, order="C")
+    return np.array(x, dtype, order="C")
