@@ -2,8 +2,8 @@
 
 Spoken digits in steps of 2 ms: 700-256 units with fixed delays at the sensor, a link, and a readout behind it. A spike
 takes 8 bits for its unit and those of its payload (0 to 4). Networks are trained through a link that loses 15 % of the
-spikes, one as if there were no link, and tested where 0, 10, 20 and 30 % are lost. Units that spike more than eight times
-a word are pulled down. Settings were chosen on 480 of the words to train on.
+spikes, one as if there were no link, and tested where 0, 10, 20 and 30 % are lost. Units that spike more than eight
+times a word are pulled down. Settings were chosen on 480 of the words to train on.
 
     python benchmarks/split_computing.py TRAIN.h5.gz TEST.h5.gz [--seeds 1] [--epochs 15] [--out FOLDER]
 
