@@ -296,8 +296,6 @@ def test_what_knows_no_values_says_so(tmp_path):
         with pytest.raises(TypeError, match="carry 4 bits"):
             export(model, tmp_path / "m")
     x = lb.Events.from_lists([[1.0]], [[0]], 3, 9.0, values=[[2.0]])
-    with pytest.raises(ValueError, match="keeps no values"):
-        lb.data.SpikeDataset.from_events(x)
     plain = torch.nn.Sequential(lb.LIF(3, 4), lb.LIReadout(4, 2))
     with pytest.raises(NotImplementedError, match="the chip's arithmetic knows no values"):
         lb.quantize.quantization_aware(plain)(x)
