@@ -55,6 +55,7 @@ LAYERS = {
     ),
     "LIReadout": lambda: lb.LIReadout(6, 5, reduce="none", dt=0.5),
     "LIReadout, counts": lambda: lb.LIReadout(6, 5, count_gradient=1.0),
+    "LI": lambda: lb.LI(6, 5, tau_mem=3.0, dt=0.5),
     "Sequential": lambda: nn.Sequential(lb.LIF(6, 5), nn.Sequential(lb.LIF(5, 4)), lb.LIReadout(4, 3)),
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lambent import quantize as quantize
     from lambent import training as training
     from lambent.events import Events as Events
+    from lambent.layers import LI as LI
     from lambent.layers import LIF as LIF
     from lambent.layers import AdaptiveLIF as AdaptiveLIF
     from lambent.layers import Channel as Channel
@@ -47,6 +48,7 @@ __getattr__, __dir__, __all__ = on_demand(
         "quantize": "lambent",
         "training": "lambent",
         "Events": "lambent.events",
+        "LI": "lambent.layers",
         "LIF": "lambent.layers",
         "AdaptiveLIF": "lambent.layers",
         "Channel": "lambent.layers",

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from lambent import encode
 from lambent.connections import CONNECTIONS
 from lambent.connections.connections import Connections
-from lambent.layers import LIF, AdaptiveLIF, Channel, EventDropout, LIReadout, Resonator, Spiking
+from lambent.layers import LI, LIF, AdaptiveLIF, Channel, EventDropout, LIReadout, Resonator, Spiking
 from lambent.layers.layer import MEANING
 from lambent.machine.files import open_file, replacing
 from lambent.neurons import NEURONS
@@ -38,7 +38,7 @@ _VERSION = 1
 _SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF, AdaptiveLIF, Resonator)
 # modules whose options are attributes of the same names; those of torch have no values that are not in state_dict
 _PLAIN: tuple[type[nn.Module], ...] = (
-    LIReadout, EventDropout, Channel,
+    LI, LIReadout, EventDropout, Channel,
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm,
     nn.Dropout, nn.Flatten, nn.Unflatten, nn.Identity, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d,
     nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softplus, nn.Softmax,
@@ -303,9 +303,9 @@ def _plain(kind: str, options: dict[str, Any], prefix: str, values: Mapping[str,
     classes = {cls.__name__: cls for cls in _PLAIN}
     if kind not in classes:
         raise ValueError(f"{kind!r} is no module that this lambent knows")
-    if kind == "LIReadout":
+    if kind in ("LI", "LIReadout"):
         _check_weight(prefix, values, (options["in_features"], options["out_features"]))
-        return LIReadout(**options)
+        return classes[kind](**options)
     with torch.device("meta"):  # values come from the file; until then they take no room
         return classes[kind](**options)
 

@@ -29,6 +29,14 @@ def words() -> SpikeDataset:
     )
 
 
+@pytest.fixture
+def graded(words) -> SpikeDataset:
+    """The same with a value for each spike."""
+    values = np.random.default_rng(4).normal(size=len(words.times))
+    same = (words.times, words.units, words.offsets, words.labels, 20, 120.0, words.class_names, words.speakers)
+    return SpikeDataset(*same, values=values)
+
+
 @pytest.fixture(scope="session")
 def spoken_digits(shared: Path) -> Path:
     """Folder of the real spoken digits."""

@@ -334,6 +334,23 @@ def test_values_stay_with_their_spikes(augmentation):
     assert torch.equal(found.samples(), before.samples()[found.values.long()])
 
 
+@pytest.mark.parametrize(("own", "partners"), [(True, True), (True, False), (False, True)])
+def test_blend_keeps_values(own, partners):
+    """Where only one of the two has any, the other's spikes count as 1."""
+    plain = random_set(3)
+    whole, _ = plain.batch(range(len(plain)))
+    numbered = SpikeDataset.from_events(whole.with_values(torch.arange(2.0, len(whole.times) + 2)), plain.labels)
+    data, others = (numbered if own else plain), (numbered if partners else plain)
+    expected, found = (
+        Blend(y, 0.7)(*x.batch(range(6)), torch.Generator().manual_seed(1)) for x, y in ((plain, plain), (data, others))
+    )
+    assert torch.equal(found.offsets, expected.offsets)
+    assert torch.equal(found.units, expected.units)
+    assert torch.allclose(found.times, expected.times)
+    ones = (found.values == 1).sum()
+    assert (0 < ones < len(found.values)) if own != partners else not ones
+
+
 def test_augmentations_refuse_values_with_gradients():
     events, labels = random_set(3).batch(range(6))
     events = events.with_values(torch.ones_like(events.times).requires_grad_())

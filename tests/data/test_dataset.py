@@ -302,6 +302,75 @@ def test_with_duration():
         data.with_duration(8.0)
 
 
+def test_values_stay_with_their_spikes(graded, words):
+    assert graded.values.dtype == np.float32
+    assert repr(graded) == repr(words).replace(" spikes", " graded spikes")
+    assert "graded" in graded._repr_html_()
+    whole = graded.batch(range(60))[0]
+    assert whole.values.tolist() == graded.values.tolist()
+    chosen = [7, -1, 7, 0, 59, 3]
+    batch = graded.batch(chosen)[0]
+    assert torch.equal(batch.values, whole[chosen].values)
+    assert torch.equal(graded[7][0].values, whole[7].values)
+    assert graded.subset(chosen).values.tolist() == batch.values.tolist()
+    assert graded.with_duration(200.0).values.tolist() == graded.values.tolist()
+    rest, held = graded.split(0.2, seed=0)
+    assert sorted([*rest.values, *held.values]) == sorted(graded.values)
+    assert torch.equal(pickle.loads(pickle.dumps(graded)).batch(chosen)[0].values, batch.values)
+    for workers in (0, 1):
+        loader = DataLoader(graded, batch_size=17, num_workers=workers)
+        assert torch.equal(torch.cat([events.values for events, _ in loader]), whole.values)
+    assert graded.batch([])[0].values.shape == (0,)
+
+
+def test_joined_sets_of_which_one_has_values(graded, words):
+    loader = DataLoader(torch.utils.data.ConcatDataset([graded, words]), batch_size=120)
+    (events, _), *_ = loader
+    n = len(words.times)
+    assert events.values.tolist() == [*graded.values.tolist(), *[1.0] * n]
+    assert DataLoader(words, batch_size=9).__iter__().__next__()[0].values is None
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ([1.0, 2.0], ValueError, r"values must be one per spike, \(3,\), got shape \(2,\)"),
+        ([[1.0, 2.0, 3.0]], ValueError, r"got shape \(1, 3\)"),
+        ([1.0, 2.0, float("nan")], ValueError, "sample 1, entry 0: value nan is not finite"),
+        ([1.0, 1e300, 1.0], ValueError, r"sample 0, entry 1: value 1e\+300 is not finite, as float32"),
+        (["a", "b", "c"], TypeError, "values must be real numbers"),
+        ([1j, 2, 3], TypeError, "values must be real numbers"),
+    ],
+)
+def test_bad_values(values, error, message):
+    with pytest.raises(error, match=message):
+        SpikeDataset([1.0, 2.0, 3.0], [0, 0, 0], [0, 2, 3], [0, 1], 4, 5.0, values=values)
+
+
+def test_values_of_any_numbers_and_none():
+    data = SpikeDataset([1.0, 2.0], [0, 0], [0, 2], None, 4, 5.0, values=[3, -4])
+    assert (data.values.dtype, data.values.tolist()) == (np.float32, [3.0, -4.0])
+    assert SpikeDataset([], [], [0, 0], None, 4, 5.0, values=[])[0][0].values.shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_from_graded_events(dtype):
+    values = torch.tensor([0.5, -2.0, 3.0], dtype=dtype, requires_grad=True)
+    events = Events.from_lists([[1.0], [2.0, 3.0]], [[0], [1, 1]], 2, 5.0, dtype, [[1.0], [1.0, 1.0]])
+    data = SpikeDataset.from_events(events.with_values(values), labels=[0, 1])
+    assert (data.values.dtype, data.values.tolist()) == (np.float32, [0.5, -2.0, 3.0])
+    with torch.no_grad():
+        values.fill_(9.0)
+    assert data.values.tolist() == [0.5, -2.0, 3.0]  # a copy
+
+
+def test_checksum_tells_values_apart(graded, words):
+    ones = SpikeDataset.from_events(words.batch(range(60))[0].with_values(torch.ones(len(words.times))), words.labels)
+    changed = graded.subset(range(60))
+    changed.values[3] += 1
+    assert len({x.checksum() for x in (words, graded, ones, changed)}) == 4
+
+
 def test_checksum_tells_data_apart(words):
     assert words.checksum() == words.with_duration(words.duration + 1).checksum()
     times, labels = words.times.copy(), words.labels.copy()

@@ -102,6 +102,12 @@ def test_batches_equal_those_on_the_host(place, words):
     assert place in repr(there)
 
 
+def test_values_are_there_too(place, words, graded):
+    there = DeviceDataset(graded, place)
+    assert torch.equal(there.batch([5, 0, 41])[0].values.cpu(), graded.batch([5, 0, 41])[0].values)
+    assert DeviceDataset(words, place).batch([5])[0].values is None
+
+
 def test_bad_indices(words):
     there = DeviceDataset(words, "cpu")
     with pytest.raises(IndexError, match="sample 60 of 60"):

@@ -231,6 +231,53 @@ def test_files_and_level_round_trip(words, tmp_path):
         read(tmp_path / "d.h5")
 
 
+@pytest.mark.parametrize("name", ["a.h5", "a.h5.gz"])
+def test_values_round_trip(graded, tmp_path, name):
+    write_shd(tmp_path / name, graded)
+    back = read(tmp_path / name)
+    same(back, graded)
+    assert back.values.dtype == np.float32
+    assert np.array_equal(back.values, graded.values)
+    assert back.checksum() == graded.checksum()
+    cropped = read(tmp_path / name, duration=50.0, crop=True)
+    assert np.array_equal(cropped.values, graded.values[graded.times < 50.0])
+
+
+def with_values(path, rows, kind=np.float64):
+    with h5py.File(path, "a") as f:
+        d = f.create_dataset("spikes/values", (len(rows),), dtype=h5py.vlen_dtype(kind))
+        for i, row in enumerate(rows):
+            d[i] = np.array(row, dtype=kind)
+    return path
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int16, np.uint8])
+def test_values_of_other_kinds(good, kind):
+    assert read(with_values(good, [[1, 2], [], [3]], kind)).values.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[1, 2], []], "spikes/times has 3 rows, spikes/values 2"),
+        ([[1], [2], [3]], "sample 0 has 2 spikes/times but 1 spikes/values"),
+        ([[1, 2], [], [float("nan")]], "spikes/values: sample 2, entry 0: value nan is not finite"),
+        ([[1, float("inf")], [], [1]], "spikes/values: sample 0, entry 1: value inf is not finite"),
+        ([[1, 1e300], [], [1]], r"spikes/values: sample 0, entry 1: value 1e\+300 is not finite, as float32"),
+    ],
+)
+def test_bad_values(good, rows, message):
+    with pytest.raises(ValueError, match=rf"good\.h5: {message}"):
+        read(with_values(good, rows))
+
+
+def test_values_that_are_no_rows(good):
+    with h5py.File(good, "a") as f:
+        f["spikes/values"] = np.ones(3)
+    with pytest.raises(ValueError, match=r"good\.h5: spikes/values must hold a row of numbers"):
+        read(good)
+
+
 def test_round_trip_without_speakers_or_samples(tmp_path):
     for dataset in (
         SpikeDataset([0.1, 7.3], [0, 69_999], [0, 2], [0], 70_000, 9.5),

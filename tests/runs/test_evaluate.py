@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 import lambent as lb
@@ -11,7 +14,7 @@ from lambent.hardware.loihi2 import Loihi2Network
 from lambent.hardware.loihi2 import chip as loihi2
 from lambent.runs.evaluate import evaluate_run, kept_chip_cost
 from lambent.runs.evaluation import Evaluation
-from lambent.runs.export import export_run
+from lambent.runs.export import calibration_events, export_run
 from lambent.runs.report import report_run
 from lambent.runs.simulate import simulate
 from lambent.runs.train import train_run
@@ -49,6 +52,29 @@ def test_nothing_is_done_twice(run, monkeypatch):
     done = simulate(run.chip(), run.chip().load(run.network), test)
     assert done.accuracy == evaluation.accuracy("chip")
     assert done.cost == kept_chip_cost(run)
+
+
+def test_data_with_values_train_and_are_evaluated_but_not_exported(tmp_path):
+    """What cannot carry values says so; a run keeps those of what it keeps."""
+    plain = lb.data.yin_yang(60, seed=0)
+    events, labels = plain.batch(range(60))
+    graded = lb.data.SpikeDataset.from_events(events.with_values(2 * events.times), labels, plain.class_names)
+    run = Run(tmp_path / "words")
+    config = Config(hidden=10, epochs=1, blend=0.5, jitter=1.0, drop=0.1)
+    assert train_run(run, config, graded, {"train": "yin-yang"}, Console(quiet=True))
+    typical = calibration_events(run)
+    assert torch.equal(typical.values, 2 * typical.times)
+    evaluation = evaluate_run(run, graded, "test", chip=False)
+    assert not np.array_equal(evaluation.scores["float"], evaluate_run(run, plain, "test", chip=False).scores["float"])
+    evaluation.save(run.path("evaluation.npz"))
+    assert torch.equal(Evaluation.load(run.path("evaluation.npz")).sample.values, graded[0][0].values)
+    report_run(run)
+    with pytest.raises(ValueError, match="the input of a chip network carries no values"):
+        export_run(run)
+    aware = replace(config, qat_bits=8)
+    with pytest.raises(ValueError, match="qat_bits=8 trains with the chip's arithmetic, whose input carries no values"):
+        train_run(Run(tmp_path / "aware"), aware, graded, {"train": "yin-yang"}, Console(quiet=True))
+    assert not (tmp_path / "aware").exists()
 
 
 def test_a_network_without_answers(run):

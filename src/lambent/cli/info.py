@@ -89,6 +89,8 @@ def _of_data(path: Path, time_unit: str | None) -> dict[str, Any]:
     }
     if data.speakers is not None:
         facts["speakers"] = len(np.unique(data.speakers))
+    if data.values is not None and len(data.values):
+        facts["values"] = [float(data.values.min()), float(data.values.max())]
     if data.level is not None:
         facts["level"] = data.level
     return facts

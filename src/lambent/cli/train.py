@@ -113,7 +113,9 @@ def train(
     least = Run(start).facts()["duration"] if start is not None else 0.0
     samples, held = load_training_data(data, test, loading, least, n_units=n_units, time_unit=time_unit)
     say(f"{data}: {samples}")
-    if advice := find_chip(chosen.chip).advice(chosen):
+    if samples.values is not None:
+        say("the data's spikes carry values, which the input of a chip does not: this network cannot be exported")
+    elif advice := find_chip(chosen.chip).advice(chosen):
         say(advice)
     source = {
         "train": str(data.resolve()), "test": str(test.resolve()) if test else None, "time_unit": time_unit,

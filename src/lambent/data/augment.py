@@ -188,6 +188,8 @@ class Blend:
     moved, along time and by whole units, half-way towards each other's centre of mass, and each spike of
     either is kept with probability 0.5.
 
+    Where either has values (`Events.values`), those of the other count as 1.
+
     Args:
         dataset: where partners come from, normally the training set; its arrays are not copied. For events on
             a device, a `DeviceDataset` on that device.
@@ -214,18 +216,18 @@ class Blend:
         blended = (draws < self.p).nonzero()[:, 0].to(events.device, non_blocking=True)
         if not len(blended):
             return events
-        on = operations_for(events)
         drawn = _uniform(len(blended), generator).to(events.device, non_blocking=True)
         sizes, starts = self._sizes[labels[blended]], self._starts[labels[blended]]
         partners = self._by_class[starts + torch.minimum((drawn * sizes).long(), sizes - 1)]
-        own, other = on.take(events, blended), self.dataset.batch(partners)[0]
+        own, other = operations_for(events).take(events, blended), self.dataset.batch(partners)[0]
         time_shift, unit_shift = _half_way(own, other)
-        own = on.move(own, None, time_shift, unit_shift, _coins(own, 0.5, generator))
-        other = on.move(other, None, -time_shift, -unit_shift, _coins(other, 0.5, generator))
+        own = operations_for(own).move(own, None, time_shift, unit_shift, _coins(own, 0.5, generator))
+        other = operations_for(other).move(other, None, -time_shift, -unit_shift, _coins(other, 0.5, generator))
         blends = _pair(own, other)
         source = torch.arange(len(events), device=events.device)
         source[blended] = len(events) + torch.arange(len(own), device=events.device)
-        return on.take(Events.cat([events, blends]), source)
+        together = Events.cat([events, blends])
+        return operations_for(together).take(together, source)
 
     def _check_fit(self, events: Events, labels: Tensor) -> None:
         d = self.dataset
@@ -277,17 +279,17 @@ def _drawn_for(events: Events, generator: Generator) -> Events:
 
 def _pair(first: Events, second: Events) -> Events:
     """Sample b of `first` and sample b of `second` together as one, for every b."""
-    n, on = len(first), operations_for(first)
+    n, both = len(first), Events.cat([first, second])
+    on = operations_for(both)
     order = torch.arange(2 * n, device=first.device).reshape(2, n).T.flatten()
-    both = on.take(Events.cat([first, second]), order)
+    both = on.take(both, order)
     both.offsets = both.offsets[::2].contiguous()
     return on.sort(both)
 
 
 def _half_way(own: Events, other: Events) -> tuple[Tensor, Tensor]:
     """Half of what lies between the centres of mass, time [ms] and whole units; 0 if one has no spikes."""
-    on = operations_for(own)
-    (own_time, own_unit), (other_time, other_unit) = on.centres(own), on.centres(other)
+    (own_time, own_unit), (other_time, other_unit) = (operations_for(x).centres(x) for x in (own, other))
     time_shift = torch.nan_to_num((other_time - own_time) / 2)
     unit_shift = torch.nan_to_num((other_unit - own_unit) / 2).round().long()
     return time_shift, unit_shift

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from lambent.data.packing import as_events, check_units, gather, pack_units
+from lambent.data.packing import Packed, as_events, check_units, gather, pack_units
 from lambent.data.readers.shd import read_shd
-from lambent.events import Events, as_float32, check_layout, check_n_units, check_spikes, warn_of_seconds
+from lambent.events import Events, as_float32, check_layout, check_n_units, check_spikes, locate, warn_of_seconds
 from lambent.machine.showing import html_table
 
 Batch = tuple[Events, Any]
@@ -33,9 +33,9 @@ IGNORED = -100
 
 
 class SpikeDataset(Dataset):
-    """Spike trains with what is to be learned about them, 6 bytes a spike.
+    """Spike trains with what is to be learned about them, 6 bytes a spike, 10 of graded ones.
 
-    Sample ``i`` owns the entries ``offsets[i]:offsets[i + 1]`` of `times` and `units`. All arrays are NumPy
+    Sample ``i`` owns the entries ``offsets[i]:offsets[i + 1]`` of `times`, `units` and `values`. All arrays are NumPy
     arrays and are to be read only. torch's `DataLoader` takes a set as it is, and fetches a whole batch at once;
     without worker processes `batches` does the same with less ado.
 
@@ -56,11 +56,13 @@ class SpikeDataset(Dataset):
         files: the name of the file that each sample was made of, so that it can be looked at, or listened to; optional.
             `split` keeps samples of one file together.
         level: how the level of recordings was treated when they became spikes, see `Cochlea`; optional.
+        values: (n_spikes,) finite numbers, what each spike carries (`Events.values`), kept as float32; left out where
+            all are 1.
         check: validate; switched off for arrays that come from a checked set.
 
     Raises:
-        TypeError: units, offsets, speakers or `n_units` are no integers, labels no numbers, or class names or files no
-            strings.
+        TypeError: units, offsets, speakers or `n_units` are no integers, labels or values no numbers, or class names or
+            files no strings.
         ValueError: arrays that do not fit each other, bad spikes or targets; names the sample and the entry. Or a class
             whose name is empty or holds control characters.
 
@@ -89,6 +91,7 @@ class SpikeDataset(Dataset):
         *,
         files: Sequence[str] | None = None,
         level: str | None = None,
+        values: ArrayLike | None = None,
         check: bool = True,
     ) -> None:
         units = _integers("units", units)
@@ -103,6 +106,7 @@ class SpikeDataset(Dataset):
         self.speakers = None if speakers is None else _integers("speakers", speakers)
         self.files = None if files is None else list(files)
         self.level = level
+        self.values = None if values is None else _values(values)
         if self.targets is None or self.targets.dtype != np.int64:
             if class_names is not None:
                 raise ValueError("class_names are for labels, which are integers; this set has none")
@@ -122,6 +126,8 @@ class SpikeDataset(Dataset):
             check_layout(self.times, units, self.offsets, self.duration)
             check_units(units, self.offsets, self.n_units)
             check_spikes(self.times, units, self.offsets, self.n_units, self.duration)
+            if self.values is not None:
+                self._check_values(self.values, np.asarray(values))
             self._check_targets()
             self._check_files()
             warn_of_seconds(len(self.times), self.n_units, len(self), self.duration)
@@ -146,6 +152,13 @@ class SpikeDataset(Dataset):
             i = tuple(np.argwhere(bad)[0])
             where = f", entry {', '.join(map(str, i[1:]))}" if x.ndim > 1 else ""
             raise ValueError(f"sample {i[0]}{where}: label {x[i]} {what}")
+
+    def _check_values(self, kept: NDArray[np.float32], given: NDArray[Any]) -> None:
+        if kept.shape != self.times.shape:
+            raise ValueError(f"values must be one per spike, {self.times.shape}, got shape {kept.shape}")
+        if not (finite := np.isfinite(kept)).all():
+            entry = int((~finite).argmax())
+            raise ValueError(f"{locate(entry, self.offsets)}: value {given[entry]} is not finite, as float32")
 
     def _check_files(self) -> None:
         if self.level is not None and not isinstance(self.level, str):
@@ -181,14 +194,10 @@ class SpikeDataset(Dataset):
             raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
         if isinstance(labels, Tensor):
             labels = labels.detach().cpu().numpy()
-        if events.values is not None:
-            raise ValueError(
-                "a data set keeps no values of graded spikes yet; keep the Events themselves (torch.save), or leave "
-                "the values out (events.with_values(None))"
-            )
         plain = events.to("cpu", torch.float32)
         times, units, offsets = (x.detach().numpy().copy() for x in (plain.times, plain.units, plain.offsets))
-        return cls(times, units, offsets, labels, events.n_units, events.duration, class_names)
+        values = None if events.values is None else events.values.detach().cpu().numpy().copy()
+        return cls(times, units, offsets, labels, events.n_units, events.duration, class_names, values=values)
 
     @classmethod
     def from_shd(
@@ -204,7 +213,8 @@ class SpikeDataset(Dataset):
 
         Cramer et al. 2020 (doi:10.1109/TNNLS.2020.3044364) define the layout: ``spikes/times`` [s] and
         ``spikes/units``, one variable-length row per sample, and ``labels``; ``extra/keys`` (class names) and
-        ``extra/speaker`` are read where present, and so is ``extra/files``, which `write_shd` adds.
+        ``extra/speaker`` are read where present, and so are ``extra/files`` and, of graded spikes, ``spikes/values``,
+        which `write_shd` adds.
 
         Args:
             path: the file; whether it is gzipped is seen from its first bytes.
@@ -220,8 +230,8 @@ class SpikeDataset(Dataset):
         Raises:
             FileNotFoundError: there is no such file.
             TypeError: `n_units` is no whole number.
-            ValueError: no HDF5, truncated, a dataset missing, or one or an attribute of the wrong kind, rows of times
-                and units that differ in length, or bad spikes; names file, dataset and sample.
+            ValueError: no HDF5, truncated, a dataset missing, or one or an attribute of the wrong kind, rows of times,
+                units and values that differ in length, or bad spikes; names file, dataset and sample.
 
         Example:
             >>> lb.data.write_shd("words.h5.gz", lb.data.yin_yang(6, seed=0))
@@ -269,9 +279,12 @@ class SpikeDataset(Dataset):
     def checksum(self) -> int:
         """CRC-32 of spikes and targets, to tell data sets apart."""
         crc = 0
-        for x in (self.times, self.units, self.offsets, *([] if self.targets is None else [self.targets])):
-            crc = zlib.crc32(x.tobytes(), crc)
-        return crc
+        for x in (self.times, self.units, self.offsets, self.targets):
+            crc = crc if x is None else zlib.crc32(x.tobytes(), crc)
+        return crc if self.values is None else zlib.crc32(self.values.tobytes(), zlib.crc32(b"values", crc))
+
+    def _packed(self) -> Packed:
+        return Packed(self.times, self.units, self.offsets, self.values)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -303,7 +316,7 @@ class SpikeDataset(Dataset):
             IndexError: an index outside the set.
         """
         chosen = self.positions(indices)
-        packed = gather(self.times, self.units, self.offsets, chosen)
+        packed = gather(self._packed(), chosen)
         targets = None if self.targets is None else torch.from_numpy(self.targets[chosen])
         return as_events(packed, self.n_units, self.duration), targets
 
@@ -336,7 +349,7 @@ class SpikeDataset(Dataset):
             IndexError: an index outside the set, or a mask of another length.
         """
         chosen = self.positions(indices)
-        times, units, offsets = gather(self.times, self.units, self.offsets, chosen)
+        times, units, offsets, values = gather(self._packed(), chosen)
         return SpikeDataset(
             times,
             units,
@@ -348,6 +361,7 @@ class SpikeDataset(Dataset):
             None if self.speakers is None else self.speakers[chosen],
             files=None if self.files is None else [self.files[i] for i in chosen],
             level=self.level,
+            values=values,
             check=False,
         )
 
@@ -368,6 +382,7 @@ class SpikeDataset(Dataset):
             self.speakers,
             files=self.files,
             level=self.level,
+            values=self.values,
             check=duration < self.duration,
         )
 
@@ -433,11 +448,15 @@ class SpikeDataset(Dataset):
             raise IndexError(f"sample {x[outside][0]} of {len(self)}")
         return np.where(x < 0, x + len(self), x)
 
+    @property
+    def _graded(self) -> str:
+        return "" if self.values is None else " graded"
+
     def _repr_html_(self) -> str:
         rows = [
             ("samples", f"{len(self):,}"),
             ("classes", f"{self.n_classes:,}"),
-            ("spikes", f"{len(self.times):,}"),
+            ("spikes", f"{len(self.times):,}{self._graded}"),
             ("units", f"{self.n_units:,}"),
             ("duration", f"{self.duration:g} ms"),
         ]
@@ -446,7 +465,7 @@ class SpikeDataset(Dataset):
     def __repr__(self) -> str:
         n = len(self)
         return (
-            f"SpikeDataset({n} samples, {self._kind()}, {len(self.times)} spikes "
+            f"SpikeDataset({n} samples, {self._kind()}, {len(self.times)}{self._graded} spikes "
             f"({len(self.times) / max(n, 1):.0f} a sample), {self.n_units} units, {self.duration:g} ms)"
         )
 
@@ -494,6 +513,14 @@ def _targets(x: ArrayLike) -> NDArray[Any]:
     if np.issubdtype(x.dtype, np.floating) and (x.size or x.dtype == np.float32):  # [] is of float64
         return x.astype(np.float32, copy=False)
     return _integers("labels", x).astype(np.int64, copy=False)
+
+
+def _values(x: ArrayLike) -> NDArray[np.float32]:
+    x = np.asarray(x)
+    if x.size and x.dtype.kind not in "fiub":
+        raise TypeError(f"values must be real numbers, got {x.dtype}")
+    with np.errstate(over="ignore"):  # infinite then, which is refused
+        return x.astype(np.float32, copy=False)
 
 
 def _integers(name: str, x: ArrayLike) -> NDArray[Any]:

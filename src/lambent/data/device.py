@@ -17,7 +17,7 @@ from lambent.events import Events
 
 
 class DeviceDataset:
-    """A `SpikeDataset` in the memory of a device, 8 bytes a spike; batches are put together there.
+    """A `SpikeDataset` in the memory of a device, 8 bytes a spike, 12 with values; batches are put together there.
 
     Args:
         dataset: the samples; the host keeps them too.
@@ -38,7 +38,8 @@ class DeviceDataset:
         self._dataset = dataset
         self._sizes = torch.from_numpy(dataset.offsets).diff()
         times, units, offsets = (torch.tensor(x) for x in (dataset.times, dataset.units, dataset.offsets))
-        self.events = Events(times, units, offsets, dataset.n_units, dataset.duration, check=False).to(device)
+        values = None if dataset.values is None else torch.tensor(dataset.values)
+        self.events = Events(times, units, offsets, dataset.n_units, dataset.duration, values, check=False).to(device)
         self.targets = None if dataset.targets is None else torch.tensor(dataset.targets, device=device)
         self.n_units, self.duration = dataset.n_units, dataset.duration
         self.class_names, self.n_classes = dataset.class_names, dataset.n_classes

@@ -1,4 +1,4 @@
-"""What augmentation does to batches on the CPU, in compiled loops; `device` does it elsewhere."""
+"""What augmentation does to batches without values on the CPU, in compiled loops; `device` does it elsewhere."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def move(
         events.n_units,
         times.dtype.type(events.duration),
     )
-    return as_events(packed, events.n_units, events.duration)
+    return as_events(Packed(*packed), events.n_units, events.duration)
 
 
 def sort(events: Events) -> Events:
     """The batch, sorted by time inside each sample; spikes at equal times keep their order."""
     times, units, offsets = _arrays(events)
     times, units = sort_samples(times, units, offsets, events.duration)
-    return as_events((times, units, offsets), events.n_units, events.duration)
+    return as_events(Packed(times, units, offsets), events.n_units, events.duration)
 
 
 def take(events: Events, chosen: Tensor) -> Events:
     """The chosen samples; quicker than indexing, for there are no gradients to keep."""
-    return as_events(gather(*_arrays(events), chosen.numpy()), events.n_units, events.duration)
+    return as_events(gather(Packed(*_arrays(events)), chosen.numpy()), events.n_units, events.duration)
 
 
 def centres(events: Events) -> tuple[Tensor, Tensor]:
@@ -59,7 +59,7 @@ def centres(events: Events) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(time), torch.from_numpy(unit)
 
 
-def _arrays(events: Events) -> Packed:
+def _arrays(events: Events) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
     return events.times.numpy(), events.units.numpy(), events.offsets.numpy()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 
 from lambent.events import Events, locate
 
-Packed = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]
-"""Times [ms], units and offsets."""
+
+class Packed(NamedTuple):
+    """Times [ms], units, offsets, and values where spikes have any."""
+
+    times: NDArray[Any]
+    units: NDArray[Any]
+    offsets: NDArray[np.int64]
+    values: NDArray[Any] | None = None
 
 
 def pack_units(units: NDArray[Any], n_units: int) -> NDArray[Any]:
@@ -21,22 +27,26 @@ def pack_units(units: NDArray[Any], n_units: int) -> NDArray[Any]:
 
 def as_events(packed: Packed, n_units: int, duration: float) -> Events:
     """Packed spikes, known to be valid, as `Events` that share their memory; units must be int32."""
-    times, units, offsets = (torch.from_numpy(x) for x in packed)
-    return Events(times, units, offsets, n_units, duration, check=False)
+    times, units, offsets = (torch.from_numpy(x) for x in packed[:3])
+    values = None if packed.values is None else torch.from_numpy(packed.values)
+    return Events(times, units, offsets, n_units, duration, values, check=False)
 
 
-def gather(times: NDArray[Any], units: NDArray[Any], offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> Packed:
+def gather(packed: Packed, chosen: NDArray[np.int64]) -> Packed:
     """The `chosen` samples (n,), in the order given, with units as int32."""
-    starts, stops = offsets[chosen], offsets[chosen + 1]
-    new_offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
-    np.cumsum(stops - starts, out=new_offsets[1:])
-    new_times = np.empty(new_offsets[-1], dtype=times.dtype)
-    new_units = np.empty(new_offsets[-1], dtype=np.int32)
-    if len(chosen):
-        slices = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
-        np.concatenate([times[s] for s in slices], out=new_times)
-        np.concatenate([units[s] for s in slices], out=new_units)
-    return new_times, new_units, new_offsets
+    starts, stops = packed.offsets[chosen], packed.offsets[chosen + 1]
+    offsets = np.zeros(len(chosen) + 1, dtype=np.int64)
+    np.cumsum(stops - starts, out=offsets[1:])
+    slices = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
+
+    def joined(x: NDArray[Any], kind: Any) -> NDArray[Any]:
+        new = np.empty(offsets[-1], dtype=kind)
+        if slices:
+            np.concatenate([x[s] for s in slices], out=new)
+        return new
+
+    values = None if packed.values is None else joined(packed.values, packed.values.dtype)
+    return Packed(joined(packed.times, packed.times.dtype), joined(packed.units, np.int32), offsets, values)
 
 
 def check_units(units: NDArray[Any], offsets: NDArray[np.int64], n_units: int, first_sample: int = 0) -> None:

@@ -28,7 +28,8 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
 
     Times are stored in the shortest of float16, float32 and float64 [s] from which `SpikeDataset.from_shd`
     gets back exactly the same milliseconds. Duration, number of units and the level of recordings are noted as
-    attributes of the file, the files that samples were made of as ``extra/files``.
+    attributes of the file, the files that samples were made of as ``extra/files``; the values of graded spikes are
+    rows of float32, ``spikes/values``.
     The file appears under its name only once it is complete. It carries a digest of what it holds, so that damage is
     noticed on reading.
 
@@ -101,7 +102,11 @@ def _fill(f: h5py.File, dataset: SpikeDataset, time_type: type) -> None:
     n = len(dataset)
     times = f.create_dataset("spikes/times", (n,), dtype=h5py.vlen_dtype(time_type))
     units = f.create_dataset("spikes/units", (n,), dtype=h5py.vlen_dtype(dataset.units.dtype))
+    if dataset.values is not None:
+        values = f.create_dataset("spikes/values", (n,), dtype=h5py.vlen_dtype(np.float32))
     for i in range(n):
         row = slice(dataset.offsets[i], dataset.offsets[i + 1])
         times[i] = _seconds(dataset.times[row], time_type)
         units[i] = dataset.units[row]
+        if dataset.values is not None:
+            values[i] = dataset.values[row]

@@ -180,6 +180,12 @@ class Events:
         Example:
             >>> lb.Events.from_dense(torch.tensor([[[1, 0], [0, 2]]]), dt=0.5).times
             tensor([0.0000, 0.5000, 0.5000])
+
+            Numbers that are no counts, as the values of graded spikes:
+
+            >>> x = torch.tensor([[[0.5, 0.0], [0.0, -2.0]]])
+            >>> lb.Events.from_dense(x != 0, dt=0.5).with_values(x[x != 0]).values
+            tensor([ 0.5000, -2.0000])
         """
         if not isinstance(spikes, (Tensor, np.ndarray)):
             raise TypeError(f"spikes must be a tensor or a NumPy array, got {type(spikes).__name__}")
@@ -203,7 +209,8 @@ class Events:
         if bad.any():
             i = int(bad.nonzero()[0])
             raise ValueError(
-                f"sample {b[i]}, step {n[i]}, unit {u[i]}: {found[i].item()} is no non-negative spike count"
+                f"sample {b[i]}, step {n[i]}, unit {u[i]}: {found[i].item()} is no non-negative spike count; "
+                "numbers become the values of graded spikes by Events.from_dense(x != 0, dt).with_values(x[x != 0])"
             )
         batch, steps, n_units = spikes.shape
         edges = torch.searchsorted(b, torch.arange(batch + 1, device=b.device))

@@ -1,8 +1,9 @@
-"""Layers: torch modules that map events to events (`Spiking`, `LIF`, `Channel` ...) or to tensors (`LIReadout`)."""
+"""Layers: torch modules that map events to events (`Spiking`, `LIF`, `LI` ...) or to tensors (`LIReadout`)."""
 
 from lambent.layers.calibration import calibrate
 from lambent.layers.channel import Channel
 from lambent.layers.dropout import EventDropout
+from lambent.layers.integrators import LI
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
 from lambent.layers.recording import Recording, record
@@ -10,6 +11,7 @@ from lambent.layers.short import AdaptiveLIF, Resonator
 from lambent.layers.spiking import Spiking
 
 __all__ = [
+    "LI",
     "LIF",
     "AdaptiveLIF",
     "Channel",

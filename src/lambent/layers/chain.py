@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lambent.connections.connections import Connections
+from lambent.layers.integrators import LI
 from lambent.layers.readout import LIReadout
 from lambent.layers.spiking import Spiking
 from lambent.neurons.lif import LIF
@@ -64,6 +65,10 @@ def check_chain(
     dt = 0.0
     for i, module in enumerate(model):
         where = f"layer {i} ({type(module).__name__})"
+        if isinstance(module, LI):
+            raise TypeError(
+                f"{where}: sends voltages as the values of its spikes; only spikes without values can be converted"
+            )
         if not isinstance(module, (Spiking, LIReadout)):
             raise TypeError(f"{where}: only LIF and other spiking layers and a final LIReadout can be converted")
         if isinstance(module, Spiking) and type(module.neuron) not in neurons:

@@ -5,25 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lambent.connections.connections import Connections
-from lambent.connections.dense import Dense
-from lambent.engines import engine_for
-from lambent.engines.checks import check_derivative, check_input
 from lambent.events import Events
-from lambent.layers._parameters import check_sizes
 from lambent.layers._readout_kernels import in_continuous_time, on_grid
-from lambent.layers.layer import Layer
+from lambent.layers.integrators import Integrators
 from lambent.machine.remembered import transformed
-from lambent.machine.waiting import Guess, expect
-from lambent.neurons.integrator import Integrator
-from lambent.neurons.neuron import Neuron
+from lambent.machine.waiting import Guess
 
 REDUCTIONS = ("mean", "exp_mean", "max", "last", "none")
 
 
-class LIReadout(Layer):
+class LIReadout(Integrators):
     """Non-spiking leaky integrators with exponential synapses; `Events` in, a tensor out.
 
     `reduce` says what becomes of the voltages V[n] of N steps:
@@ -65,11 +58,6 @@ class LIReadout(Layer):
     (torch.Size([1, 2]), torch.Size([1, 20, 2]))
     """
 
-    weight: nn.Parameter
-    delay: None
-    tau_mem: Tensor
-    tau_syn: Tensor
-
     def __init__(
         self,
         in_features: int,
@@ -82,7 +70,6 @@ class LIReadout(Layer):
         scale: float = 1.0,
         count_gradient: float | None = None,
     ) -> None:
-        check_sizes(in_features=in_features, out_features=out_features)
         if reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be one of {', '.join(REDUCTIONS)}; got {reduce!r}")
         if dt is None and reduce == "none":
@@ -96,19 +83,12 @@ class LIReadout(Layer):
             raise ValueError(f"count_gradient must be a number from 0 on, got {count_gradient}")
         if count_gradient and not linear:
             raise ValueError(f'count_gradient needs a linear reduction (mean, exp_mean or last), got "{reduce}"')
-        weight = torch.empty(in_features, out_features)
-        super().__init__(Integrator(tau_mem, tau_syn), Dense(in_features, out_features, weight), None, dt)
+        super().__init__(in_features, out_features, tau_mem, tau_syn, dt)
         self.reduce, self.scale, self.count_gradient = reduce, scale, count_gradient
         self._alike = Guess(True)
-        self.reset_parameters()
 
     def _meaning(self) -> dict[str, Any]:
         return super()._meaning() | {"reduce": self.reduce}
-
-    def reset_parameters(self) -> None:
-        """Draw normal weights with standard deviation 1 / sqrt(in_features)."""
-        with torch.no_grad():
-            self.weight.normal_().mul_(self.in_features**-0.5)
 
     def forward(self, events: Events) -> Tensor:
         """(batch, out_features), or (batch, steps, out_features) for reduce="none".
@@ -141,29 +121,6 @@ class LIReadout(Layer):
             one_more = torch.where(n > 0, per_input / n.clamp(min=1), typical).detach()
             per_input = per_input + self.count_gradient * (counts - n) * one_more
         return self.scale * (per_input * self.weight).sum(1).to(self.weight.dtype)
-
-    def voltages(self, events: Events) -> Tensor:
-        """Voltages of all steps (batch, steps, out_features), without `scale` and whatever `reduce` makes of them.
-
-        Raises as `forward`.
-
-        Raises:
-            ValueError: in continuous time (dt=None), which has no steps.
-        """
-        if self.dt is None:
-            raise ValueError("continuous time (dt=None) has no steps to give voltages of; give a dt [ms]")
-        neuron, connections = self._checked(events, backward_only=True)
-        return engine_for(events.device, self.dt).levels(events, neuron, connections, self.dt)
-
-    def _checked(self, events: Events, backward_only: bool) -> tuple[Neuron, Connections]:
-        """What the layer is now, if `events` and that are as they must be."""
-        neuron, connections = self.neuron, self.connections
-        check_input(events, neuron, connections)
-        if backward_only:
-            check_derivative(events, neuron, connections)
-        expect(*neuron.sound())
-        self._watch_dt(events)
-        return neuron, connections
 
     def _are_alike(self) -> bool:
         """Whether all outputs have the same, untrained time constants."""

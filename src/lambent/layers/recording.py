@@ -12,6 +12,7 @@ from torch import nn
 
 from lambent.engines.grid.cpu import states
 from lambent.events import Events, n_steps
+from lambent.layers.integrators import LI
 from lambent.layers.layer import Layer
 from lambent.layers.readout import LIReadout
 from lambent.layers.spiking import Spiking
@@ -29,7 +30,7 @@ class Call(NamedTuple):
     """
 
     name: str
-    layer: Spiking | LIReadout
+    layer: Spiking | LI | LIReadout
     events: Events
     out: Any
 
@@ -170,12 +171,12 @@ def run_layers(model: nn.Module, events: Any) -> tuple[Any, list[Call]]:
     return output, calls
 
 
-def _layers(model: nn.Module) -> dict[str, Spiking | LIReadout]:
+def _layers(model: nn.Module) -> dict[str, Spiking | LI | LIReadout]:
     """The layers by name; of a model that is one itself the name is its class's."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     named = model.named_modules()
-    found = {name or type(x).__name__: x for name, x in named if isinstance(x, (Spiking, LIReadout))}
+    found = {name or type(x).__name__: x for name, x in named if isinstance(x, (Spiking, LI, LIReadout))}
     if not found:
         raise ValueError("the model has no spiking layer and no readout (lambent.Spiking, LIF, LIReadout)")
     return found
@@ -193,7 +194,7 @@ def _recorded(call: Call, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
     if any(name in wanted for name in names):
         recurrent = layer.recurrent if isinstance(layer, Spiking) else None
         values = states(
-            events, own, _on_cpu(layer.neuron), _on_cpu(layer.connections),
+            events, own if layer.neuron.spiking else None, _on_cpu(layer.neuron), _on_cpu(layer.connections),
             None if recurrent is None else _on_cpu(recurrent), dt,
         )  # fmt: skip
         found = {name: values[:, k] for k, name in enumerate(names)}

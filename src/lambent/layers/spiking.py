@@ -81,7 +81,7 @@ class Spiking(Layer):
         self.payload_range = (4.0 if dt is None else 1.0) if payload_range is None else payload_range
         self._payload()
         if not neuron.spiking:
-            raise TypeError(f"{type(neuron).__name__} units never spike; lambent.LIReadout reads them")
+            raise TypeError(f"{type(neuron).__name__} units never spike; see lambent.LIReadout and lambent.LI")
         size = self.out_features
         if recurrent is not None and (recurrent.n_in, recurrent.n_out) != (size, size):
             raise ValueError(f"recurrent: connects {recurrent.n_in} to {recurrent.n_out} units, the layer has {size}")

@@ -80,6 +80,8 @@ class Evaluation(Short):
         arrays = {f"scores_{kind}": s for kind, s in self.scores.items()}
         arrays |= {f"rates_{i}": r for i, r in enumerate(self.rates)}
         sample = self.sample
+        if sample.values is not None:
+            arrays["sample_values"] = sample.values.numpy()
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -113,8 +115,9 @@ class Evaluation(Short):
     def _from_arrays(cls, z: Mapping[str, np.ndarray]) -> Evaluation:
         times = torch.from_numpy(z["sample_times"])
         n_units, duration = z["sample_shape"]
+        values = torch.from_numpy(z["sample_values"]) if "sample_values" in z else None
         sample = Events(
-            times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration
+            times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration, values
         )
         labels, scores = z["labels"], {kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z}
         classes = scores["float"].shape[1]  # a KeyError where they are missing

@@ -18,7 +18,8 @@ def calibration_events(run: Run) -> Events:
     """The training samples that a run keeps to measure activity on."""
     saved, facts = run.load("calibration.pt"), run.facts()
     with damaged(run.path("calibration.pt")):
-        return Events(saved["times"], saved["units"], saved["offsets"], facts["n_units"], facts["duration"])
+        spikes = (saved["times"], saved["units"], saved["offsets"])
+        return Events(*spikes, facts["n_units"], facts["duration"], saved.get("values"))
 
 
 def export_run(

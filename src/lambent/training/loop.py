@@ -79,7 +79,8 @@ def train(
             _restore(trainer, run)
         else:
             trainer.start(model)
-            calibration = {k: getattr(typical, k) for k in ("times", "units", "offsets")}
+            kept = ("times", "units", "offsets", *([] if typical.values is None else ["values"]))
+            calibration = {k: getattr(typical, k) for k in kept}
             run.create(config, facts, {"calibration.pt": calibration, "checkpoint.pt": trainer.checkpoint()})
         with _saying_what_is_kept(run):
             return _train(trainer, run, typical, watcher, stop)

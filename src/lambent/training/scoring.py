@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lambent.data import DeviceDataset, SpikeDataset
 from lambent.events import Events
+from lambent.layers import LI
 from lambent.training.batches import OfLoader
 from lambent.training.objective import together
 
@@ -20,13 +21,14 @@ def forward(model: nn.Module, events: Events) -> tuple[Any, list[Events]]:
     """The model's output and the events that each of its spiking layers emitted, in the order in which they did.
 
     A spiking layer is a module with parameters that returns `Events` and has no such module inside that did so before.
-    One that is used twice counts twice. What only encodes or thins out spikes, without parameters, does not count.
+    One that is used twice counts twice. What only encodes or thins out spikes, without parameters, does not count, nor
+    do leaky integrators (`lambent.LI`), which send in every step.
     """
     hidden: list[Events] = []
     spiking: set[nn.Module] = set()
 
     def note(module: nn.Module, _: Any, out: Any) -> None:
-        if not isinstance(out, Events) or next(module.parameters(), None) is None:
+        if not isinstance(out, Events) or isinstance(module, LI) or next(module.parameters(), None) is None:
             return
         if not any(part in spiking for part in module.modules() if part is not module):
             spiking.add(module)

@@ -92,6 +92,11 @@ class Trainer:
         optimizer: torch.optim.Optimizer | None = None,
         scheduler: Any = None,
     ) -> None:
+        if config.qat_bits and isinstance(data, SpikeDataset) and data.values is not None:
+            raise ValueError(
+                f"qat_bits={config.qat_bits} trains with the chip's arithmetic, whose input carries no values, as the "
+                "data's spikes do; train without it (0), or on data without values"
+            )
         self.config = config
         self.objective = Objective(label_smoothing=config.label_smoothing) if objective is None else objective
         self.state = State()

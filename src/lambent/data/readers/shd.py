@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lambent.data.packing import check_units, pack_units
-from lambent.events import check_n_units, time_scale
+from lambent.data.packing import Packed, check_units, pack_units
+from lambent.events import check_n_units, locate, time_scale
 from lambent.machine.hdf5 import (
     ROWS,
     Hdf5,
@@ -56,7 +56,10 @@ def _read(
         if not holds(h5, needed):
             raise ValueError(f"no dataset {needed}")
     times, units = find_rows(h5, "spikes/times", "fiu"), find_rows(h5, "spikes/units", "iu")
+    values = find_rows(h5, "spikes/values", "fiu") if holds(h5, "spikes/values") else None
     labels = read_column(h5, "labels", "iu")
+    if values is not None and len(values) != len(times):
+        raise ValueError(f"spikes/times has {len(times)} rows, spikes/values {len(values)}")
     if not len(times) == len(units) == len(labels):
         raise ValueError(f"spikes/times has {len(times)} rows, spikes/units {len(units)}, labels {len(labels)}")
     check_seal(h5)
@@ -76,12 +79,12 @@ def _read(
         duration = _noted(h5, "duration_ms", "iuf", float, _check_duration)
     if crop and duration is None:
         raise ValueError("crop=True needs a duration to crop to")
-    *packed, latest = _read_spikes(times, units, n_units, duration if crop else None, scale)
+    packed, latest = _read_spikes(times, units, values, n_units, duration if crop else None, scale)
     seconds = latest * 1e-3
     if not ours and time_unit is None and seconds > _LONG and (duration is None or latest >= duration):
         raise ValueError(f"spikes/times go up to {seconds:g}, a long time for the seconds of this layout; {_SAY_UNIT}")
     return dict(
-        zip(("times", "units", "offsets"), packed, strict=True),
+        packed._asdict(),
         labels=labels,
         n_units=n_units,
         duration=float(np.floor(latest)) + 1.0 if duration is None else duration,
@@ -124,15 +127,17 @@ def _check_duration(x: float) -> float:
 
 
 def _read_spikes(
-    times: Rows, units: Rows, n_units: int, crop_at: float | None, scale: float
-) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.int64], float]:
-    """All spikes as (times [ms], units, offsets), without those at or past `crop_at` [ms]; and the latest time [ms]."""
-    if (times.lengths != units.lengths).any():
-        i = int((times.lengths != units.lengths).argmax())
-        raise ValueError(f"sample {i} has {times.lengths[i]} spikes/times but {units.lengths[i]} spikes/units")
+    times: Rows, units: Rows, values: Rows | None, n_units: int, crop_at: float | None, scale: float
+) -> tuple[Packed, float]:
+    """All spikes, without those at or past `crop_at` [ms]; and the latest time [ms]."""
+    for name, rows in (("units", units), ("values", values)):
+        if rows is not None and (times.lengths != rows.lengths).any():
+            i = int((times.lengths != rows.lengths).argmax())
+            raise ValueError(f"sample {i} has {times.lengths[i]} spikes/times but {rows.lengths[i]} spikes/{name}")
     total = int(times.lengths.sum())
     all_times = np.empty(total, dtype=np.float32)
     all_units = pack_units(np.empty(total, dtype=np.uint16), n_units)
+    all_values = None if values is None else np.empty(total, dtype=np.float32)
     offsets = np.zeros(len(times) + 1, dtype=np.int64)
     end, latest = 0, 0.0
     for first in range(0, len(times), ROWS):
@@ -143,12 +148,27 @@ def _read_spikes(
             check_units(u, inside, n_units, first)
         except ValueError as e:
             raise ValueError(f"spikes/units: {e}; n_units (--n-units) says how many there are") from e
+        v = None if values is None else _read_values(values, inside, first)
         if crop_at is not None:
             keep = ~(ms >= crop_at)  # NaN stays, to be found later
-            ms, u = ms[keep], u[keep]
+            ms, u, v = ms[keep], u[keep], None if v is None else v[keep]
             inside = np.concatenate([[0], np.cumsum(keep)])[inside]
         all_times[end : end + len(ms)] = ms
         all_units[end : end + len(u)] = u
+        if all_values is not None:
+            all_values[end : end + len(ms)] = v
         offsets[first + 1 : first + len(inside)] = end + inside[1:]
         end += len(ms)
-    return all_times[:end], all_units[:end], offsets, latest
+    return Packed(all_times[:end], all_units[:end], offsets, None if all_values is None else all_values[:end]), latest
+
+
+def _read_values(values: Rows, offsets: NDArray[np.int64], first: int) -> NDArray[np.float32]:
+    """The values of the samples from `first` on."""
+    found = values.read(first, first + ROWS)
+    with np.errstate(over="ignore"):  # infinite then
+        kept = found.astype(np.float32)
+    if not (finite := np.isfinite(kept)).all():
+        entry = int((~finite).argmax())
+        where = locate(entry, offsets, first)
+        raise ValueError(f"spikes/values: {where}: value {found[entry]} is not finite, as float32")
+    return kept
