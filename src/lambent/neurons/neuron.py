@@ -157,7 +157,8 @@ class Neuron(Short):
         return self._remembered(lambda: self.on_grid(dt, dtype), dt, dtype)
 
     def _remembered(self, make: Callable[[], T], *options: Any) -> T:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        names = (*(field.name for field in fields(self)), *self.parameters)  # which need not be fields
+        values = {name: getattr(self, name) for name in names}
         tensors = [values.pop(name) for name in self.parameters if isinstance(values[name], Tensor)]
         if not tensors or not all(x is None or isinstance(x, str | float | int) for x in values.values()):
             return make()  # an option might change without a sign
