@@ -23,7 +23,7 @@ def small_tiles(device, monkeypatch):
 
 
 def events():
-    return random_events(torch.Generator().manual_seed(3), 3, 7, INPUTS, 0.3)
+    return random_events(torch.Generator().manual_seed(3), 3, 6, INPUTS, 0.15)
 
 
 def busy(inputs):
