@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lambent.events import Events as Events
     from lambent.layers import LIF as LIF
     from lambent.layers import AdaptiveLIF as AdaptiveLIF
+    from lambent.layers import Channel as Channel
     from lambent.layers import EventDropout as EventDropout
     from lambent.layers import LIReadout as LIReadout
     from lambent.layers import Resonator as Resonator
@@ -48,6 +49,7 @@ __getattr__, __dir__, __all__ = on_demand(
         "Events": "lambent.events",
         "LIF": "lambent.layers",
         "AdaptiveLIF": "lambent.layers",
+        "Channel": "lambent.layers",
         "EventDropout": "lambent.layers",
         "LIReadout": "lambent.layers",
         "Resonator": "lambent.layers",

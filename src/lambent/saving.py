@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from lambent import encode
 from lambent.connections import CONNECTIONS
 from lambent.connections.connections import Connections
-from lambent.layers import LIF, AdaptiveLIF, EventDropout, LIReadout, Resonator, Spiking
+from lambent.layers import LIF, AdaptiveLIF, Channel, EventDropout, LIReadout, Resonator, Spiking
 from lambent.layers.layer import MEANING
 from lambent.machine.files import open_file, replacing
 from lambent.neurons import NEURONS
@@ -38,7 +38,7 @@ _VERSION = 1
 _SPIKING: tuple[type[Spiking], ...] = (Spiking, LIF, AdaptiveLIF, Resonator)
 # modules whose options are attributes of the same names; those of torch have no values that are not in state_dict
 _PLAIN: tuple[type[nn.Module], ...] = (
-    LIReadout, EventDropout,
+    LIReadout, EventDropout, Channel,
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm,
     nn.Dropout, nn.Flatten, nn.Unflatten, nn.Identity, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d,
     nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softplus, nn.Softmax,
@@ -217,7 +217,8 @@ def _options(module: nn.Module) -> dict[str, Any]:
 def _options_of_layer(where: str, layer: Spiking) -> dict[str, Any]:
     parts: dict[str, Any] = {"neuron": layer._neuron, "connections": layer._connections, "recurrent": layer._recurrent}
     described = {key: None if x is None else _dataclass(f"{where}, {key}", x) for key, x in parts.items()}
-    return described | {"dt": layer.dt, "max_delay": layer.max_delay}
+    carried = {"payload_bits": layer.payload_bits, "payload_range": layer.payload_range} if layer.payload_bits else {}
+    return described | {"dt": layer.dt, "max_delay": layer.max_delay} | carried
 
 
 def _dataclass(where: str, x: Neuron | Connections) -> Part:
@@ -322,7 +323,8 @@ def _layer(
     neuron = cls(**described["options"], **there)
     made = next(cls for cls in _SPIKING if cls.__name__ == kind)
     layer = made.__new__(made)
-    Spiking.__init__(layer, neuron, connections, recurrent, dt=options["dt"], max_delay=options["max_delay"])
+    carried = {key: options[key] for key in ("payload_bits", "payload_range") if key in options}
+    Spiking.__init__(layer, neuron, connections, recurrent, dt=options["dt"], max_delay=options["max_delay"], **carried)
     return layer
 
 

@@ -312,3 +312,30 @@ def test_sort_is_a_stable_sort(samples):
     out_times, out_units = sort_samples(times, units, offsets, 10.0)
     assert np.array_equal(out_units, units[order])
     assert np.array_equal(out_times, times[order])
+
+
+@pytest.mark.parametrize(
+    "augmentation", [ShiftChannels(3), ShiftTime(20.0), JitterTimes(5.0), Dilate(0.5, 2.0), Drop(0.3)], ids=repr
+)
+def test_values_stay_with_their_spikes(augmentation):
+    events, labels = random_set(3).batch(range(6))
+    number = torch.arange(len(events.times), dtype=torch.float32)
+    found, plain = (
+        augmentation(x, labels, torch.Generator().manual_seed(1)) for x in (events.with_values(number), events)
+    )
+    assert torch.equal(found.offsets, plain.offsets)
+    assert torch.equal(found.units, plain.units)
+    assert torch.allclose(found.times, plain.times)
+    assert plain.values is None
+    before = events.with_values(number)
+    shift = found.units - before.units[found.values.long()]
+    for b in range(len(found)):
+        assert len(shift[found.samples() == b].unique()) <= 1
+    assert torch.equal(found.samples(), before.samples()[found.values.long()])
+
+
+def test_augmentations_refuse_values_with_gradients():
+    events, labels = random_set(3).batch(range(6))
+    events = events.with_values(torch.ones_like(events.times).requires_grad_())
+    with pytest.raises(ValueError, match="detach them"):
+        Drop(0.5)(events, labels, torch.Generator())

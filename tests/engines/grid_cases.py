@@ -120,4 +120,5 @@ def operation_arguments(events, neuron, inputs, recurrent=None, as_places=True):
     for name, x in zip(known._fields, leaves[0], strict=True):
         x.requires_grad_(name in known.step_gradients + known.spike_gradients)
     times = events.times.clone().requires_grad_()
-    return layer[:3], (times, events.steps(1.0), events.units, events.offsets), leaves, steps
+    values = None if events.values is None else events.values.clone().requires_grad_()
+    return layer[:3], (times, events.steps(1.0), events.units, events.offsets, values), leaves, steps

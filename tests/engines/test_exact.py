@@ -370,13 +370,16 @@ def test_no_input_no_spikes():
     assert len(out) == 2
 
 
-def test_operation_is_registered_properly():
+@pytest.mark.parametrize("graded", [False, True])
+def test_operation_is_registered_properly(graded):
     events, p = random_events(torch.Generator().manual_seed(11)), random_layer(11)
     weight = torch.cat([p["weight"], p["recurrent_weight"]]).flatten().requires_grad_()
     delay = torch.zeros(36, dtype=torch.float64).requires_grad_()
     args = (
         events.times.clone().requires_grad_(), events.units, events.offsets,
+        torch.ones_like(events.times).requires_grad_() if graded else None,
         [p[name].requires_grad_() for name in ("tau_mem", "tau_syn", "threshold", "bias")],
         [torch.arange(0, 37, 4), torch.arange(4, dtype=torch.int32).repeat(9), weight, delay], 5, DURATION, 1e-9, True,
+        [15.0, 4.0] if graded else [],
     )  # fmt: skip
     torch.library.opcheck(torch.ops.lambent.spikes_exact, args)

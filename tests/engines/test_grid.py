@@ -146,10 +146,13 @@ def test_operations_are_registered_properly():
     events = random_events(g, 3, 20, 4, 0.3, dtype=torch.float32)
     p = random_layer(g, 4, 3, torch.float32)
     neuron, inputs = LIF(p["tau_mem"], p["tau_syn"], p["threshold"]), dense(p["weight"], p["delay"])
-    kinds, spikes, leaves, steps = operation_arguments(events, neuron, inputs, dense(p["recurrent"]))
-    torch.library.opcheck(torch.ops.lambent.spikes_grid_cpu, (*kinds, *spikes, *leaves, steps, 1.0, [], None))
-    kinds, spikes, leaves, steps = operation_arguments(events, Integrator(p["tau_mem"], p["tau_syn"]), inputs)
-    torch.library.opcheck(torch.ops.lambent.levels_grid_cpu, (*kinds[:2], *spikes, *leaves[:2], steps))
+    graded = events.with_values(torch.rand(len(events.times), generator=g) + 0.5)
+    for x, payload in ((events, []), (graded, [3.0, 0.3])):
+        kinds, spikes, leaves, steps = operation_arguments(x, neuron, inputs, dense(p["recurrent"]))
+        args = (*kinds, *spikes, *leaves, steps, 1.0, payload, [], None)
+        torch.library.opcheck(torch.ops.lambent.spikes_grid_cpu, args)
+        kinds, spikes, leaves, steps = operation_arguments(x, Integrator(p["tau_mem"], p["tau_syn"]), inputs)
+        torch.library.opcheck(torch.ops.lambent.levels_grid_cpu, (*kinds[:2], *spikes, *leaves[:2], steps))
 
 
 def test_engine_for_says_what_is_missing():

@@ -320,7 +320,7 @@ class TestCopies:
     def test_pytree(self, padded):
         events = self.tracked(padded)
         leaves, spec = tree_flatten({"x": events})
-        assert len(leaves) == 4
+        assert len(leaves) == 5
         assert same(tree_unflatten(leaves, spec)["x"], events)
         moved = tree_map_only(torch.Tensor, lambda x: x.to("meta"), events)
         assert {x.device.type for x in (moved.times, moved.units, moved.offsets, moved.counts())} == {"meta"}
@@ -503,3 +503,79 @@ def test_padding_is_never_seen():
     assert len(events.to(torch.float64).times) == len(pickle.loads(pickle.dumps(make())).times) == 3
     events.times.sum().backward()
     assert times.grad.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+# -- values of graded spikes -----------------------------------------------------------------------------------------
+
+
+def graded():
+    return Events.from_lists([[1.0, 2.5, 2.5], [0.5]], [[0, 1, 1], [2]], 3, 10.0, values=[[0.5, 2.0, -1.0], [4.0]])
+
+
+def test_values_go_where_spikes_go():
+    e = graded()
+    assert e.values.tolist() == [0.5, 2.0, -1.0, 4.0]
+    assert e[1].values.tolist() == [4.0]
+    assert e[[1, 0]].values.tolist() == [4.0, 0.5, 2.0, -1.0]
+    assert e.select([1]).values.tolist() == [2.0, -1.0]
+    assert e.keep(e.times < 2.0).values.tolist() == [0.5, 4.0]
+    plain = e.with_values(None)
+    assert plain.values is None
+    assert Events.cat([e, plain]).values.tolist() == [0.5, 2.0, -1.0, 4.0, 1.0, 1.0, 1.0, 1.0]
+    assert Events.cat([plain, plain]).values is None
+    assert Events.merge([plain, e]).values.tolist() == [1.0, 0.5, 1.0, 1.0, 2.0, -1.0, 1.0, 4.0]
+    assert e.to(torch.float64).values.dtype is torch.float64
+    assert e.padded().values is e.values
+    assert repr(e).startswith("Events(4 graded spikes, batch 2")
+    assert "-1 to 4" in e._repr_html_()
+
+
+def test_dense_spikes_are_sums_of_values_and_counts_are_counts():
+    values = torch.tensor([0.5, 2.0, -1.0, 4.0], requires_grad=True)
+    e = graded().with_values(values)
+    dense = e.to_dense(5.0)
+    assert dense[:, 0].tolist() == [[0.5, 1.0, 0.0], [0.0, 0.0, 4.0]]
+    dense[:, 0, 1].sum().backward()
+    assert values.grad.tolist() == [0.0, 1.0, 1.0, 0.0]
+    assert e.counts().tolist() == [[1.0, 2.0, 0.0], [0.0, 0.0, 1.0]]
+    assert e.windowed_counts(10.0)[:, 0].tolist() == e.counts().tolist()
+    assert not e.detach().values.requires_grad
+
+
+def test_values_are_kept_in_files(tmp_path):
+    e = graded()
+    torch.save(e, tmp_path / "e.pt")
+    for again in (torch.load(tmp_path / "e.pt"), copy.deepcopy(e), pickle.loads(pickle.dumps(e))):
+        assert torch.equal(again.values, e.values)
+    state = e.with_values(None).__getstate__()[:6]  # what files held before there were values
+    old = Events.__new__(Events)
+    old.__setstate__(state)
+    assert old.values is None
+    assert torch.equal(old.times, e.times)
+    doubled = tree_map(lambda x: x if x is None else x * 2, e)
+    assert torch.equal(doubled.values, 2 * e.values)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ([1.0] * 4, TypeError, "values must be a tensor, got list"),
+        (torch.ones(4, dtype=torch.int64), TypeError, "values must be floating point"),
+        (torch.ones(3), ValueError, r"values must have shape \(4,\), got \(3,\)"),
+        (torch.tensor([1.0, 1.0, 1.0, torch.nan]), ValueError, "sample 1, entry 0: value nan is not finite"),
+        (torch.tensor([1.0, -torch.inf, 1.0, 1.0]), ValueError, "sample 0, entry 1: value -inf is not finite"),
+    ],
+)
+def test_wrong_values_are_named(values, error, message):
+    e = graded()
+    with pytest.raises(error, match=message):
+        Events(e.times, e.units, e.offsets, 3, 10.0, values)
+    with pytest.raises(error, match=message):
+        e.with_values(values)
+
+
+def test_lists_of_values_must_fit():
+    with pytest.raises(ValueError, match="times lists 1 samples, values 2"):
+        Events.from_lists([[1.0]], [[0]], 1, 2.0, values=[[1.0], [1.0]])
+    with pytest.raises(ValueError, match="sample 0: 1 times but 2 values"):
+        Events.from_lists([[1.0]], [[0]], 1, 2.0, values=[[1.0, 1.0]])

@@ -111,3 +111,18 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="the batch is empty"):
         van_rossum(nothing, nothing)
     assert van_rossum_distances(nothing, nothing).shape == (0, 2)
+
+
+def test_values_weigh_spikes():
+    """A spike of value 2 is two at once, and gradients of values are those of finite differences."""
+    one = lb.Events.from_lists([[5.0, 9.0]], [[0, 0]], 1, 30.0, DOUBLE, values=[[2.0, 1.0]])
+    two = lb.Events.from_lists([[5.0, 5.0, 9.0]], [[0, 0, 0]], 1, 30.0, DOUBLE)
+    target = lb.Events.from_lists([[6.0, 20.0]], [[0, 0]], 1, 30.0, DOUBLE, values=[[1.5, 0.5]])
+    assert torch.allclose(van_rossum_distances(one, target, 5.0), van_rossum_distances(two, target, 5.0))
+    given = [x.requires_grad_() for x in (one.times.clone(), one.values.clone(), target.values.clone())]
+
+    def of(times, values, wanted):
+        x = lb.Events(times, one.units, one.offsets, 1, 30.0, values, check=False)
+        return van_rossum_distances(x, target.with_values(wanted), 5.0)
+
+    assert torch.autograd.gradcheck(of, given)

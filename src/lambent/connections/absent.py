@@ -16,7 +16,7 @@ class Absent(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def deliver(window, row, arrays, units, first, last):
+    def deliver(window, row, arrays, units, values, first, last):
         pass
 
     @staticmethod
@@ -26,7 +26,7 @@ class Absent(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         pass
 
 

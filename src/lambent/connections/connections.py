@@ -52,21 +52,29 @@ class Arrays(Protocol):
     delayed: ClassVar[bool]
 
     @staticmethod
-    def deliver(window: Any, row: int, arrays: Any, units: Any, first: int, last: int) -> None:
-        """Send the spikes units[first:last] on their way: add their weights to `row` of `window`, or to later rows."""
+    def deliver(window: Any, row: int, arrays: Any, units: Any, values: Any, first: int, last: int) -> None:
+        """Send the spikes units[first:last] on their way: add their weights to `row` of `window`, or to later rows.
+
+        `values` has the value of each spike, which multiplies its weights; None where all are 1
+        (`lambent.connections.graded`).
+        """
 
     @staticmethod
     def weigh(drift: Any, row: int, arrays: Any, unit: int) -> Any:
-        """dL/dt of a spike of `unit`: what `drift` holds where it arrived, from `row` on, times its weights, summed."""
+        """dL/dt of a spike of `unit`: what `drift` holds where it arrived, from `row` on, times its weights, summed.
+
+        With dL/d arriving in place of `drift` it is dL/d value.
+        """
 
     @staticmethod
     def collect(
-        gradients: Any, arrays: Any, history: Any, drift: Any, begin: int, steps: Any, units: Any, first: int, last: int
-    ) -> None:
+        gradients: Any, arrays: Any, history: Any, drift: Any, begin: int, steps: Any, units: Any, values: Any,
+        first: int, last: int,
+    ) -> None:  # fmt: skip
         """Add what spikes first:last give to `gradients`, an array for each of `gradient_shapes`, empty if not wanted.
 
         `history` is dL/d arriving, `drift` dL/dt of what arrives, per weight, from step `begin` on; `steps` and `units`
-        are of the spikes.
+        are of the spikes, and `values` as in `deliver`.
         """
 
 
@@ -117,6 +125,10 @@ class Connections(Short):
         for name, value in values.items():
             changed._set(name, value)
         return changed
+
+    def in_kernels(self) -> Connections:
+        """The same connections in the form that the CPU's kernels are fastest with; gradients flow through."""
+        return self
 
     @property
     def fan_in(self) -> float:

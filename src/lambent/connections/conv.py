@@ -29,6 +29,7 @@ from lambent.connections.connections import (
     delay_steps,
     places,
 )
+from lambent.connections.graded import scaled, value_at
 from lambent.machine.compiling import fast_inline
 from lambent.machine.waiting import Check
 
@@ -386,38 +387,35 @@ class KernelArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def deliver(window, row, arrays, units, first, last):
+    def deliver(window, row, arrays, units, values, first, last):
         weight, offset, reach = arrays
-        flat = window.reshape(window.size)
-        begin = np.uint64(row * window.shape[1])
         for e in range(first, last):
             c, place = divmod(units[e], reach.shape[0])
+            p = value_at(values, e)
             for k in range(reach.shape[1]):
                 if reach[place, k] >= 0:
-                    at = begin + np.uint64(reach[place, k])
+                    at = np.uint64(reach[place, k])
                     for o in range(weight.shape[2]):
-                        flat[at + offset[c, k, o]] += weight[c, k, o]
+                        window[row, at + offset[c, k, o]] += scaled(p, weight[c, k, o])
 
     @staticmethod
     @fast_inline
     def weigh(drift, row, arrays, unit):
         weight, offset, reach = arrays
         total = weight.dtype.type(0)
-        flat = drift.reshape(drift.size)
-        begin = np.uint64(row * drift.shape[1])
         c, place = divmod(unit, reach.shape[0])
         for k in range(reach.shape[1]):
             if reach[place, k] >= 0:
-                at = begin + np.uint64(reach[place, k])
+                at = np.uint64(reach[place, k])
                 for o in range(weight.shape[2]):
-                    total += weight[c, k, o] * flat[at + offset[c, k, o]]
+                    total += weight[c, k, o] * drift[row, at + offset[c, k, o]]
         return total
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.offset, arrays.reach, history, begin, steps, units, first, last)
+            _gather(gradients[0], arrays.offset, arrays.reach, history, begin, steps, units, values, first, last)
 
 
 class DelayedKernelArrays(NamedTuple):
@@ -434,25 +432,25 @@ class DelayedKernelArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.offset, arrays.reach, history, begin, steps, units, first, last)
+            _gather(gradients[0], arrays.offset, arrays.reach, history, begin, steps, units, values, first, last)
         if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.offset, arrays.reach, drift, begin, steps, units, first, last)
+            _gather(gradients[1], arrays.offset, arrays.reach, drift, begin, steps, units, values, first, last)
 
 
 @fast_inline
-def _gather(gradient, offset, reach, history, begin, steps, units, first, last):
+def _gather(gradient, offset, reach, history, begin, steps, units, values, first, last):
     """Add to each weight's gradient what `history` holds where the sources' spikes arrived."""
-    flat = history.reshape(history.size)
     for e in range(first, last):
-        row = np.uint64(np.int64(steps[e] - begin + 1) * history.shape[1])
+        row = steps[e] - begin + 1
         c, place = divmod(units[e], reach.shape[0])
+        p = value_at(values, e)
         for k in range(reach.shape[1]):
             if reach[place, k] >= 0:
-                at = row + np.uint64(reach[place, k])
+                at = np.uint64(reach[place, k])
                 for o in range(gradient.shape[2]):
-                    gradient[c, k, o] += flat[at + offset[c, k, o]]
+                    gradient[c, k, o] += scaled(p, history[row, at + offset[c, k, o]])
 
 
 def _numbers(name: str, value: Any, n: int, least: int) -> tuple[int, ...]:

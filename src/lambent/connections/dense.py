@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numba.core.types import none
+from numba.extending import overload
 from torch import Tensor
 
 from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
-from lambent.machine.compiling import fast, fast_inline
+from lambent.connections.graded import put, room_for, scaled, value_at
+from lambent.machine.compiling import PART, fast, fast_inline
 from lambent.machine.waiting import Check
 
 
@@ -114,8 +117,8 @@ class DenseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def deliver(window, row, arrays, units, first, last):
-        add_rows(window, row, arrays.weight, units, first, last)
+    def deliver(window, row, arrays, units, values, first, last):
+        _add(window, row, arrays.weight, units, values, first, last)
 
     @staticmethod
     @fast_inline
@@ -128,12 +131,12 @@ class DenseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            end, arrival = by_unit(gradients[0].shape[0], begin, steps, units, first, last)
+            end, arrival, weights = by_unit(gradients[0].shape[0], begin, steps, units, values, first, last)
             start = 0
             for u in range(end.shape[0]):
-                add_rows(gradients[0], u, history, arrival, start, end[u])
+                _add(gradients[0], u, history, arrival, weights, start, end[u])
                 start = end[u]
 
 
@@ -153,33 +156,29 @@ class DelayedArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def deliver(window, row, arrays, units, first, last):
+    def deliver(window, row, arrays, units, values, first, last):
         weight, reach = arrays.weight, arrays.reach
-        flat = window.reshape(window.size)
-        start = np.uint32(row * window.shape[1])
         for k in range(first, last):
-            u = units[k]
+            u, p = units[k], value_at(values, k)
             for j in range(weight.shape[1]):
-                flat[start + reach[u, j]] += weight[u, j]
+                window[row, reach[u, j]] += scaled(p, weight[u, j])
 
     @staticmethod
     @fast_inline
     def weigh(drift, row, arrays, unit):
         weight, reach = arrays.weight, arrays.reach
         total = weight.dtype.type(0)
-        flat = drift.reshape(drift.size)
-        start = np.uint32(row * drift.shape[1])
         for j in range(weight.shape[1]):
-            total += weight[unit, j] * flat[start + reach[unit, j]]
+            total += weight[unit, j] * drift[row, reach[unit, j]]
         return total
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.reach, history, begin, steps, units, first, last)
+            _gather(gradients[0], arrays.reach, history, begin, steps, units, values, first, last)
         if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.reach, drift, begin, steps, units, first, last)
+            _gather(gradients[1], arrays.reach, drift, begin, steps, units, values, first, last)
 
 
 @fast_inline
@@ -206,31 +205,62 @@ def add_rows(target, at, source, index, first, last):
         k += 1
 
 
+@fast_inline
+def _add_scaled_rows(target, at, source, index, values, first, last):
+    """As `add_rows`, each row times the value of its spike."""
+    k = first
+    while k + 3 < last:
+        a, b, c, d = index[k], index[k + 1], index[k + 2], index[k + 3]
+        p, q, r, s = values[k], values[k + 1], values[k + 2], values[k + 3]
+        for j in range(source.shape[1]):
+            target[at, j] += (p * source[a, j] + q * source[b, j]) + (r * source[c, j] + s * source[d, j])
+        k += 4
+    while k < last:
+        a, p = index[k], values[k]
+        for j in range(source.shape[1]):
+            target[at, j] += p * source[a, j]
+        k += 1
+
+
+def _add(target, at, source, index, values, first, last):
+    """`add_rows`, or with values `_add_scaled_rows`."""
+    raise TypeError("for compiled kernels")
+
+
+@overload(_add, jit_options=PART)
+def _choose(target, at, source, index, values, first, last):
+    if values == none:
+        return lambda target, at, source, index, values, first, last: add_rows(target, at, source, index, first, last)
+    return lambda target, at, source, index, values, first, last: _add_scaled_rows(
+        target, at, source, index, values, first, last
+    )
+
+
 @fast
-def by_unit(n_units, begin, steps, units, first, last):
-    """The rows, of step `begin` on, in which spikes first:last arrive, unit after unit, and where each unit's end."""
+def by_unit(n_units, begin, steps, units, values, first, last):
+    """Ends of each unit's spikes if first:last stand unit after unit; their rows from step `begin` on, their values."""
     end = np.zeros(n_units + 1, np.int64)
     for e in range(first, last):
         end[units[e] + 1] += 1
     for u in range(n_units):
         end[u + 1] += end[u]
-    arrival = np.empty(last - first, steps.dtype)
+    arrival, weights = np.empty(last - first, steps.dtype), room_for(values, last - first)
     for e in range(first, last):
         u = units[e]
         arrival[end[u]] = steps[e] - begin + 1
+        put(weights, end[u], values, e)
         end[u] += 1
-    return end[:n_units], arrival
+    return end[:n_units], arrival, weights
 
 
 @fast
-def _gather(gradient, reach, history, begin, steps, units, first, last):
+def _gather(gradient, reach, history, begin, steps, units, values, first, last):
     """Add to the gradient of each pair what `history` holds where the source's spikes arrived."""
-    end, arrival = by_unit(gradient.shape[0], begin, steps, units, first, last)
+    end, arrival, weights = by_unit(gradient.shape[0], begin, steps, units, values, first, last)
     start = 0
-    flat = history.reshape(history.size)
     for u in range(gradient.shape[0]):
         for k in range(start, end[u]):
-            row = np.uint32(arrival[k] * history.shape[1])
+            row, p = arrival[k], value_at(weights, k)
             for j in range(history.shape[1]):
-                gradient[u, j] += flat[row + reach[u, j]]
+                gradient[u, j] += scaled(p, history[row, reach[u, j]])
         start = end[u]

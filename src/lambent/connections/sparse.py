@@ -13,8 +13,13 @@ import torch
 from torch import Tensor
 
 from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
+from lambent.connections.dense import Dense
+from lambent.connections.graded import scaled, value_at
 from lambent.machine.compiling import fast_inline
 from lambent.machine.waiting import Check
+
+_OF_DENSE_ROW, _OF_SOURCE, _OF_ENTRY = 0.045, 8.0, 0.5  # ns for one spike: a number of a row, a source, an entry
+_LARGEST = 2**24  # numbers of a dense matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +108,16 @@ class Sparse(Connections):
         reach = places(steps, target, self.n_out, n_steps)
         return [weight.to(dtype), delay.to(dtype), start, reach.to(torch.int32), torch.tensor(self.n_out)]
 
+    def in_kernels(self) -> Connections:
+        """Dense, with zeros, where that is faster: a row is added many numbers at once, entries one by one."""
+        source, target, weight, delay = self.entries()
+        entries = len(source) / self.n_in
+        pays = _OF_DENSE_ROW * self.n_out < _OF_SOURCE + _OF_ENTRY * entries
+        if delay is not None or not pays or self.n_in * self.n_out > _LARGEST:
+            return self
+        whole = weight.new_zeros(self.n_in * self.n_out).index_add(0, source * self.n_out + target, weight)
+        return Dense(self.n_in, self.n_out, whole.view(self.n_in, self.n_out))
+
     def _pairs(self) -> tuple[Tensor, Tensor]:
         """Sources and targets."""
         source, target = torch.as_tensor(self.indices)
@@ -151,31 +166,27 @@ class SparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def deliver(window, row, arrays, units, first, last):
+    def deliver(window, row, arrays, units, values, first, last):
         weight, start, reach = arrays
-        flat = window.reshape(window.size)
-        begin = np.uint32(row * window.shape[1])
         for k in range(first, last):
-            u = units[k]
+            u, p = units[k], value_at(values, k)
             for c in range(start[u], start[u + 1]):
-                flat[begin + reach[c]] += weight[c]
+                window[row, reach[c]] += scaled(p, weight[c])
 
     @staticmethod
     @fast_inline
     def weigh(drift, row, arrays, unit):
         weight, start, reach = arrays
         total = weight.dtype.type(0)
-        flat = drift.reshape(drift.size)
-        begin = np.uint32(row * drift.shape[1])
         for c in range(start[unit], start[unit + 1]):
-            total += weight[c] * flat[begin + reach[c]]
+            total += weight[c] * drift[row, reach[c]]
         return total
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, values, first, last)
 
 
 class DelayedSparseArrays(NamedTuple):
@@ -192,22 +203,21 @@ class DelayedSparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, first, last)
+            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, values, first, last)
         if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.start, arrays.reach, drift, begin, steps, units, first, last)
+            _gather(gradients[1], arrays.start, arrays.reach, drift, begin, steps, units, values, first, last)
 
 
 @fast_inline
-def _gather(gradient, start, reach, history, begin, steps, units, first, last):
+def _gather(gradient, start, reach, history, begin, steps, units, values, first, last):
     """Add to each connection's gradient what `history` holds where the source's spikes arrived."""
-    flat = history.reshape(history.size)
     for k in range(first, last):
-        row = np.uint32((steps[k] - begin + 1) * history.shape[1])
-        u = units[k]
+        row = steps[k] - begin + 1
+        u, p = units[k], value_at(values, k)
         for c in range(start[u], start[u + 1]):
-            gradient[c] += flat[row + reach[c]]
+            gradient[c] += scaled(p, history[row, reach[c]])
 
 
 def _some_of(total: int, n: int) -> Tensor:

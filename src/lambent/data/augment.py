@@ -138,7 +138,7 @@ class JitterTimes:
         times = noise.to(events.device, non_blocking=True).mul_(self.std_ms).add_(spikes.times)
         last = float(np.nextafter(np.float32(events.duration), np.float32(0)))
         moved = (times.clamp_(0.0, last), spikes.units, events.offsets)
-        return operations_for(events).sort(Events(*moved, events.n_units, events.duration, check=False))
+        return operations_for(events).sort(Events(*moved, events.n_units, events.duration, spikes.values, check=False))
 
 
 @dataclass(frozen=True)
@@ -249,9 +249,11 @@ def operations_for(events: Events) -> ModuleType:
     Raises:
         ValueError: the spikes carry gradients, which an augmentation would lose.
     """
-    if events.padded().times.requires_grad:
+    spikes = events.padded()
+    if spikes.times.requires_grad or (spikes.values is not None and spikes.values.requires_grad):
         raise ValueError("augmentations change data; these spikes carry gradients, as a layer's do: detach them")
-    return host if events.device.type == "cpu" else device
+    # the compiled loops of `host` know no values
+    return host if events.device.type == "cpu" and spikes.values is None else device
 
 
 def _check_probability(p: float) -> None:

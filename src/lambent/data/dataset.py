@@ -181,6 +181,11 @@ class SpikeDataset(Dataset):
             raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
         if isinstance(labels, Tensor):
             labels = labels.detach().cpu().numpy()
+        if events.values is not None:
+            raise ValueError(
+                "a data set keeps no values of graded spikes yet; keep the Events themselves (torch.save), or leave "
+                "the values out (events.with_values(None))"
+            )
         plain = events.to("cpu", torch.float32)
         times, units, offsets = (x.detach().numpy().copy() for x in (plain.times, plain.units, plain.offsets))
         return cls(times, units, offsets, labels, events.n_units, events.duration, class_names)

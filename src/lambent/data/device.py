@@ -111,8 +111,10 @@ def move(
     inside &= (times >= 0) & (times < last) & (units >= 0) & (units < events.n_units)
     before = torch.cat([events.offsets.new_zeros(1), inside.cumsum(0)])
     place = torch.where(inside, before[:-1], len(times))  # what is dropped goes past the end
-    times, units = (x.new_zeros(len(x) + 1).scatter(0, place, x)[:-1] for x in (times, units))
-    return Events(times, units, before[events.offsets], events.n_units, events.duration, check=False, padded=True)
+    given = (times, units) if padded.values is None else (times, units, padded.values)
+    times, units, *values = (x.new_zeros(len(x) + 1).scatter(0, place, x)[:-1] for x in given)
+    kept = before[events.offsets]
+    return Events(times, units, kept, events.n_units, events.duration, *values, check=False, padded=True)
 
 
 def sort(events: Events) -> Events:
@@ -123,7 +125,8 @@ def sort(events: Events) -> Events:
     order = times.argsort(stable=True)
     order = order[sample[order].argsort(stable=True)]
     moved = times[order], padded.units[order], events.offsets
-    return Events(*moved, events.n_units, events.duration, check=False, padded=True)
+    values = None if padded.values is None else padded.values[order]
+    return Events(*moved, events.n_units, events.duration, values, check=False, padded=True)
 
 
 def take(events: Events, chosen: Tensor) -> Events:

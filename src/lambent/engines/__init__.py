@@ -1,9 +1,10 @@
 """How time passes. Every engine is a module with the same two functions:
 
-spikes(events, neuron, inputs, recurrent, dt) -> Events
+spikes(events, neuron, inputs, recurrent, dt, payload=None) -> Events
     The spikes of a layer of units (`lambent.neurons`) that `inputs` (`lambent.connections`) connect to `events` and
     `recurrent` (or None) to each other. Differentiable in the event times and every parameter; the counts of what
-    comes out are differentiable too. Looks at all values first (`lambent.engines.checks`). Parameters are tensors with
+    comes out are differentiable too, and so are values, of `events` and, with a `payload` (`lambent.neurons.payload`),
+    of the spikes that come out. Looks at all values first (`lambent.engines.checks`). Parameters are tensors with
     one entry per unit, as layers make them.
 levels(events, neuron, inputs, dt) -> Tensor (batch, steps, out)
     What units that never spike come to after each step, such as the voltages of leaky integrators.

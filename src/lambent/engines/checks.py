@@ -45,7 +45,7 @@ def check_derivative(events: Events, *parts: Neuron | Connections | None) -> Non
     Tangents, which they do not see, would come out as zeros.
     """
     values = [getattr(part, name) for part in parts if part is not None for name in part.parameters]
-    for x in (events.padded().times, *values):
+    for x in (events.padded().times, events.padded().values, *values):
         if x is not None and transformed(x):
             raise NotImplementedError(
                 "gradients of spikes and of voltages go backwards only: use backward() or torch.autograd.grad, not "

@@ -17,6 +17,7 @@ from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron, Numbers
+from lambent.neurons.payload import Payload
 
 
 class _Step(torch.autograd.Function):
@@ -40,29 +41,36 @@ class _Step(torch.autograd.Function):
 
 
 class _Spike(torch.autograd.Function):
-    """State and fields -> (state after reset, 1 where it spiked, 0 that carries the gradient of the spike time)."""
+    """State and fields -> (state after reset, 1 where it spiked, 0 with the gradient of the spike time, its value)."""
 
     @staticmethod
-    def forward(ctx: Any, kind: Any, spiked: Tensor, *state_and_fields: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, kind: Any, payload: Payload | None, spiked: Tensor, *state_and_fields: Tensor
+    ) -> tuple[Tensor, ...]:
         x, p = state_and_fields[: kind.n_states], kind(*state_and_fields[kind.n_states :])
-        ctx.kind = kind
-        ctx.save_for_backward(spiked, *kind.marks(x, p), *p)
+        overshoot = kind.level(x, p) - p.threshold
+        ctx.kind, ctx.payload = kind, payload
+        ctx.save_for_backward(spiked, overshoot, *kind.marks(x, p), *p)
         after = [torch.where(spiked, new, old) for new, old in zip(kind.reset(x, p), x, strict=True)]
-        return *after, spiked.to(x[0].dtype), torch.zeros_like(x[0])
+        value = torch.ones_like(overshoot) if payload is None else payload.value(overshoot)
+        return *after, spiked.to(x[0].dtype), torch.zeros_like(x[0]), value
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         kind = ctx.kind
-        *after, count, pull = grads
-        spiked, *rest = ctx.saved_tensors
+        *after, count, pull, value = grads
+        spiked, overshoot, *rest = ctx.saved_tensors
         marks, p = tuple(rest[: kind.n_marks]), kind(*rest[kind.n_marks :])
-        before = kind.jump(tuple(after), pull, count / p.threshold, marks, p)
+        push = count / p.threshold
+        if ctx.payload is not None:
+            push = push + value * ctx.payload.slope(overshoot)
+        before = kind.jump(tuple(after), pull, push, marks, p)
         fields: dict[str, Tensor] = {
             name: torch.where(spiked, g, 0.0).sum(0)
             for name, g in zip(kind.spike_gradients, kind.spike_gradient(before, after, marks, p), strict=True)
         }
         before = [torch.where(spiked, new, old) for new, old in zip(before, after, strict=True)]
-        return None, None, *before, *(fields.get(name) for name in kind._fields)
+        return None, None, None, *before, *(fields.get(name) for name in kind._fields)
 
 
 class _Mail:
@@ -102,7 +110,10 @@ class _Mail:
         return found
 
     def send(self, n: int, spikes: Tensor, shift: Tensor, matrices: list[tuple[int, Tensor, Tensor | None]]) -> None:
-        """Spikes (batch, from) of step n; `shift` is zero in value and carries the gradient of their times [ms]."""
+        """Sums of values (batch, from) of the spikes of step n.
+
+        `shift` is zero and carries the gradient of their times [ms], each times the value.
+        """
         for d, weight, late in matrices:
             arrival = n + 1 + d
             if arrival < len(self.arriving):
@@ -117,15 +128,21 @@ class _Mail:
 
 
 def _dense(events: Events, dt: float) -> tuple[Tensor, Tensor]:
-    """Spike counts and, zero in value, sums of spike times; both (steps, batch, units)."""
+    """Sums of the spikes' values and, zero, of these times spike times; both (steps, batch, units)."""
     counts = events.to_dense(dt).to(torch.float64)
     times = events.times.to(torch.float64)
     index = (events.samples(), events.steps(dt).long(), events.units.long())
-    shifts = torch.zeros_like(counts).index_put(index, times - times.detach(), accumulate=True)
+    moved = times - times.detach()
+    if events.values is not None:
+        moved = moved * events.values.detach().to(torch.float64)
+    shifts = torch.zeros_like(counts).index_put(index, moved, accumulate=True)
     return counts.transpose(0, 1), shifts.transpose(0, 1)
 
 
-def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
+def spikes(
+    events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float,
+    payload: Payload | None = None,
+) -> Events:  # fmt: skip
     """Spikes of a layer; see `lambent.engines`."""
     expect(*soundness(neuron, inputs, recurrent))
     dtype = some_parameter(neuron, inputs).dtype
@@ -137,26 +154,29 @@ def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Conne
     x_in, shift_in = _dense(events, dt)
     x: Numbers = (x_in.new_zeros(batch, size),) * kind.n_states
     fixed = kind(*(f.detach() for f in p))
-    raised, every, shifts = [], [], []
+    raised, every, shifts, values = [], [], [], []
     for n in range(steps):
         before = tuple(value.detach() for value in x)
         x = mail.take(kind, x, n, p)
         raised.append(kind.level(x, fixed))
         above = kind.above(before, tuple(value.detach() for value in x), fixed)
-        *after, spiked, shift = _Spike.apply(kind, above, *x, *p)
+        *after, spiked, shift, value = _Spike.apply(kind, payload, above, *x, *p)
         x = tuple(after)
         every.append(spiked)
         shifts.append(shift)
+        values.append(value)
         mail.send(n, x_in[n], shift_in[n], into)
-        mail.send(n, spiked.detach(), shift, own)
+        mail.send(n, spiked.detach() * value, shift * value.detach(), own)
+    carried = None if payload is None else torch.stack(values)
     return _collect(
-        torch.stack(raised), torch.stack(every), torch.stack(shifts), p.threshold, events.duration, dt, dtype
+        torch.stack(raised), torch.stack(every), torch.stack(shifts), carried, p.threshold, events.duration, dt, dtype
     )
 
 
 def _collect(
-    raised: Tensor, spikes: Tensor, shifts: Tensor, threshold: Tensor, duration: float, dt: float, dtype: torch.dtype
-) -> Events:
+    raised: Tensor, spikes: Tensor, shifts: Tensor, values: Tensor | None, threshold: Tensor, duration: float,
+    dt: float, dtype: torch.dtype,
+) -> Events:  # fmt: skip
     """Events of dense (steps, batch, size) spikes.
 
     Silent units get their count's gradient at the highest level, those that never rose above rest at all levels alike.
@@ -168,7 +188,8 @@ def _collect(
     times = n.to(torch.float64) * dt + shifts[n, b, u]
     sizes = torch.bincount(b, minlength=len(counts))
     offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    return Events(times.to(dtype), u, offsets, counts.shape[1], duration, counts=counts.to(dtype), check=False)
+    own = None if values is None else values[n, b, u]
+    return Events(times.to(dtype), u, offsets, counts.shape[1], duration, own, counts=counts.to(dtype), check=False)
 
 
 def levels(events: Events, neuron: Neuron, inputs: Connections, dt: float) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lambent.events.checks import as_float32, check_n_units, check_spikes, n_steps, warn_of_seconds
+from lambent.events.checks import as_float32, check_n_units, check_spikes, locate, n_steps, warn_of_seconds
 from lambent.events.structured import Start, pack_records
 from lambent.machine.showing import html_table
 from lambent.machine.warn import warn_caller
@@ -30,6 +30,8 @@ class Events:
             int64.
         n_units: number of units; every unit is in ``[0, n_units)``.
         duration: length of every sample [ms]; every time is in ``[0, duration)``.
+        values: (n_spikes,) float, the payload of each spike, stored in the type of `times`; takes part in autograd.
+            A spike of value p on a connection of weight w adds p w. None, for spikes that are all 1, costs nothing.
         counts: (batch, n_units) float, differentiable spike counts as a layer hands them out. Left out,
             `counts()` counts the spikes, without a gradient.
         check: validate; the engines, whose output is right by construction, switch it off.
@@ -37,8 +39,8 @@ class Events:
 
     Raises:
         TypeError: a tensor has the wrong dtype, the argument is no tensor, or `n_units` no whole number.
-        ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets, `counts` of another
-            shape. The message names the sample and the entry.
+        ValueError: unsorted, negative, NaN or too late times, units out of range, broken offsets, values that are not
+            finite, `values` or `counts` of another shape. The message names the sample and the entry.
 
     Warns:
         UserWarning: the times look like seconds: samples of at most 10 ms, 100 spikes or more, and more than three per
@@ -54,7 +56,7 @@ class Events:
         [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
     """
 
-    __slots__ = ("_counts", "_padded", "_times", "_units", "dt", "duration", "n_units", "offsets")
+    __slots__ = ("_counts", "_padded", "_times", "_units", "_values", "dt", "duration", "n_units", "offsets")
     # dt: the time step [ms] of the layer that they come from, None of one in continuous time, 0 of none known
 
     def __init__(
@@ -64,16 +66,18 @@ class Events:
         offsets: Tensor,
         n_units: int,
         duration: float,
+        values: Tensor | None = None,
         *,
         counts: Tensor | None = None,
         check: bool = True,
         padded: bool = False,
     ) -> None:
         if check:
-            _check(times, units, offsets, n_units, duration, counts)
+            _check(times, units, offsets, n_units, duration, counts, values)
             warn_of_seconds(len(times), n_units, len(offsets) - 1, duration)
         units, offsets = units.to(torch.int32), offsets.to(torch.int64)
-        self._fill(times, units, offsets, counts, int(n_units), float(duration), padded)
+        values = None if values is None else values.to(times.dtype)
+        self._fill(times, units, offsets, counts, int(n_units), float(duration), values, padded)
 
     def _fill(
         self,
@@ -83,15 +87,16 @@ class Events:
         counts: Tensor | None,
         n_units: int,
         duration: float,
+        values: Tensor | None = None,
         padded: bool = False,
     ) -> None:
-        self._times, self._units, self.offsets, self._counts = times, units, offsets, counts
+        self._times, self._units, self._values, self.offsets, self._counts = times, units, values, offsets, counts
         self.n_units, self.duration, self._padded = n_units, duration, padded
         self.dt: float | None = 0.0
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What a copy or a file keeps, without padding."""
-        return self.times, self.units, self.offsets, self._counts, self.n_units, self.duration
+        return self.times, self.units, self.offsets, self._counts, self.n_units, self.duration, self.values
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take what a file holds.
@@ -99,9 +104,9 @@ class Events:
         Raises:
             TypeError, ValueError: as for a new `Events`.
         """
-        times, units, offsets, counts, n_units, duration = state
+        times, units, offsets, counts, n_units, duration, *values = state  # older files hold no values
         if not (isinstance(times, Tensor) and times.is_meta):  # of which there is nothing to check
-            _check(times, units, offsets, n_units, duration, counts)
+            _check(times, units, offsets, n_units, duration, counts, *values)
         self._fill(*state)
 
     # -- construction ---------------------------------------------------------------------------------
@@ -114,16 +119,19 @@ class Events:
         n_units: int,
         duration: float,
         dtype: torch.dtype = torch.float32,
+        values: Sequence[Any] | None = None,
     ) -> Events:
-        """Build a batch from one sequence of times [ms] and one of units per sample.
+        """Build a batch from one sequence of times [ms], one of units and, if there are any, one of values per sample.
 
         Raises:
             TypeError: as `Events`, or a sample is no sequence.
-            ValueError: as `Events`, or the two lists do not fit each other.
+            ValueError: as `Events`, or the lists do not fit each other.
         """
         if len(times) != len(units):
             raise ValueError(f"times lists {len(times)} samples, units {len(units)}")
-        for name, lists in (("times", times), ("units", units)):
+        if values is not None and len(values) != len(times):
+            raise ValueError(f"times lists {len(times)} samples, values {len(values)}")
+        for name, lists in (("times", times), ("units", units), ("values", () if values is None else values)):
             for b, x in enumerate(lists):
                 if np.ndim(x) == 0:
                     raise TypeError(f"sample {b}: {name} must be a sequence of numbers, got {x!r}")
@@ -132,6 +140,10 @@ class Events:
         for b, (tb, ub) in enumerate(zip(t, u, strict=True)):
             if len(tb) != len(ub):
                 raise ValueError(f"sample {b}: {len(tb)} times but {len(ub)} units")
+        v = None if values is None else [torch.as_tensor(x, dtype=dtype).reshape(-1) for x in values]
+        for b, (tb, vb) in enumerate(zip(t, v or (), strict=False)):
+            if len(tb) != len(vb):
+                raise ValueError(f"sample {b}: {len(tb)} times but {len(vb)} values")
         offsets = torch.tensor([0] + [len(x) for x in t], dtype=torch.int64).cumsum(0)
         return cls(
             torch.cat(t) if t else torch.empty(0, dtype=dtype),
@@ -139,6 +151,7 @@ class Events:
             offsets,
             n_units,
             duration,
+            torch.cat(v) if v else None,
         )
 
     @classmethod
@@ -279,6 +292,7 @@ class Events:
             torch.cat([first.offsets[:1], *offsets]),
             first.n_units,
             first.duration,
+            _joined(batches),
             counts=torch.cat([e.counts() for e in batches]) if tracked else None,
             check=False,
         )
@@ -324,12 +338,14 @@ class Events:
         order = times.detach().argsort(stable=True)
         order = order[sample[order].argsort(stable=True)]
         tracked = any(e._counts is not None for e in batches)
+        values = _joined(batches)
         return Events(
             times[order],
             units[order],
             torch.stack([e.offsets for e in batches]).sum(0),
             int(n_units[-1]),
             first.duration,
+            None if values is None else values[order],
             counts=torch.cat([e.counts() for e in batches], 1) if tracked else None,
             check=False,
         )
@@ -348,11 +364,22 @@ class Events:
         self._trim()
         return self._units
 
+    @property
+    def values(self) -> Tensor | None:
+        """The payload of each spike, (n_spikes,) in the type of the times; None where all are 1."""
+        self._trim()
+        return self._values
+
     def _trim(self) -> None:
         """Cut the padding off, for which the number of spikes must be known: the host waits for the device."""
         if self._padded:
             n_spikes = int(self.offsets[-1])
             self._times, self._units, self._padded = self._times[:n_spikes], self._units[:n_spikes], False
+            self._values = None if self._values is None else self._values[:n_spikes]
+
+    def _values_at(self, entries: Tensor) -> Tensor | None:
+        """The values of some spikes; None where all are 1."""
+        return None if self.values is None else self.values[entries]
 
     def padded(self) -> Events:
         """The same spikes, for code that can do with padding and so need not wait to know how many there are.
@@ -362,8 +389,9 @@ class Events:
         the sample `batch_size`.
         """
         return Events(
-            self._times, self._units, self.offsets, self.n_units, self.duration, counts=self._counts, check=False
-        )
+            self._times, self._units, self.offsets, self.n_units, self.duration, self._values,
+            counts=self._counts, check=False,
+        )  # fmt: skip
 
     def counts(self) -> Tensor:
         """Spikes per sample and unit, float (batch, n_units).
@@ -390,7 +418,7 @@ class Events:
             >>> events.windowed_counts(10.0).tolist()
             [[[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]]]
         """
-        return self.to_dense(window)
+        return self._dense(window, None)
 
     def samples(self) -> Tensor:
         """The sample each spike belongs to, int64 (n_spikes,)."""
@@ -427,15 +455,24 @@ class Events:
     def to_dense(self, dt: float) -> Tensor:
         """Spike counts per step, float (batch, steps, n_units) with steps = ceil(duration / dt).
 
+        Of graded spikes the sums of their values, whose gradients pass.
+
         Example:
             >>> lb.Events.from_lists([[0.2, 1.7]], [[0, 1]], n_units=2, duration=2.0).to_dense(1.0)
             tensor([[[1., 0.],
                      [0., 1.]]])
         """
+        return self._dense(dt, self.values)
+
+    def _dense(self, dt: float, values: Tensor | None) -> Tensor:
         step = self.steps(dt)
         steps = n_steps(self.duration, dt)
         index = (self.samples() * steps + step) * self.n_units + self.units
-        flat = torch.bincount(index, minlength=self.batch_size * steps * self.n_units)
+        size = self.batch_size * steps * self.n_units
+        if values is None:
+            flat = torch.bincount(index, minlength=size)
+        else:
+            flat = values.new_zeros(size).index_add(0, index, values)
         return flat.reshape(self.batch_size, steps, self.n_units).to(self.times.dtype)
 
     @property
@@ -486,6 +523,7 @@ class Events:
             offsets,
             self.n_units,
             self.duration,
+            self._values_at(entry),
             counts=None if self._counts is None else self._counts[chosen],
             check=False,
         )
@@ -526,7 +564,9 @@ class Events:
         new = number[self.units]
         kept = self.keep(new >= 0)
         counts = None if self._counts is None else self._counts[:, chosen]
-        return Events(kept.times, new[new >= 0], kept.offsets, len(chosen), self.duration, counts=counts, check=False)
+        return Events(
+            kept.times, new[new >= 0], kept.offsets, len(chosen), self.duration, kept.values, counts=counts, check=False
+        )
 
     def keep(self, mask: Tensor) -> Events:
         """The spikes where `mask` (n_spikes,) is True.
@@ -549,8 +589,9 @@ class Events:
             raise ValueError(f"mask must have shape {tuple(self.times.shape)}, got {tuple(mask.shape)}")
         before = torch.cat([self.offsets.new_zeros(1), mask.cumsum(0)])
         kept = Events(
-            self.times[mask], self.units[mask], before[self.offsets], self.n_units, self.duration, check=False
-        )
+            self.times[mask], self.units[mask], before[self.offsets], self.n_units, self.duration,
+            self._values_at(mask), check=False,
+        )  # fmt: skip
         if self._counts is not None:
             index = self.samples() * self.n_units + self.units
             total = torch.bincount(index, minlength=self._counts.numel()).reshape(self._counts.shape)
@@ -558,7 +599,7 @@ class Events:
         return kept
 
     def to(self, *args: Any, **kwargs: Any) -> Events:
-        """Move to a device (all tensors) or change the float dtype (times, counts), as `torch.Tensor.to`.
+        """Move to a device (all tensors) or change the float dtype (times, values, counts), as `torch.Tensor.to`.
 
         Raises:
             TypeError: a type other than float32 or float64.
@@ -574,7 +615,39 @@ class Events:
             self.offsets.to(times.device),
             self.n_units,
             self.duration,
+            None if self.values is None else self.values.to(*args, **kwargs),
             counts=None if self._counts is None else self._counts.to(*args, **kwargs),
+            check=False,
+        )
+
+    def with_values(self, values: Tensor | None) -> Events:
+        """The same spikes with other values (n_spikes,), or without any.
+
+        Raises:
+            TypeError, ValueError: as for a new `Events`.
+
+        Example:
+            >>> events = lb.Events.from_lists([[1.0, 2.0]], [[0, 2]], n_units=3, duration=10.0)
+            >>> events.with_values(torch.tensor([0.5, 2.0])).to_dense(10.0)
+            tensor([[[0.5000, 0.0000, 2.0000]]])
+        """
+        if values is not None:
+            _check_values(values, self.times, self.offsets)
+        changed = Events(
+            self.times, self.units, self.offsets, self.n_units, self.duration, values, counts=self._counts, check=False
+        )
+        changed.dt = self.dt
+        return changed
+
+    def detach(self) -> Events:
+        """The same spikes as plain data, which carry no gradients."""
+        return Events(
+            self.times.detach(),
+            self.units,
+            self.offsets,
+            self.n_units,
+            self.duration,
+            None if self.values is None else self.values.detach(),
             check=False,
         )
 
@@ -586,6 +659,7 @@ class Events:
             self.offsets.pin_memory(),
             self.n_units,
             self.duration,
+            None if self.values is None else self.values.pin_memory(),
             counts=None if self._counts is None else self._counts.pin_memory(),
             check=False,
         )
@@ -597,6 +671,7 @@ class Events:
             ("units", f"{self.n_units:,}"),
             ("duration", f"{self.duration:g} ms"),
             ("times", f"{self.times.dtype}, {self.device}"),
+            *([] if self.values is None else [("values", _span(self.values))]),
         ]
         return html_table("Events", rows)
 
@@ -605,8 +680,9 @@ class Events:
         return import_module("lambent.plot").raster(self, *args, **kwargs)  # by name: events know nothing of drawing
 
     def __repr__(self) -> str:
+        graded = "" if self.values is None else "graded "
         return (
-            f"Events({len(self.times)} spikes, batch {len(self)}, {self.n_units} units, "
+            f"Events({len(self.times)} {graded}spikes, batch {len(self)}, {self.n_units} units, "
             f"{self.duration:g} ms, {self.times.dtype}, {self.device})"
         )
 
@@ -615,6 +691,17 @@ def within(times: Tensor, duration: float) -> Tensor:
     """The times, those that rounding took to `duration` moved to the last one before it; gradients pass."""
     last = torch.nextafter(times.new_full((), duration), times.new_zeros(()))
     return times + (times.detach().clamp(max=last) - times.detach())
+
+
+def _joined(batches: Sequence[Events]) -> Tensor | None:
+    """The values of batches one after the other, 1 for those that have none; None if no batch has any."""
+    if all(e.values is None for e in batches):
+        return None
+    return torch.cat([torch.ones_like(e.times) if e.values is None else e.values for e in batches])
+
+
+def _span(values: Tensor) -> str:
+    return f"{values.min().item():g} to {values.max().item():g}" if len(values) else "none"
 
 
 def _as_times(x: Any, duration: float, dtype: torch.dtype) -> Tensor:
@@ -632,7 +719,10 @@ def _as_units(x: Any, sample: int) -> Tensor:
     return u.to(torch.int64)  # narrowed by Events once checked, so that no overflow passes unseen
 
 
-def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration: float, counts: Tensor | None) -> None:
+def _check(
+    times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration: float, counts: Tensor | None,
+    values: Tensor | None = None,
+) -> None:  # fmt: skip
     for name, x in (("times", times), ("units", units), ("offsets", offsets)):
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
@@ -648,3 +738,18 @@ def _check(times: Tensor, units: Tensor, offsets: Tensor, n_units: int, duration
         raise TypeError(f"counts must be floating point and on {times.device}, got {counts.dtype} on {counts.device}")
     if counts is not None and counts.shape != (len(offsets) - 1, n_units):
         raise ValueError(f"counts must have shape ({len(offsets) - 1}, {n_units}), got {tuple(counts.shape)}")
+    if values is not None:
+        _check_values(values, times, offsets)
+
+
+def _check_values(values: Tensor, times: Tensor, offsets: Tensor) -> None:
+    if not isinstance(values, Tensor):
+        raise TypeError(f"values must be a tensor, got {type(values).__name__}")
+    if not values.is_floating_point() or values.device != times.device:
+        raise TypeError(f"values must be floating point and on {times.device}, got {values.dtype} on {values.device}")
+    if values.shape != times.shape:
+        raise ValueError(f"values must have shape {tuple(times.shape)}, got {tuple(values.shape)}")
+    finite = torch.isfinite(values.detach().to(times.dtype))
+    if not finite.all():
+        entry = int((~finite).nonzero()[0])
+        raise ValueError(f"{locate(entry, offsets.cpu().numpy())}: value {values[entry].item()} is not finite")

@@ -17,12 +17,13 @@ def register() -> None:
 
 
 def _flatten(events: Events) -> tuple[list[Any], tuple[Any, ...]]:
-    state = events.__getstate__()
-    return list(state[:4]), state[4:]
+    *tensors, n_units, duration, values = events.__getstate__()
+    return [*tensors, values], (n_units, duration)
 
 
 def _unflatten(leaves: Any, context: tuple[Any, ...]) -> Events:
     """Put leaves back as they are: torch also maps to what is no tensor."""
     events = Events.__new__(Events)
-    events._fill(*leaves, *context)
+    (times, units, offsets, counts, values), (n_units, duration) = leaves, context
+    events._fill(times, units, offsets, counts, n_units, duration, values)
     return events

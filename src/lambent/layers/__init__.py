@@ -1,6 +1,7 @@
-"""Layers: torch modules that map events to events (`Spiking`, `LIF`, `EventDropout`) or to tensors (`LIReadout`)."""
+"""Layers: torch modules that map events to events (`Spiking`, `LIF`, `Channel` ...) or to tensors (`LIReadout`)."""
 
 from lambent.layers.calibration import calibrate
+from lambent.layers.channel import Channel
 from lambent.layers.dropout import EventDropout
 from lambent.layers.lif import LIF
 from lambent.layers.readout import LIReadout
@@ -11,6 +12,7 @@ from lambent.layers.spiking import Spiking
 __all__ = [
     "LIF",
     "AdaptiveLIF",
+    "Channel",
     "EventDropout",
     "LIReadout",
     "Recording",

@@ -72,6 +72,11 @@ def check_chain(
                 f"{where}: has {type(module.neuron).__name__} units, which cannot be converted{why and f': {why}'}; "
                 f"train the layer with {kinds}"
             )
+        if isinstance(module, Spiking) and module.payload_bits:
+            raise TypeError(
+                f"{where}: its spikes carry {module.payload_bits} bits; only spikes without values (payload_bits=None) "
+                "can be converted"
+            )
         if isinstance(module, LIReadout) and i != len(model) - 1:
             raise ValueError(f"{where}: a readout must be the last layer")
         if module.dt is None:

@@ -39,6 +39,7 @@ class LIF(Spiking):
         min_slope: a spike that only grazes the threshold has dV/dt near 0, and the adjoint divides by it.
             Slopes below ``min_slope * threshold / tau_mem`` are taken to be that. The default is 0.1 on a grid, and
             in continuous time 1e-6, so that gradients are exact there.
+        payload_bits, payload_range: what spikes carry besides their time, as in `lambent.Spiking`; None for nothing.
 
     Attributes:
         weight (in, out), recurrent_weight (out, out) [from, to] or None, tau_mem, tau_syn, threshold (out,),
@@ -78,10 +79,14 @@ class LIF(Spiking):
         max_delay: float | None = None,
         dt: float | None = 1.0,
         min_slope: float | None = None,
+        payload_bits: int | None = None,
+        payload_range: float | None = None,
     ) -> None:
         sides = dense_sides(in_features, out_features, recurrent, delay, recurrent_delay)
         neuron = lif.LIF(tau_mem, tau_syn, threshold, bias, reset, min_slope)
-        super().__init__(neuron, *sides, dt=dt, max_delay=max_delay)
+        super().__init__(
+            neuron, *sides, dt=dt, max_delay=max_delay, payload_bits=payload_bits, payload_range=payload_range
+        )
         self.reset_parameters()
 
     @property
@@ -107,6 +112,7 @@ class LIF(Spiking):
         parts = [f"{self.in_features}, {self.out_features}"]
         parts += ["recurrent"] if self.recurrent_weight is not None else []
         parts += [n for n in ("bias", "delay", "recurrent_delay") if getattr(self, n) is not None]
+        parts += [f"payload_bits={self.payload_bits}"] if self.payload_bits else []
         return ", ".join([*parts, f"reset={self.reset!r}", f"dt={self.dt}"])
 
 

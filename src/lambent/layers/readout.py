@@ -129,6 +129,8 @@ class LIReadout(Layer):
         else:
             events = events.padded()
             per_spike = on_grid(self.reduce, events, self.tau_mem, self.tau_syn, self.dt, self._are_alike())
+        if events.values is not None:
+            per_spike = per_spike * (events.values if per_spike.ndim == 1 else events.values.unsqueeze(1))
         per_input = per_spike.new_zeros((len(events) + 1) * events.n_units, *per_spike.shape[1:])
         per_input = per_input.index_add(0, events.samples() * events.n_units + events.units, per_spike)
         per_input = per_input.view(-1, events.n_units, *(per_spike.shape[1:] or (1,)))[:-1]  # without the padding's

@@ -202,7 +202,7 @@ def _recorded(call: Call, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
         found["spikes"] = (
             np.zeros((len(events), layer.out_features, steps), np.int8)
             if own is None
-            else own.to_dense(dt).transpose(1, 2).numpy().astype(np.int8)
+            else own.windowed_counts(dt).transpose(1, 2).numpy().astype(np.int8)
         )
     nothing = np.zeros((len(events), 0, steps), np.float32)
     return {name: found.get(name, nothing) for name in wanted}

@@ -19,10 +19,13 @@ class _Short(Spiking):
     def __init__(
         self, in_features: int, out_features: int, *, recurrent: bool = False, delay: float | Tensor | None = None,
         recurrent_delay: float | Tensor | None = None, max_delay: float | None = None, dt: float = 1.0,
-        **neuron: Any,
+        payload_bits: int | None = None, payload_range: float | None = None, **neuron: Any,
     ) -> None:  # fmt: skip
         sides = dense_sides(in_features, out_features, recurrent, delay, recurrent_delay)
-        super().__init__(self.kind(**neuron), *sides, dt=dt, max_delay=max_delay)
+        super().__init__(
+            self.kind(**neuron), *sides, dt=dt, max_delay=max_delay, payload_bits=payload_bits,
+            payload_range=payload_range,
+        )  # fmt: skip
         self.reset_parameters()
 
     def extra_repr(self) -> str:
@@ -39,7 +42,8 @@ class AdaptiveLIF(_Short):
 
     Args:
         in_features, out_features: number of input and output units.
-        recurrent, delay, recurrent_delay, max_delay, dt: as in `lambent.LIF`; there is no continuous time.
+        recurrent, delay, recurrent_delay, max_delay, dt, payload_bits, payload_range: as in `lambent.LIF`; there is no
+            continuous time.
         neuron: the arguments of `lambent.neurons.AdaptiveLIF`: tau_mem, tau_syn, threshold, tau_adapt, beta ...
 
     Raises:
@@ -61,7 +65,8 @@ class Resonator(_Short):
 
     Args:
         in_features, out_features: number of input and output units.
-        recurrent, delay, recurrent_delay, max_delay, dt: as in `lambent.LIF`; there is no continuous time.
+        recurrent, delay, recurrent_delay, max_delay, dt, payload_bits, payload_range: as in `lambent.LIF`; there is no
+            continuous time.
         neuron: the arguments of `lambent.neurons.Resonator`: tau_mem, period, threshold, rule ...
 
     Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,7 @@ from lambent.events import Events
 from lambent.layers.activity import watch_activity
 from lambent.layers.layer import Layer
 from lambent.neurons.neuron import Neuron
+from lambent.neurons.payload import Payload, payload
 
 
 class Spiking(Layer):
@@ -30,6 +33,13 @@ class Spiking(Layer):
         recurrent: from the units to themselves, or None.
         dt: time step [ms], or None for continuous time, which not every neuron has.
         max_delay: where `constrain_` keeps delays [ms]; the default is Loihi's 62 steps (62 ms if dt is None).
+        payload_bits: bits that each spike carries (`Events.values`), None or 0 for none: 1 + x / payload_range, for x
+            within 0 and `payload_range` and rounded to 2 ** payload_bits values from 1 to 2. x is the overshoot, by how
+            much the unit is above its threshold in the step in which it spikes; in continuous time, where nothing
+            overshoots, I + bias - threshold, what drives it across. The gradient is that without rounding. A spike of
+            value p counts as p weights, among the layer's own units, too.
+        payload_range: x of the largest value; the default is 1, the usual threshold, and in continuous time 4. Below
+            0.5 gradients of recurrent layers soon explode.
 
     Attributes:
         The parameters of the neuron (tau_mem ...) and of the connections (weight, delay), those of recurrent ones
@@ -52,6 +62,8 @@ class Spiking(Layer):
     threshold: Tensor
     delay: nn.Parameter | None
     recurrent_delay: nn.Parameter | None
+    payload_bits: int | None = None
+    payload_range: float = 1.0
 
     def __init__(
         self,
@@ -61,8 +73,13 @@ class Spiking(Layer):
         *,
         dt: float | None = 1.0,
         max_delay: float | None = None,
+        payload_bits: int | None = None,
+        payload_range: float | None = None,
     ) -> None:
         super().__init__(neuron, connections, recurrent, dt)
+        self.payload_bits = payload_bits
+        self.payload_range = (4.0 if dt is None else 1.0) if payload_range is None else payload_range
+        self._payload()
         if not neuron.spiking:
             raise TypeError(f"{type(neuron).__name__} units never spike; lambent.LIReadout reads them")
         size = self.out_features
@@ -83,6 +100,14 @@ class Spiking(Layer):
     def recurrent(self) -> Connections | None:
         """The connections among the units, with the parameters as they are now; None without any."""
         return None if self._recurrent is None else self._now("recurrent_", self._recurrent)
+
+    def _payload(self) -> Payload | None:
+        """What spikes carry."""
+        return payload(self.payload_bits, self.payload_range)
+
+    def _meaning(self) -> dict[str, Any]:
+        carried = {"payload_bits": self.payload_bits, "payload_range": self.payload_range}
+        return super()._meaning() | (carried if self.payload_bits else {})
 
     def reset_parameters(self) -> None:
         """Draw the weights anew: normal, so large that a unit's inputs drive it to its threshold.
@@ -126,8 +151,8 @@ class Spiking(Layer):
             ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
                 range.
             ImportError: it is on a CUDA device, and Triton is not installed.
-            NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run; or the
-                derivative is wanted in forward mode or by `torch.func`.
+            NotImplementedError: it is on a CUDA device, where dt is None, the connections do not run or spikes have
+                values; or the derivative is wanted in forward mode or by `torch.func`.
             RuntimeError: in continuous time a sample has too many spikes.
         """
         neuron, connections = self.neuron, self.connections
@@ -135,7 +160,9 @@ class Spiking(Layer):
         check_input(events, neuron, connections)
         check_derivative(events, neuron, connections, recurrent)
         self._watch_dt(events)
-        out = engine_for(events.device, self.dt).spikes(events, neuron, connections, recurrent, self.dt)
+        out = engine_for(events.device, self.dt).spikes(
+            events, neuron, connections, recurrent, self.dt, self._payload()
+        )
         watch_activity(self, events, out)
         out.dt = self.dt
         return out
@@ -143,4 +170,5 @@ class Spiking(Layer):
     def extra_repr(self) -> str:
         """What it is made of, for printing."""
         kinds = [type(x).__name__ for x in (self._neuron, self._connections, self._recurrent) if x is not None]
-        return f"{self.in_features}, {self.out_features}, {', '.join(kinds)}, dt={self.dt}"
+        carried = f", payload_bits={self.payload_bits}" if self.payload_bits else ""
+        return f"{self.in_features}, {self.out_features}, {', '.join(kinds)}{carried}, dt={self.dt}"

@@ -25,7 +25,8 @@ def van_rossum_distances(events: Events, targets: Events, tau: float = 10.0) -> 
 
     Each train is filtered; the distance is the integral of the squared difference. Van Rossum 2001
     (doi:10.1162/089976601300014321) has an exponential for it, whose gradient jumps where spikes meet, here it is an
-    alpha function, t / tau exp(-t / tau). For all spikes of both trains, those of the targets with s = -1, that is
+    alpha function, t / tau exp(-t / tau). For all spikes of both trains, those of the targets with s = -1, and
+    where spikes have values with these as factors, that is
 
         1/2 sum over pairs of  s_a s_b (1 + d / tau) exp(-d / tau),    d = |t_a - t_b|
 
@@ -52,10 +53,12 @@ def van_rossum_distances(events: Events, targets: Events, tau: float = 10.0) -> 
     trains = [x.samples() * x.n_units + x.units for x in (events, targets)]
     times = torch.cat([events.times, targets.times.to(events.times.dtype)])
     train = torch.cat(trains)
-    sign = torch.cat([torch.ones_like(x, dtype=torch.float64) for x in trains])
-    sign[len(trains[0]) :] = -1
+    own, wanted = (torch.ones_like(x.times) if x.values is None else x.values for x in (events, targets))
+    values = torch.cat([own, -wanted.to(own.dtype)])
+    sign = values.detach().double()
     overlap, slope = _overlaps(times.detach().double() / tau, sign, train, size)
     moved = (times - times.detach()) * (sign * slope / tau).to(times.dtype)  # zero, with the gradient
+    moved = moved + (values - values.detach()) * overlap.to(times.dtype)
     per_spike = (0.5 * sign * overlap).to(times.dtype) + moved
     distances = per_spike.new_zeros(size).index_add(0, train, per_spike).view(len(events), events.n_units)
     return distances + _first_spike(events, targets, overlap[len(trains[0]) :], trains[1])

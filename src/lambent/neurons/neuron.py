@@ -156,13 +156,13 @@ class Neuron(Short):
         """As `on_grid`, which is asked only when something has changed; nobody may change what is returned."""
         return self._remembered(lambda: self.on_grid(dt, dtype), dt, dtype)
 
-    def _remembered(self, make: Callable[[], T], *options: Any) -> T:
-        names = (*(field.name for field in fields(self)), *self.parameters)  # which need not be fields
-        values = {name: getattr(self, name) for name in names}
-        tensors = [values.pop(name) for name in self.parameters if isinstance(values[name], Tensor)]
-        if not tensors or not all(x is None or isinstance(x, str | float | int) for x in values.values()):
+    def _remembered(self, make: Callable[[], T], *what: Any) -> T:
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        options |= {name: getattr(self, name) for name in self.parameters}
+        tensors = [options.pop(name) for name, value in list(options.items()) if isinstance(value, Tensor)]
+        if not tensors or not all(x is None or isinstance(x, str | float | int) for x in options.values()):
             return make()  # an option might change without a sign
-        return remembered(make, tensors, type(self), *values.items(), *options)
+        return remembered(make, tensors, type(self), *options.items(), *what)
 
     def lowest(self, name: str) -> str:
         """What `check_values` is to hold of a parameter."""

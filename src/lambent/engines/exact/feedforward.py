@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lambent.connections.graded import scaled, value_at
 from lambent.engines.exact.solution import crossing, earliest_crossing
 from lambent.engines.exact.unit import (
     Decays,
@@ -50,7 +51,7 @@ class Arrivals(NamedTuple):
 
 
 class Inbox(NamedTuple):
-    """What arrives at one unit, by connection[n] + shift.
+    """What arrives at one unit, by connection[n] + shift; `first` is the sample's first spike.
 
     `decays`: rows of `Decays`, from the arrival before, or from time 0.
     """
@@ -59,6 +60,7 @@ class Inbox(NamedTuple):
     spike: np.ndarray
     connection: np.ndarray
     shift: int
+    first: int
     decays: np.ndarray
 
 
@@ -109,7 +111,7 @@ def _new_table(arrivals):
 
 
 @inline
-def _inbox(arrivals, units, k, table, derivatives):
+def _inbox(arrivals, units, k, first, table, derivatives):
     """What arrives at unit k, the decays in `table`, where those of unit k - 1 are."""
     shared = len(arrivals.bounds) == 0
     lo, hi = (0, len(arrivals.time)) if shared else (arrivals.bounds[k], arrivals.bounds[k + 1])
@@ -120,7 +122,7 @@ def _inbox(arrivals, units, k, table, derivatives):
             row = table[n]
             row[0], row[1], row[2], row[3], row[4], row[5] = decays(time[n] - last, unit, derivatives)
             last = time[n]
-    return Inbox(time, arrivals.spike[lo:hi], arrivals.connection[lo:hi], k if shared else 0, table)
+    return Inbox(time, arrivals.spike[lo:hi], arrivals.connection[lo:hi], k if shared else 0, first, table)
 
 
 @inline
@@ -130,13 +132,19 @@ def _decays_to(inbox, n):
 
 
 @inline
-def _receive(y, n, inbox, weight):
-    """The state after arrival n, where it was y before."""
-    return State(y.v, y.i + weight[inbox.connection[n] + inbox.shift], y.v_m, y.v_s, y.i_s)
+def _receive(y, n, inbox, weight, values):
+    """The state after arrival n, where it was y before; `values` of the spikes of the batch, None where all are 1."""
+    return State(y.v, y.i + _arriving(n, inbox, weight, values), y.v_m, y.v_s, y.i_s)
 
 
 @inline
-def _before_maximum(x, peak, n, inbox, weight, unit, derivatives):
+def _arriving(n, inbox, weight, values):
+    """By how much I rises with arrival n."""
+    return scaled(value_at(values, inbox.first + inbox.spike[n]), weight[inbox.connection[n] + inbox.shift])
+
+
+@inline
+def _before_maximum(x, peak, n, inbox, weight, values, unit, derivatives):
     """State, peak and next arrival where V, until that arrives, reaches threshold or a maximum.
 
     V has one extremum at most from one arrival to the next. So it stays below threshold if it ends there, and if it
@@ -149,30 +157,30 @@ def _before_maximum(x, peak, n, inbox, weight, unit, derivatives):
             break
         if y.v > peak.v:
             peak = Peak(inbox.time[n], y.v, y.v_m, y.v_s)
-        x = _receive(y, n, inbox, weight)
+        x = _receive(y, n, inbox, weight, values)
         n += 1
     return x, peak, n
 
 
 @jit
 def lif_forward(
-    first, last_sample, times, sources, offsets, connections, units, duration, derivatives, counts,
+    first, last_sample, times, sources, values, offsets, connections, units, duration, derivatives, payload, counts,
     peak_time, peak_change, limit,
 ):  # fmt: skip
     """As `exact_recurrent.lif_forward`."""
     size, weight = len(units), connections.weight
-    spikes, total = new_spikes(), 0
+    spikes, total = new_spikes(payload), 0
     for b in range(first, last_sample):
         sample = slice(offsets[b], offsets[b + 1])
         arrivals = _arrivals(times[sample], sources[sample], connections, size, duration)
         table, begin = _new_table(arrivals), total
         for k in range(size):
-            inbox, unit = _inbox(arrivals, units, k, table, derivatives), unit_at(units, k)
+            inbox, unit = _inbox(arrivals, units, k, offsets[b], table, derivatives), unit_at(units, k)
             end = len(inbox.time)
             x, peak = State(-unit.bias, 0.0, 0.0, 0.0, 0.0), Peak(0.0, -unit.bias, 0.0, 0.0)
             n, reset, level = 0, 0.0, unit.threshold - unit.bias
             while True:
-                x, peak, n = _before_maximum(x, peak, n, inbox, weight, unit, derivatives)
+                x, peak, n = _before_maximum(x, peak, n, inbox, weight, values, unit, derivatives)
                 now, t = inbox.time[n - 1] if n else 0.0, inbox.time[n] if n < end else duration
                 d = _decays_to(inbox, n) if n < end else decays(t - now, unit, derivatives)
                 while True:
@@ -189,7 +197,7 @@ def lif_forward(
                     now = min(now + s, t)
                     spikes = with_room(spikes, total)
                     x = after(x, decays(s, unit, derivatives), unit, derivatives)
-                    x = write_spike(spikes, total, now, k, x, reset, unit)
+                    x = write_spike(spikes, total, now, k, x, reset, unit, payload)
                     reset, peak = now, Peak(now, math.inf, 0.0, 0.0)  # not silent: look no more
                     counts[b, k] += 1
                     total += 1
@@ -197,13 +205,13 @@ def lif_forward(
                 peak = highest(peak, x, y, t, d, unit, derivatives)
                 if n == end:
                     break
-                x = _receive(y, n, inbox, weight)
+                x = _receive(y, n, inbox, weight, values)
                 n += 1
             peak_time[b, k], peak_change[b, k, 0], peak_change[b, k, 1] = peak.time, peak.v_m, peak.v_s
             if peak.v == -unit.bias:
                 arrived = 0.0
                 for n in range(end):
-                    arrived += weight[inbox.connection[n] + inbox.shift]
+                    arrived += _arriving(n, inbox, weight, values)
                 peak_time[b, k] = math.inf
                 peak_change[b, k, 0], peak_change[b, k, 1] = mean_change(y, arrived, unit, duration)
         _sort(spikes, begin, total)
@@ -221,8 +229,9 @@ def _sort(spikes, begin, end):
 
 @jit
 def lif_backward(
-    first, last_sample, times, sources, offsets, connections, units, duration, min_slope, counts,
-    peak_time, peak_change, spikes, own_offsets, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,
+    first, last_sample, times, sources, values, offsets, connections, units, duration, min_slope, payload, counts,
+    peak_time, peak_change, spikes, own_values, own_offsets, grad_times, grad_counts, grad_values, d_times, d_values,
+    d_weight, d_delay, d_units,
 ):  # fmt: skip
     """As `exact_recurrent.lif_backward`."""
     size, weight = len(units), connections.weight
@@ -233,7 +242,7 @@ def lif_backward(
         own = np.argsort(spikes.unit[own_offsets[b] : own_offsets[b + 1]], kind="mergesort") + own_offsets[b]
         end = 0  # of the unit's spikes in `own`
         for k in range(size):
-            inbox, unit, begin = _inbox(arrivals, units, k, table, False), unit_at(units, k), end
+            inbox, unit, begin = _inbox(arrivals, units, k, offsets[b], table, False), unit_at(units, k), end
             end += int(counts[b, k])
             # nothing that happens to a unit after its last spike (or its highest voltage, if it is silent) matters
             a_v, a_i, drive = 0.0, 0.0, 0.0
@@ -256,9 +265,11 @@ def lif_backward(
                             more = driven(drive, d, unit)
                             a_v, a_i = a_v + more[0], a_i + more[1]
                         c = inbox.connection[n] + inbox.shift
-                        d_weight[c] += a_i
+                        d_weight[c] += scaled(value_at(values, inbox.first + inbox.spike[n]), a_i)
+                        if d_values is not None:
+                            d_values[inbox.first + inbox.spike[n]] += weight[c] * a_i
                         if len(d_times) or len(d_delay):
-                            pull = weight[c] * (a_i / unit.tau_syn - a_v / unit.tau_mem)
+                            pull = _arriving(n, inbox, weight, values) * (a_i / unit.tau_syn - a_v / unit.tau_mem)
                             if len(d_times):
                                 d_times[offsets[b] + inbox.spike[n]] += pull
                             if len(d_delay):
@@ -268,7 +279,8 @@ def lif_backward(
                 if j >= begin:
                     if a_v != 0.0 or a_i != 0.0:
                         a_v, a_i = before(a_v, a_i, decays(now - t, unit, False))
-                    a_v = through_spike(
-                        a_v, grad_times[own[j]], spikes, own[j], unit, min_slope, grad_counts[b, k], d_units
-                    )
+                    a_v, a_i = through_spike(
+                        a_v, a_i, grad_times[own[j]], value_at(grad_values, own[j]), spikes, own[j], unit, min_slope,
+                        grad_counts[b, k], payload, d_units,
+                    )  # fmt: skip
                     now, from_arrival = t, False

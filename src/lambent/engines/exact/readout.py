@@ -6,12 +6,15 @@ import math
 
 import numpy as np
 
+from lambent.connections.graded import scaled, value_at
 from lambent.engines.exact.unit import Decays, Peak, State, Unit, after, decays, highest
 from lambent.machine.compiling import jit
 
 
 @jit
-def li_peaks(first, last_sample, times, sources, offsets, weight, tau_mem, tau_syn, duration, peak_time, peak_spike):
+def li_peaks(
+    first, last_sample, times, sources, offsets, values, weight, tau_mem, tau_syn, duration, peak_time, peak_spike
+):
     """When V of leaky integrators is highest in samples `first:last_sample`, (batch, out).
 
     `peak_spike`: the event at whose arrival V turns from rising to falling, or -1 if V turns by itself or at the end.
@@ -38,5 +41,5 @@ def li_peaks(first, last_sample, times, sources, offsets, weight, tau_mem, tau_s
                     peak_spike[b, k] = n if peak.time == t and not ends else -1
                 v[k], i[k] = y.v, y.i
                 if not ends:
-                    i[k] += weight[sources[n], k]
+                    i[k] += scaled(value_at(values, n), weight[sources[n], k])
             now = t

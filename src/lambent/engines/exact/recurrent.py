@@ -13,7 +13,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba.core.types import none
+from numba.extending import overload
 
+from lambent.connections.graded import scaled, value_at
 from lambent.engines.exact.queue import clear, earliest, new_queue, set_due
 from lambent.engines.exact.solution import crossing, earliest_crossing
 from lambent.engines.exact.unit import (
@@ -28,12 +31,35 @@ from lambent.engines.exact.unit import (
     mean_change,
     new_spikes,
     of_silent,
+    own_value,
     through_spike,
     unit_at,
     with_room,
     write_spike,
 )
 from lambent.machine.compiling import inline, jit
+
+
+def _valued(entry, values, value):
+    """An entry with the value of its spike, if there are `values`."""
+    raise TypeError("for compiled kernels")
+
+
+def _value(entry, values):
+    """The value of an entry's spike, or None."""
+    raise TypeError("for compiled kernels")
+
+
+@overload(_valued, jit_options={"forceinline": True}, strict=False)
+def _make_valued(entry, values, value):
+    if values == none:
+        return lambda entry, values, value: entry
+    return lambda entry, values, value: (*entry, value)
+
+
+@overload(_value, jit_options={"forceinline": True}, strict=False)
+def _make_value(entry, values):
+    return (lambda entry, values: None) if values == none else (lambda entry, values: entry[4])
 
 
 class Past(NamedTuple):
@@ -114,13 +140,14 @@ def _solve(k, units, past, queue, solved, duration):
 
 @jit
 def lif_forward(
-    first, last_sample, times, sources, offsets, connections, units, duration, derivatives, counts,
+    first, last_sample, times, sources, values, offsets, connections, units, duration, derivatives, payload, counts,
     peak_time, peak_change, limit,
 ):  # fmt: skip
     """Spikes of samples `first:last_sample`.
 
-    Fills `counts` (batch, size) and of the silent units `peak_time` (batch, size) and `peak_change` (batch, size, 2),
-    time and derivatives of their `Peak`.
+    `values` are those of the spikes that come in, and `payload` says what the layer's own carry; None where all are 1,
+    but `values` are there wherever one of the two is. Fills `counts` (batch, size) and of the silent units `peak_time`
+    (batch, size) and `peak_change` (batch, size, 2), time and derivatives of their `Peak`.
 
     Returns room for `Spikes`, in order, and how many there are; then the sample and unit that reached more than
     `limit` spikes in a sample and its time, or (-1, -1, 0).
@@ -130,7 +157,7 @@ def lif_forward(
     past, reset = Past(np.zeros((size, 5)), np.zeros(size), np.zeros((size, 4)), np.zeros(size)), np.zeros(size)
     known = Decays(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0), unit_at(units, 0)
     queue, solved = new_queue(size), np.empty(size, np.bool_)
-    spikes, total = new_spikes(), 0
+    spikes, total = new_spikes(payload), 0
     for b in range(first, last_sample):
         past.state[:], past.last[:], past.peak[:], past.arrived[:], reset[:] = 0.0, 0.0, 0.0, 0.0, 0.0
         clear(queue)
@@ -139,16 +166,17 @@ def lif_forward(
             past.state[k, 0] = past.peak[k, 1] = -unit.bias
             if unit.bias > unit.threshold:
                 _await(k, units, past, queue, solved)
-        under_way = [(math.inf, 0.0, 0, 0)]  # arrival, time of the spike, connection, end of the source's connections
+        # arrival, time of the spike, connection, end of the source's connections, and value if there are any
+        under_way = [_valued((math.inf, 0.0, 0, 0), values, 0.0)]
         for n in range(offsets[b], offsets[b + 1]):
             c, end = start[sources[n]], start[sources[n] + 1]
             if c < end:
-                under_way.append((times[n] + delay[c], times[n], c, end))
+                under_way.append(_valued((times[n] + delay[c], times[n], c, end), values, value_at(values, n)))
         heapq.heapify(under_way)
         begin = total
         while True:
             t = earliest(queue)
-            arrival, spike, c, end = under_way[0]
+            arrival, spike, c, end = under_way[0][:4]
             if min(t, arrival) >= duration:
                 break
             if t <= arrival:
@@ -160,26 +188,29 @@ def lif_forward(
                     return spikes, total, b, k, t
                 known = _advance(k, t, units, past, known, False, derivatives)
                 spikes = with_room(spikes, total)
-                _remember(past, k, t, write_spike(spikes, total, t, k, _state_at(past, k), reset[k], unit_at(units, k)))
+                unit = unit_at(units, k)
+                x = write_spike(spikes, total, t, k, _state_at(past, k), reset[k], unit, payload)
+                _remember(past, k, t, x)
                 reset[k] = t
+                carried = own_value(spikes, total, unit, payload)
                 total += 1
                 counts[b, k] += 1
                 _await(k, units, past, queue, solved)
                 c, end = start[n_inputs + k], start[n_inputs + k + 1]
                 if c < end:
-                    heapq.heappush(under_way, (t + delay[c], t, c, end))
+                    heapq.heappush(under_way, _valued((t + delay[c], t, c, end), values, carried))
                 continue
-            lag = delay[c]
+            lag, value = delay[c], _value(under_way[0], values)
             while c < end and delay[c] == lag:
                 k = target[c]
                 known = _advance(k, arrival, units, past, known, counts[b, k] == 0, derivatives)
-                past.state[k, 1] += weight[c]
+                past.state[k, 1] += scaled(value, weight[c])
                 if derivatives:
-                    past.arrived[k] += weight[c]
+                    past.arrived[k] += scaled(value, weight[c])
                 _await(k, units, past, queue, solved)
                 c += 1
             if c < end:
-                heapq.heapreplace(under_way, (spike + delay[c], spike, c, end))
+                heapq.heapreplace(under_way, _valued((spike + delay[c], spike, c, end), values, value))
             else:
                 heapq.heappop(under_way)
         for k in range(size):
@@ -213,13 +244,15 @@ def _retreat(k, t, units, a_v, a_i, drive, last, known):
 
 @jit
 def lif_backward(
-    first, last_sample, times, sources, offsets, connections, units, duration, min_slope, counts,
-    peak_time, peak_change, spikes, own_offsets, grad_times, grad_counts, d_times, d_weight, d_delay, d_units,
+    first, last_sample, times, sources, values, offsets, connections, units, duration, min_slope, payload, counts,
+    peak_time, peak_change, spikes, own_values, own_offsets, grad_times, grad_counts, grad_values, d_times, d_values,
+    d_weight, d_delay, d_units,
 ):  # fmt: skip
     """Gradients of samples `first:last_sample`, added to what begins with d_.
 
     `grad_times` (spikes,), `grad_counts` (batch, size); `d_times`, `d_weight` and `d_delay` (connections,), the first
-    and the last empty where not wanted; `d_units` (4, size) of tau_mem, tau_syn, bias and threshold.
+    and the last empty where not wanted, `d_values` None; `d_units` (4, size) of tau_mem, tau_syn, bias and threshold.
+    `own_values` are there where `values` are, `grad_values` with a `payload`.
     """
     size = len(units)
     n_inputs, start, target, weight, delay, _ = connections
@@ -235,6 +268,10 @@ def lif_backward(
                 )
         own = own_offsets[b + 1] - own_offsets[b]
         moved = grad_times[own_offsets[b] : own_offsets[b + 1]].copy()  # dL/dt of each spike of the layer
+        if payload is not None:
+            of_value = grad_values[own_offsets[b] : own_offsets[b + 1]].copy()
+        else:
+            of_value = None
         under_way = [(math.inf, 0, 0)]  # minus the arrival, spike (inputs, then own), connection
         inputs = offsets[b + 1] - offsets[b]
         for n in range(inputs):
@@ -257,32 +294,42 @@ def lif_backward(
             if n >= 0 and spikes.time[s] > arrival:
                 k = spikes.unit[s]
                 known = _retreat(k, spikes.time[s], units, a_v, a_i, drive, last, known)
-                a_v[k] = through_spike(
-                    a_v[k], moved[n], spikes, s, unit_at(units, k), min_slope, grad_counts[b, k], d_units
-                )
+                a_v[k], a_i[k] = through_spike(
+                    a_v[k], a_i[k], moved[n], value_at(of_value, n), spikes, s, unit_at(units, k), min_slope,
+                    grad_counts[b, k], payload, d_units,
+                )  # fmt: skip
                 n -= 1
                 continue
             _, spike, c = under_way[0]
             if spike < inputs:
                 source, time = sources[offsets[b] + spike], times[offsets[b] + spike]
+                value = value_at(values, offsets[b] + spike)
             else:
                 source = n_inputs + spikes.unit[own_offsets[b] + spike - inputs]
                 time = spikes.time[own_offsets[b] + spike - inputs]
-            lag, pull = delay[c], 0.0
+                value = value_at(own_values, own_offsets[b] + spike - inputs)
+            lag, pull, heard = delay[c], 0.0, 0.0
             while c >= start[source] and delay[c] == lag:
                 k = target[c]
                 if arrival <= last[k]:
                     known = _retreat(k, arrival, units, a_v, a_i, drive, last, known)
-                    d_weight[c] += a_i[k]
-                    moves = weight[c] * (a_i[k] / units[k, 1] - a_v[k] / units[k, 0])
+                    d_weight[c] += scaled(value, a_i[k])
+                    moves = scaled(value, weight[c]) * (a_i[k] / units[k, 1] - a_v[k] / units[k, 0])
                     pull += moves
+                    if values is not None:
+                        heard += weight[c] * a_i[k]
                     if len(d_delay):
                         d_delay[c] += moves
                 c -= 1
             if spike >= inputs:
                 moved[spike - inputs] += pull
-            elif len(d_times):
-                d_times[offsets[b] + spike] += pull
+                if payload is not None:
+                    of_value[spike - inputs] += heard
+            else:
+                if len(d_times):
+                    d_times[offsets[b] + spike] += pull
+                if d_values is not None:
+                    d_values[offsets[b] + spike] += heard
             if c >= start[source]:
                 heapq.heapreplace(under_way, (-(time + delay[c]), spike, c))
             else:

@@ -14,6 +14,7 @@ import numpy as np
 
 from lambent.engines.exact.solution import earliest_crossing, propagator, response_derivatives, stationary
 from lambent.machine.compiling import grown, inline, jit
+from lambent.neurons.payload import slope_of, value_of
 
 
 class Unit(NamedTuple):
@@ -65,7 +66,8 @@ class Spikes(NamedTuple):
     Attributes:
         time, unit: (n,).
         slope: (n, 2) dV/dt before and after the reset.
-        change: (n, 3) derivatives of V just before the spike with respect to tau_mem, tau_syn and bias.
+        change: (n, 3) derivatives of V just before the spike with respect to tau_mem, tau_syn and bias; (n, 4) with
+            a payload, the last that of I with respect to tau_syn.
     """
 
     time: np.ndarray
@@ -137,9 +139,9 @@ def highest(peak, x, y, t, d, unit, derivatives):
 
 
 @jit
-def new_spikes():
-    """Room for some spikes."""
-    return Spikes(np.empty(64), np.empty(64, np.int32), np.empty((64, 2)), np.empty((64, 3)))
+def new_spikes(payload):
+    """Room for some spikes, which carry a `Payload` or None."""
+    return Spikes(np.empty(64), np.empty(64, np.int32), np.empty((64, 2)), np.empty((64, 3 if payload is None else 4)))
 
 
 @jit
@@ -151,13 +153,15 @@ def with_room(spikes, n):
 
 
 @inline
-def write_spike(spikes, n, t, k, x, reset, unit):
+def write_spike(spikes, n, t, k, x, reset, unit, payload):
     """Spike n is that of unit k at t, when its state is x and its last spike was at `reset`; returns x after it."""
     drive = x.i + unit.bias
     spikes.time[n], spikes.unit[n] = t, k
     spikes.slope[n, 0], spikes.slope[n, 1] = (drive - unit.threshold) / unit.tau_mem, drive / unit.tau_mem
     spikes.change[n, 0], spikes.change[n, 1] = x.v_m, x.v_s
     spikes.change[n, 2] = -math.expm1((reset - t) / unit.tau_mem)
+    if payload is not None:
+        spikes.change[n, 3] = x.i_s
     return State(-unit.bias, x.i, 0.0, 0.0, x.i_s)
 
 
@@ -185,15 +189,31 @@ def driven(drive, d, unit):
 
 
 @inline
-def through_spike(a_v, pull, spikes, n, unit, min_slope, grad_count, d_units):
-    """dL/dV before spike n, where dL/dV after it is `a_v`, dL/dt of the spike `pull`."""
+def through_spike(a_v, a_i, pull, of_value, spikes, n, unit, min_slope, grad_count, payload, d_units):
+    """dL/dV and dL/dI before spike n, where they are `a_v` and `a_i` after it, dL/dt of the spike `pull`.
+
+    `of_value` is dL/d value of a spike with a `payload`, which I sets; both are None of one without.
+    """
     k = spikes.unit[n]
+    if payload is not None:
+        lift = of_value * slope_of(payload, spikes.slope[n, 0] * unit.tau_mem)  # dL/dI through the value
+        a_i += lift
+        pull -= lift * (spikes.slope[n, 1] * unit.tau_mem - unit.bias) / unit.tau_syn  # I falls while the spike waits
+        d_units[1, k] += lift * spikes.change[n, 3]
+        d_units[2, k] += lift
+        d_units[3, k] -= lift
     slope = max(spikes.slope[n, 0], min_slope * unit.threshold / unit.tau_mem)
     a_v = (a_v * spikes.slope[n, 1] - pull) / slope + grad_count / unit.threshold
     for p in range(3):
         d_units[p, k] += a_v * spikes.change[n, p]
     d_units[3, k] -= a_v
-    return a_v
+    return a_v, a_i
+
+
+@inline
+def own_value(spikes, n, unit, payload):
+    """The value of spike n."""
+    return value_of(payload, spikes.slope[n, 0] * unit.tau_mem)
 
 
 @inline

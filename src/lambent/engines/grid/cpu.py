@@ -28,10 +28,16 @@ from lambent.machine.compiling import told_apart
 from lambent.machine.threads import in_threads
 from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron
+from lambent.neurons.payload import Payload
 
 
 def _array(x: Tensor) -> np.ndarray:
     return np.ascontiguousarray(x.detach().numpy())
+
+
+def _values(x: Tensor | None, dtype: torch.dtype) -> np.ndarray | None:
+    """Values of spikes as the kernels take them: in their type, or None."""
+    return None if x is None else _array(x.to(dtype))
 
 
 def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray]:
@@ -83,10 +89,10 @@ def _fields(names: Sequence[str], cls: Any, parts: np.ndarray, found: list[Tenso
 
 def spikes_forward(
     neuron_kind: str, inputs_kind: str, recurrent_kind: str,
-    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor, values: Tensor | None,
     neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
-    n_steps: int, dt: float, room: Sequence[int], sound: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    n_steps: int, dt: float, payload: Sequence[float], room: Sequence[int], sound: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of one layer; see `operation.SPIKES_FORWARD`."""
     batch, size = len(offsets) - 1, len(neuron[0])
     own, own_rows = _connections(recurrent_kind, recurrent)
@@ -95,28 +101,30 @@ def spikes_forward(
     counts = np.zeros((batch, size), units[0].dtype)
     peak_step = np.zeros((batch, size), np.int32)
     args = (
-        _array(steps), _array(sources), _array(offsets), units, connections, own, max(rows, own_rows), n_steps,
-        counts, peak_step,
+        _array(steps), _array(sources), _values(values, neuron[0].dtype), _array(offsets), units, connections, own,
+        max(rows, own_rows), n_steps, Payload(*payload) if payload else None, counts, peak_step,
     )  # fmt: skip
     parts = run_groups(lambda g, first, last: kernels.spikes_forward(first, last, *args), batch)
     own_steps, own_units, marks = (torch.from_numpy(np.concatenate(x)) for x in zip(*parts, strict=True))
     sizes = torch.from_numpy(counts.sum(1, dtype=np.float64)).to(torch.int64)
     own_offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
+    own_values = marks[:, -1].to(times.dtype, copy=True) if payload else times.new_empty(0)  # outputs must not share
     return (
         own_times, torch.from_numpy(counts), own_units, own_offsets,
-        own_steps, marks, torch.from_numpy(peak_step),
+        own_steps, marks, torch.from_numpy(peak_step), own_values,
     )  # fmt: skip
 
 
 def spikes_backward(
-    grad_times: Tensor, grad_counts: Tensor, neuron_kind: str, inputs_kind: str, recurrent_kind: str,
-    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    grad_times: Tensor, grad_counts: Tensor, grad_values: Tensor,
+    neuron_kind: str, inputs_kind: str, recurrent_kind: str,
+    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor, values: Tensor | None,
     neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
-    own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, marks: Tensor, peak_step: Tensor,
-    n_steps: int, room: Sequence[int],
-    wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool], wants_recurrent: Sequence[bool],
-) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:  # fmt: skip
+    own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, marks: Tensor, peak_step: Tensor, own_values: Tensor,
+    n_steps: int, payload: Sequence[float], room: Sequence[int], wants_times: bool, wants_values: bool,
+    wants_neuron: Sequence[bool], wants_inputs: Sequence[bool], wants_recurrent: Sequence[bool],
+) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor]]:  # fmt: skip
     """The adjoint; see `operation.SPIKES_BACKWARD`."""
     units = _units(neuron_kind, neuron)
     cls = type(units)
@@ -129,10 +137,14 @@ def spikes_backward(
     d_recurrent = _Gradients(recurrent_kind, recurrent, wants_recurrent, groups, dtype)
     d_step = _step_gradients(cls, wants_neuron, groups, size, dtype)
     d_spike = np.zeros((groups, len(cls.spike_gradients), size), dtype)
+    d_values = np.zeros(len(times), dtype) if wants_values else None
+    kept = neuron[0].dtype
     args = (
-        _array(steps), _array(sources), _array(offsets), units, connections, own, max(rows, own_rows), n_steps,
-        _array(own_steps), _array(own_units), _array(own_offsets), _array(marks), _array(peak_step),
-        _array(grad_times.to(neuron[0].dtype)), _array(grad_counts), d_times,
+        _array(steps), _array(sources), _values(values, kept), _array(offsets), units, connections, own,
+        max(rows, own_rows), n_steps,
+        _array(own_steps), _array(own_units), _array(marks[:, -1]) if payload else None, _array(own_offsets),
+        _array(marks), _array(peak_step), _array(grad_times.to(kept)), _array(grad_counts),
+        _values(grad_values if payload else None, kept), Payload(*payload) if payload else None, d_times, d_values,
     )  # fmt: skip
     run_groups(
         lambda g, first, last: kernels.spikes_backward(
@@ -144,28 +156,37 @@ def spikes_backward(
     if d_step is not None:
         _fields(cls.step_gradients, cls, d_step, d_neuron, wants_neuron)
     _fields(cls.spike_gradients, cls, d_spike, d_neuron, wants_neuron)
-    return torch.from_numpy(d_times).to(times.dtype), d_neuron, d_inputs.total(), d_recurrent.total()
+    found = torch.from_numpy(d_times).to(times.dtype), _of_values(d_values, times)
+    return *found, d_neuron, d_inputs.total(), d_recurrent.total()
+
+
+def _of_values(gradient: np.ndarray | None, times: Tensor) -> Tensor:
+    """Gradients of the values of spikes, empty where not wanted."""
+    return times.new_empty(0) if gradient is None else torch.from_numpy(gradient).to(times.dtype)
 
 
 def levels_forward(
     neuron_kind: str, inputs_kind: str, times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
-    neuron: Sequence[Tensor], inputs: Sequence[Tensor], n_steps: int,
+    values: Tensor | None, neuron: Sequence[Tensor], inputs: Sequence[Tensor], n_steps: int,
 ) -> Tensor:  # fmt: skip
     """Levels of units that never spike; see `operation.LEVELS_FORWARD`."""
     units = _units(neuron_kind, neuron)
     connections, rows = _connections(inputs_kind, inputs)
     batch = len(offsets) - 1
     out = np.empty((batch, n_steps, len(units[0])), units[0].dtype)
-    args = (_array(steps), _array(sources), _array(offsets), units, connections, rows, out)
+    args = (
+        _array(steps), _array(sources), _values(values, neuron[0].dtype), _array(offsets), units, connections, rows,
+        out,
+    )  # fmt: skip
     run_groups(lambda g, first, last: kernels.levels_forward(first, last, *args), batch)
     return torch.from_numpy(out)
 
 
 def levels_backward(
     grad: Tensor, neuron_kind: str, inputs_kind: str, times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
-    neuron: Sequence[Tensor], inputs: Sequence[Tensor],
-    wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool],
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
+    values: Tensor | None, neuron: Sequence[Tensor], inputs: Sequence[Tensor],
+    wants_times: bool, wants_values: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool],
+) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
     """The adjoint of `levels_forward`; see `operation.LEVELS_BACKWARD`."""
     units = _units(neuron_kind, neuron)
     cls = type(units)
@@ -175,8 +196,10 @@ def levels_backward(
     d_times = np.zeros(len(times) if wants_times else 0, dtype)
     d_inputs = _Gradients(inputs_kind, inputs, wants_inputs, groups, dtype)
     d_step = _step_gradients(cls, wants_neuron, groups, size, dtype)
+    d_values = np.zeros(len(times), dtype) if wants_values else None
     args = (
-        _array(steps), _array(sources), _array(offsets), units, connections, ABSENT, rows, _array(grad), d_times,
+        _array(steps), _array(sources), _values(values, neuron[0].dtype), _array(offsets), units, connections, ABSENT,
+        rows, _array(grad), d_times, d_values,
     )  # fmt: skip
     run_groups(
         lambda g, first, last: kernels.levels_backward(
@@ -187,18 +210,21 @@ def levels_backward(
     d_neuron = [x.new_empty(0) for x in neuron]
     if d_step is not None:
         _fields(cls.step_gradients, cls, d_step, d_neuron, wants_neuron)
-    return torch.from_numpy(d_times).to(times.dtype), d_neuron, d_inputs.total()
+    return torch.from_numpy(d_times).to(times.dtype), _of_values(d_values, times), d_neuron, d_inputs.total()
 
 
 _spikes = operation.define_spikes("grid_cpu", spikes_forward, spikes_backward)
 levels = operation.define_levels("grid_cpu", levels_forward, levels_backward, as_places=True)
 
 
-def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
+def spikes(
+    events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float,
+    payload: Payload | None = None,
+) -> Events:  # fmt: skip
     """Spikes of a layer; see `lambent.engines`."""
     expect(*soundness(neuron, inputs, recurrent))
     layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, count_steps(events.duration, dt))
-    return _spikes(events, layer, inputs.n_out, dt)
+    return _spikes(events, layer, inputs.n_out, dt, payload)
 
 
 @torch.no_grad()
@@ -218,21 +244,25 @@ def states(
     size, dtype = len(units[0]), units[0].dtype
     found = np.empty((len(events), n_steps + 1, type(units).n_states, size), dtype)
     found[:, 0] = 0
-    steps, sources, first = _spike_arrays(events, dt)
-    own_steps, own_units, own_first = (
-        (steps, sources, np.zeros(len(first), np.int64)) if own is None else _spike_arrays(own, dt)
+    steps, sources, values, first = _spike_arrays(events, dt, units[0].dtype)
+    own_steps, own_units, own_values, own_first = (
+        (steps, sources, None, np.zeros(len(first), np.int64))
+        if own is None
+        else _spike_arrays(own, dt, units[0].dtype)
     )
 
     def one_sample(b: int) -> None:
         kernels.replay(
-            0, n_steps, steps, sources, first[b], first[b + 1], units, connections, own_steps, own_units, own_first[b],
-            own_first[b + 1], among, max(rows, own_rows), found[b], np.empty((n_steps, size), dtype),
+            0, n_steps, steps, sources, values, first[b], first[b + 1], units, connections, own_steps, own_units,
+            own_values, own_first[b], own_first[b + 1], among, max(rows, own_rows), found[b],
+            np.empty((n_steps, size), dtype),
         )  # fmt: skip
 
     in_threads(one_sample, range(len(events)))
     return found[:, 1:].transpose(0, 2, 3, 1)
 
 
-def _spike_arrays(events: Events, dt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps, units and offsets."""
-    return _array(events.steps(dt)), _array(events.units), _array(events.offsets)
+def _spike_arrays(events: Events, dt: float, dtype: Any) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:
+    """Steps, units, values and offsets."""
+    values = None if events.values is None else _array(events.values).astype(dtype)
+    return _array(events.steps(dt)), _array(events.units), values, _array(events.offsets)

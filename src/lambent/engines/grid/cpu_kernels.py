@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lambent.connections.graded import scaled, value_at
 from lambent.engines.grid.units import (
     collect,
     delayed,
@@ -24,9 +25,12 @@ from lambent.engines.grid.units import (
     levels,
     lift_all,
     lift_peak,
+    load,
     move,
     n_marks,
+    n_payload,
     n_states,
+    payloads_of,
     replay_spike,
     replay_step,
     spike,
@@ -37,6 +41,7 @@ from lambent.engines.grid.units import (
     weigh,
 )
 from lambent.machine.compiling import fast, fast_inline, grown
+from lambent.neurons.payload import slope_of
 
 _BLOCK = 16  # steps
 _CHUNK = 1024  # steps, at least, of which the adjoint is kept at once
@@ -53,22 +58,25 @@ def _move_on(window):
 
 @fast
 def spikes_forward(
-    first, last, steps, sources, offsets, units, inputs, recurrent, rows, n_steps, counts, peak_step
+    first, last, steps, sources, values, offsets, units, inputs, recurrent, rows, n_steps, payload, counts, peak_step
 ):  # fmt: skip
     """Run samples first:last; returns the spikes of all (steps, units, marks) and fills `counts`, `peak_step`.
 
-    `marks` is what the neuron keeps of each spike; `peak_step` is as in `operation.Emitted`.
+    `values` are those of the spikes that come in, None where all are 1, and `payload` says what the layer's own carry,
+    None for nothing; Numba compiles other kernels for None. `marks` is what the neuron keeps of each spike, and then
+    its overshoot and its value if it carries one; `peak_step` is as in `operation.Emitted`.
     """
     size = counts.shape[1]
     dtype = counts.dtype
     out_steps = np.empty(64 * size, np.int32)
     out_units = np.empty(64 * size, np.int32)
-    marks = np.empty((64 * size, n_marks(units)), dtype)
+    marks = np.empty((64 * size, n_marks(units) + n_payload(payload)), dtype)
     total = 0
     window = np.empty((_BLOCK + rows, size), dtype)
     state = np.empty((n_states(units), size), dtype)
     peak = np.empty(size, dtype)
     fired = np.empty(size + 8, np.int32)
+    own_values = payloads_of(payload, peak)
     above = np.zeros((size + 7) // 8 * 8, np.uint8)
     above_words = above.view(np.uint64)
     for b in range(first, last):
@@ -94,16 +102,18 @@ def spikes_forward(
                     out_steps, out_units, marks = grown(out_steps), grown(out_units), grown(marks)
                 for f in range(found):
                     j = fired[f]
+                    load(units, state, j, payload, marks, total, own_values, f)
                     spike(units, state, j, marks, total)
                     out_steps[total] = n
                     out_units[total] = j
                     total += 1
                     counts[b, j] += 1
-                deliver(window, row + 1, recurrent, fired, np.int64(0), found)  # a bare 0 would be compiled once more
+                # a bare 0 would be compiled once more
+                deliver(window, row + 1, recurrent, fired, own_values, np.int64(0), found)
             arrived = e
             while e < offsets[b + 1] and steps[e] == n:
                 e += 1
-            deliver(window, row + 1, inputs, sources, arrived, e)
+            deliver(window, row + 1, inputs, sources, values, arrived, e)
         for j in range(size):
             if counts[b, j] > 0:
                 peak_step[b, j] = -1
@@ -133,8 +143,8 @@ def _first_from(steps, first, last, step):
 
 @fast
 def replay(
-    begin, end, steps, sources, e, e_end, units, inputs, own_steps, own_units, s, s_end, recurrent, rows,
-    states, arrived,
+    begin, end, steps, sources, values, e, e_end, units, inputs, own_steps, own_units, own_values, s, s_end, recurrent,
+    rows, states, arrived,
 ):  # fmt: skip
     """Work out once more the states of steps begin:end of one sample with known spikes, entries e:e_end and s:s_end.
 
@@ -157,22 +167,22 @@ def replay(
             s += 1
         while e < e_end and steps[e] == n:
             e += 1
-        deliver(window, row + 1, recurrent, own_units, spiked, s)
-        deliver(window, row + 1, inputs, sources, came, e)
+        deliver(window, row + 1, recurrent, own_units, own_values, spiked, s)
+        deliver(window, row + 1, inputs, sources, values, came, e)
 
 
 @fast
 def _states_before_chunks(
-    span, kept, steps, sources, e, e_end, units, inputs, own_steps, own_units, s, s_end, recurrent, rows,
-    states, arrived,
+    span, kept, steps, sources, values, e, e_end, units, inputs, own_steps, own_units, own_values, s, s_end, recurrent,
+    rows, states, arrived,
 ):  # fmt: skip
     """kept[c] (n_states, size) becomes the state before chunk c; arguments as of `replay`."""
     kept[0] = 0
     for c in range(kept.shape[0] - 1):
         states[0] = kept[c]
         replay(
-            c * span, (c + 1) * span, steps, sources, e, e_end, units, inputs,
-            own_steps, own_units, s, s_end, recurrent, rows, states, arrived,
+            c * span, (c + 1) * span, steps, sources, values, e, e_end, units, inputs,
+            own_steps, own_units, own_values, s, s_end, recurrent, rows, states, arrived,
         )  # fmt: skip
         kept[c + 1] = states[span]
 
@@ -193,15 +203,15 @@ def _begin_chunk(history, drift, late, length, last, rows):
 
 @fast
 def spikes_backward(
-    first, last, steps, sources, offsets, units, inputs, recurrent, rows, n_steps,
-    own_steps, own_units, own_offsets, marks, peak_step, grad_times, grad_counts,
-    d_times, d_step, d_spike, d_inputs, d_recurrent,
+    first, last, steps, sources, values, offsets, units, inputs, recurrent, rows, n_steps,
+    own_steps, own_units, own_values, own_offsets, marks, peak_step, grad_times, grad_counts, grad_values, payload,
+    d_times, d_values, d_step, d_spike, d_inputs, d_recurrent,
 ):  # fmt: skip
     """Integrate the adjoint of samples first:last backwards in time, adding to the gradients d_*.
 
     `d_step` and `d_spike` (fields, size) are the gradients of the neuron's fields; `d_step` is None where neither they
     nor the states matter, for which Numba then compiles another kernel: a branch would cost a third. `d_times` is empty
-    where it is not wanted.
+    where it is not wanted, `d_values` None. `own_values` and `grad_values` are None without a `payload`.
     """
     size = grad_counts.shape[1]
     dtype = grad_counts.dtype
@@ -223,8 +233,8 @@ def spikes_backward(
     for b in range(first, last):
         if d_step is not None:
             _states_before_chunks(
-                span, kept, steps, sources, offsets[b], offsets[b + 1], units, inputs,
-                own_steps, own_units, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
+                span, kept, steps, sources, values, offsets[b], offsets[b + 1], units, inputs,
+                own_steps, own_units, own_values, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
             )  # fmt: skip
         a[:] = 0
         n_low = 0
@@ -243,8 +253,9 @@ def spikes_backward(
             if d_step is not None:
                 states[0] = kept[chunk]
                 replay(
-                    begin, begin + length, steps, sources, offsets[b], offsets[b + 1], units, inputs,
-                    own_steps, own_units, own_offsets[b], own_offsets[b + 1], recurrent, rows, states, arrived,
+                    begin, begin + length, steps, sources, values, offsets[b], offsets[b + 1], units, inputs,
+                    own_steps, own_units, own_values, own_offsets[b], own_offsets[b + 1], recurrent, rows,
+                    states, arrived,
                 )  # fmt: skip
             last_silent[:] = -1
             for j in range(size):
@@ -264,21 +275,27 @@ def spikes_backward(
                 later = k + 1 if late else 0
                 while e >= offsets[b] and steps[e] == n:
                     if d_times.shape[0] > 0:
-                        d_times[e] = weigh(drift, later, inputs, sources[e])
+                        d_times[e] = scaled(value_at(values, e), weigh(drift, later, inputs, sources[e]))
+                    if d_values is not None:
+                        d_values[e] = weigh(history, k + 1, inputs, sources[e])
                     e -= 1
                 # `a` is now the adjoint after the reset of this step
                 while s >= own_offsets[b] and own_steps[s] == n:
                     j = own_units[s]
-                    pull = grad_times[s] + weigh(drift, later, recurrent, j)
-                    unspike(units, a, j, pull, push[j], marks, s, d_spike)
+                    pull = grad_times[s] + scaled(value_at(own_values, s), weigh(drift, later, recurrent, j))
+                    lift = push[j]
+                    if payload is not None:
+                        of_value = grad_values[s] + weigh(history, k + 1, recurrent, j)
+                        lift += of_value * slope_of(payload, marks[s, n_marks(units)])
+                    unspike(units, a, j, pull, lift, marks, s, d_spike)
                     s -= 1
                 unstep(units, a, history, drift, k, k if late else 0, states, arrived, d_step)
-            collect(d_inputs, inputs, history, drift, begin, steps, sources, e + 1, e_end)
-            collect(d_recurrent, recurrent, history, drift, begin, own_steps, own_units, s + 1, s_end)
+            collect(d_inputs, inputs, history, drift, begin, steps, sources, values, e + 1, e_end)
+            collect(d_recurrent, recurrent, history, drift, begin, own_steps, own_units, own_values, s + 1, s_end)
 
 
 @fast
-def levels_forward(first, last, steps, sources, offsets, units, inputs, rows, out):
+def levels_forward(first, last, steps, sources, values, offsets, units, inputs, rows, out):
     """`out` (batch, n_steps, size) becomes the levels of units that never spike."""
     size = out.shape[2]
     state = np.empty((n_states(units), size), out.dtype)
@@ -296,11 +313,13 @@ def levels_forward(first, last, steps, sources, offsets, units, inputs, rows, ou
             arrived = e
             while e < offsets[b + 1] and steps[e] == n:
                 e += 1
-            deliver(window, row + 1, inputs, sources, arrived, e)
+            deliver(window, row + 1, inputs, sources, values, arrived, e)
 
 
 @fast
-def levels_backward(first, last, steps, sources, offsets, units, inputs, absent, rows, grad, d_times, d_step, d_inputs):
+def levels_backward(
+    first, last, steps, sources, values, offsets, units, inputs, absent, rows, grad, d_times, d_values, d_step, d_inputs
+):  # fmt: skip
     """Exact derivative of `levels_forward`; the times get the continuous one, as in `spikes_backward`."""
     n_steps, size = grad.shape[1], grad.shape[2]
     dtype = grad.dtype
@@ -316,8 +335,8 @@ def levels_backward(first, last, steps, sources, offsets, units, inputs, absent,
     for b in range(first, last):
         if d_step is not None:
             _states_before_chunks(
-                span, kept, steps, sources, offsets[b], offsets[b + 1], units, inputs,
-                steps, sources, 0, 0, absent, rows, states, arrived,
+                span, kept, steps, sources, values, offsets[b], offsets[b + 1], units, inputs,
+                steps, sources, None, 0, 0, absent, rows, states, arrived,
             )  # fmt: skip
         a[:] = 0
         e = offsets[b + 1] - 1
@@ -328,16 +347,19 @@ def levels_backward(first, last, steps, sources, offsets, units, inputs, absent,
             if d_step is not None:
                 states[0] = kept[chunk]
                 replay(
-                    begin, begin + length, steps, sources, offsets[b], offsets[b + 1], units, inputs,
-                    steps, sources, 0, 0, absent, rows, states, arrived,
+                    begin, begin + length, steps, sources, values, offsets[b], offsets[b + 1], units, inputs,
+                    steps, sources, None, 0, 0, absent, rows, states, arrived,
                 )  # fmt: skip
             e_end = e + 1
             for k in range(length - 1, -1, -1):
                 n = begin + k
                 while e >= offsets[b] and steps[e] == n:
                     if d_times.shape[0] > 0:
-                        d_times[e] = weigh(drift, k + 1 if late else 0, inputs, sources[e])
+                        pull = weigh(drift, k + 1 if late else 0, inputs, sources[e])
+                        d_times[e] = scaled(value_at(values, e), pull)
+                    if d_values is not None:
+                        d_values[e] = weigh(history, k + 1, inputs, sources[e])
                     e -= 1
                 lift_all(units, a, grad, b, n)
                 unstep(units, a, history, drift, k, k if late else 0, states, arrived, d_step)
-            collect(d_inputs, inputs, history, drift, begin, steps, sources, e + 1, e_end)
+            collect(d_inputs, inputs, history, drift, begin, steps, sources, values, e + 1, e_end)

@@ -33,7 +33,9 @@ from lambent.events import Events
 from lambent.events import n_steps as count_steps
 from lambent.machine.waiting import Check, expect, learn, running_ahead
 from lambent.neurons.neuron import Neuron
+from lambent.neurons.payload import Payload
 
+_GRADED = "spikes with values (payload_bits, Events.values) run on the CPU only so far; use CPU tensors"
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch is known
 _ROWS = 63  # of the rings, running ahead, until longer delays are known: Loihi's longest is 62 steps
 _PROGRAMS = 1024  # at most, of a backward pass: more than run at once on any device
@@ -97,10 +99,10 @@ class _Sums:
 
 def spikes_forward(
     neuron_kind: str, inputs_kind: str, recurrent_kind: str,
-    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor, values: Tensor | None,
     neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
-    n_steps: int, dt: float, room: Sequence[int], sound: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    n_steps: int, dt: float, payload: Sequence[float], room: Sequence[int], sound: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of one layer; see `operation.SPIKES_FORWARD`.
 
     `room`: rows of the rings (0 without delays) and, running ahead, spikes per tile of a sample. One with more of them
@@ -155,17 +157,18 @@ def spikes_forward(
         # spread over units, for what is added up by unit is added atomically
         own_units = torch.where(spare, (every % size).to(sources.dtype), own_units)
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
-    return own_times, counts, own_units, part_offsets[::tiles].contiguous(), own_steps, marks, peak_step
+    return own_times, counts, own_units, part_offsets[::tiles].contiguous(), own_steps, marks, peak_step, times.new_empty(0)
 
 
 def spikes_backward(
-    grad_times: Tensor, grad_counts: Tensor, neuron_kind: str, inputs_kind: str, recurrent_kind: str,
-    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
+    grad_times: Tensor, grad_counts: Tensor, grad_values: Tensor,
+    neuron_kind: str, inputs_kind: str, recurrent_kind: str,
+    times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor, values: Tensor | None,
     neuron: Sequence[Tensor], inputs: Sequence[Tensor], recurrent: Sequence[Tensor],
-    own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, marks: Tensor, peak_step: Tensor,
-    n_steps: int, room: Sequence[int],
-    wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool], wants_recurrent: Sequence[bool],
-) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:  # fmt: skip
+    own_units: Tensor, own_offsets: Tensor, own_steps: Tensor, marks: Tensor, peak_step: Tensor, own_values: Tensor,
+    n_steps: int, payload: Sequence[float], room: Sequence[int], wants_times: bool, wants_values: bool,
+    wants_neuron: Sequence[bool], wants_inputs: Sequence[bool], wants_recurrent: Sequence[bool],
+) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor]]:  # fmt: skip
     """The adjoint; see `operation.SPIKES_BACKWARD`."""
     cls = class_of(neuron_kind)
     batch, (size,), fields = len(offsets) - 1, neuron[0].shape, torch.stack(list(neuron))
@@ -193,12 +196,12 @@ def spikes_backward(
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, d_spike, wants_neuron)
     d_times = times.new_empty(0) if d_times is None else _sum(d_times).to(times.dtype)
-    return d_times, d_neuron, d_inputs.total(), d_recurrent.total()
+    return d_times, times.new_empty(0), d_neuron, d_inputs.total(), d_recurrent.total()
 
 
 def levels_forward(
     neuron_kind: str, inputs_kind: str, times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
-    neuron: Sequence[Tensor], inputs: Sequence[Tensor], n_steps: int,
+    values: Tensor | None, neuron: Sequence[Tensor], inputs: Sequence[Tensor], n_steps: int,
 ) -> Tensor:  # fmt: skip
     """Levels of units that never spike; see `operation.LEVELS_FORWARD`."""
     batch, (size,), fields = len(offsets) - 1, neuron[0].shape, torch.stack(list(neuron))
@@ -218,9 +221,9 @@ def levels_forward(
 
 def levels_backward(
     grad: Tensor, neuron_kind: str, inputs_kind: str, times: Tensor, steps: Tensor, sources: Tensor, offsets: Tensor,
-    neuron: Sequence[Tensor], inputs: Sequence[Tensor],
-    wants_times: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool],
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
+    values: Tensor | None, neuron: Sequence[Tensor], inputs: Sequence[Tensor],
+    wants_times: bool, wants_values: bool, wants_neuron: Sequence[bool], wants_inputs: Sequence[bool],
+) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
     """The adjoint of `levels_forward`; see `operation.LEVELS_BACKWARD`."""
     cls = class_of(neuron_kind)
     batch, n_steps, size = grad.shape
@@ -247,7 +250,7 @@ def levels_backward(
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, None, wants_neuron)
     d_times = times.new_empty(0) if d_times is None else _sum(d_times).to(times.dtype)
-    return d_times, d_neuron, d_inputs.total()
+    return d_times, times.new_empty(0), d_neuron, d_inputs.total()
 
 
 def _traced(cls: Any, wanted: Sequence[bool]) -> bool:
@@ -353,11 +356,23 @@ def _fits(size: int, n_steps: int, capacity: int, longest: float) -> bool:
 
 
 _spikes = operation.define_spikes("grid_gpu", spikes_forward, spikes_backward)
-levels = operation.define_levels("grid_gpu", levels_forward, levels_backward, as_places=False)
+_levels = operation.define_levels("grid_gpu", levels_forward, levels_backward, as_places=False)
 
 
-def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float) -> Events:
+def levels(events: Events, neuron: Neuron, inputs: Connections, dt: float) -> Tensor:
+    """Levels (batch, steps, out) of units that never spike; see `lambent.engines`."""
+    if events.padded().values is not None:
+        raise NotImplementedError(_GRADED)
+    return _levels(events, neuron, inputs, dt)
+
+
+def spikes(
+    events: Events, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float,
+    payload: Payload | None = None,
+) -> Events:  # fmt: skip
     """Spikes of a layer; see `lambent.engines`."""
+    if payload is not None or events.padded().values is not None:
+        raise NotImplementedError(_GRADED)
     must = soundness(neuron, inputs, recurrent)
     n_steps, size = count_steps(events.duration, dt), inputs.n_out
     layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, n_steps, as_places=False)
@@ -370,8 +385,8 @@ def spikes(events: Events, neuron: Neuron, inputs: Connections, recurrent: Conne
             rows, held = torch.stack([longest, must.holds.to(longest.dtype)]).tolist()  # the host waits here
             if not held:
                 raise operation.Unsound
-            return _spikes(events, layer, size, dt, [1 + rows], must.holds)
-        return _spikes(events, layer, size, dt, [0], must.holds)
+            return _spikes(events, layer, size, dt, None, [1 + rows], must.holds)
+        return _spikes(events, layer, size, dt, None, [0], must.holds)
     except operation.Unsound:
         must.complain()
         raise
@@ -394,7 +409,7 @@ def _ahead(
 
     if longest is not None:
         learn(longest, reaches)
-    out = _spikes(events, layer, size, dt, [rows, capacity], None)
+    out = _spikes(events, layer, size, dt, None, [rows, capacity], None)
     tiles = out.counts().detach().split(block, 1)  # also of what was cut off
     most = torch.stack([x.sum(1, dtype=torch.float64).max() for x in tiles]).max()
     learn(most, lambda longest: _fits(min(size, block), n_steps, capacity, longest))

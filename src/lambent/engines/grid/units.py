@@ -10,10 +10,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 from numba.core.types import none
 from numba.extending import overload
 
 from lambent.machine.compiling import PART, part
+from lambent.neurons.payload import value_of
 
 
 def _picker(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -180,6 +182,36 @@ def spike(units, state, j, marks, s):
 
 
 @picked
+def n_payload(payload):
+    """Numbers that are kept of a spike after its marks: none, or its overshoot and its value."""
+    n = 0 if payload == none else 2
+    return lambda payload: n
+
+
+@picked
+def payloads_of(payload, like):
+    """Room for the values of the spikes of a step, at most as many as `like` (size,) has entries; None without any."""
+    return (lambda payload, like: None) if payload == none else (lambda payload, like: np.empty_like(like))
+
+
+@picked
+def load(units, state, j, payload, marks, s, values, f):
+    """Keep what the spike of unit j carries, in row s of `marks` and as values[f]; before its reset."""
+    if payload == none:
+        return lambda units, state, j, payload, marks, s, values, f: None
+    cls = units.instance_class
+    n, unit, column, level = cls.n_marks, _unit(cls), _column(cls.n_states), _compiled(cls.level)
+
+    def run(units, state, j, payload, marks, s, values, f):
+        p = unit(units, j)
+        overshoot = level(column(state, j), p) - p.threshold
+        marks[s, n] = overshoot
+        marks[s, n + 1] = values[f] = value_of(payload, overshoot)
+
+    return run
+
+
+@picked
 def levels(units, state, out, b, n):
     """out[b, n] becomes the level of all units."""
     cls = units.instance_class
@@ -331,10 +363,12 @@ def delayed(arrays):
 
 
 @picked
-def deliver(window, row, arrays, units, first, last):
+def deliver(window, row, arrays, units, values, first, last):
     """See `Arrays.deliver`."""
     function = arrays.instance_class.deliver
-    return lambda window, row, arrays, units, first, last: function(window, row, arrays, units, first, last)
+    return lambda window, row, arrays, units, values, first, last: function(
+        window, row, arrays, units, values, first, last
+    )
 
 
 @picked
@@ -345,9 +379,9 @@ def weigh(drift, row, arrays, unit):
 
 
 @picked
-def collect(gradients, arrays, history, drift, begin, steps, units, first, last):
+def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
     """See `Arrays.collect`."""
     function = arrays.instance_class.collect
-    return lambda gradients, arrays, history, drift, begin, steps, units, first, last: function(
-        gradients, arrays, history, drift, begin, steps, units, first, last
+    return lambda gradients, arrays, history, drift, begin, steps, units, values, first, last: function(
+        gradients, arrays, history, drift, begin, steps, units, values, first, last
     )

@@ -143,6 +143,8 @@ def _fixed(layers: Sequence[Spiking | LIReadout], integers: Sequence[Integers]) 
 
 def _check(events: Events, layer: Spiking | LIReadout) -> None:
     check_input(events, layer.neuron, layer.connections)
+    if events.values is not None:
+        raise NotImplementedError("the chip's arithmetic knows no values of spikes here; leave Events.values out")
     if events.device.type != "cpu":
         raise NotImplementedError(f"the chip's arithmetic runs on the CPU, the events are on {events.device}")
     recurrent = layer.recurrent if isinstance(layer, Spiking) else None

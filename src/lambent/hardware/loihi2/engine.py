@@ -72,6 +72,7 @@ def spikes(
         steps=torch.from_numpy(own_steps.astype(np.int32)),
         marks=torch.from_numpy(slopes).to(dtype).unsqueeze(1),
         peak_step=torch.from_numpy(peak_step),
+        values=events.times.new_empty(0),
     )
     return operation.with_adjoint(grid_cpu.spikes_backward, found, events, neuron, inputs, recurrent, dt)
 

@@ -284,6 +284,8 @@ def _samples(
 
 def _from_events(network: Loihi2Network, events: Events) -> tuple[int, int, Callable[[int], Sample]]:
     n_in, first = network.n_in, network.layers[0]
+    if events.values is not None:
+        raise ValueError("events with values are no input of a chip network; give whole numbers (batch, n_in, steps)")
     if events.n_units != n_in:
         raise ValueError(f"events have {events.n_units} units, the network takes {n_in}")
     steps = n_steps(events.duration, network.dt)
