@@ -157,7 +157,8 @@ def spikes_forward(
         # spread over units, for what is added up by unit is added atomically
         own_units = torch.where(spare, (every % size).to(sources.dtype), own_units)
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
-    return own_times, counts, own_units, part_offsets[::tiles].contiguous(), own_steps, marks, peak_step, times.new_empty(0)
+    own_offsets = part_offsets[::tiles].contiguous()
+    return own_times, counts, own_units, own_offsets, own_steps, marks, peak_step, times.new_empty(0)
 
 
 def spikes_backward(
