@@ -350,8 +350,12 @@ def _capacity(size: int, n_steps: int) -> int:
 
 
 def _fits(size: int, n_steps: int, capacity: int, longest: float) -> bool:
-    """Whether there was room for the longest; next time there is, with some to spare, and not much more."""
-    wanted = max(int(longest) * 3 // 2, capacity * 63 // 64 if longest <= capacity else 0, size)
+    """Whether there was room for the longest; next time there is, with some to spare, and not much more.
+
+    Room that was needed once is given up slowly, a first guess at once: for a large map it is gigabytes.
+    """
+    kept = capacity * 63 // 64 if longest <= capacity and (size, n_steps) in _needed else 0
+    wanted = max(int(longest) * 3 // 2, kept, size)
     _needed[size, n_steps] = min(wanted, n_steps * size)
     return longest <= capacity
 
