@@ -94,7 +94,7 @@ def sparse(n: int, size: int) -> Sparse:
 
 
 def conv(size: int, delay: float | None = None) -> Conv2d:
-    places = next(n for n in (24, 8, 4, 2) if size % n**2 == 0)
+    places = next(n for n in (24, 8, 4, 2, 1) if size % n**2 == 0)
     return Conv2d((2, places, places), size // places**2, 3, padding=1, delay=delay)
 
 
@@ -139,8 +139,9 @@ def machine_code(name: str, files: dict[str, str]) -> str:
 def facts(name: str, files: dict[str, str]) -> dict[str, Any]:
     """What the table has of a kernel.
 
-    `spill_loads` counts loads from a thread's own memory, `atomics` additions of up to 16 bytes. `in_order` says
-    whether a column of all atomic additions has the same thread, so that they keep their order without barriers.
+    `spill_loads` counts loads from a thread's own memory, `wide_loads` loads of 16 bytes, `atomics` additions of up to
+    16 bytes. `in_order` says whether a column of all atomic additions has the same thread, so that they keep their
+    order without barriers.
     """
     ir, metadata = Path(files[f"{name}.ttgir"]).read_text(), json.loads(Path(files[f"{name}.json"]).read_text())
     layouts = dict(re.findall(r"^(#\w+) = (.*)$", ir, re.MULTILINE))
@@ -155,7 +156,7 @@ def facts(name: str, files: dict[str, str]) -> dict[str, Any]:
         "spill_loads": len(re.findall(r"\bLDL\b", code)),
         "shared_bytes": metadata["shared"],
         "barriers": len(re.findall(r"\bBAR\.", code)),
-        "loads_of_16_bytes": len(re.findall(r"\bLDG\.E\.128", code)),
+        "wide_loads": len(re.findall(r"\bLDG\.E\.128", code)),
         "atomics": len(re.findall(r"\bREDG?\.E", code)),
         "in_order": "yes" if all(re.search(one, x) for x in added) else "no",
     }

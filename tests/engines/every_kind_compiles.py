@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import torch
 from test_every_kind import ON_GPU, events, layer, leaves
 
 from gpu_kernels import loaded
@@ -21,8 +22,9 @@ def single(value):
     return value.with_values(**{name: x.float() for name, x in values.items() if x is not None})
 
 
-def kernels_of(pair):
+def kernels_of(pair, deterministic=False):
     """The kernels that were loaded for a layer."""
+    torch.use_deterministic_algorithms(deterministic)
     (neuron, inputs, own), _ = leaves(*map(single, layer(*pair)))
     with loaded(90) as kernels:
         if neuron.spiking:
@@ -34,6 +36,9 @@ def kernels_of(pair):
 
 if __name__ == "__main__":
     pairs = [*ON_GPU, *(("Integrator", inputs) for inputs in ("Dense, delays", "Sparse", "Conv2d"))]
+    ordered = [("LIF", "Dense, delays", "Sparse"), ("LIF", "Conv2d")]
     with ProcessPoolExecutor() as pool:
-        for pair, kernels in zip(pairs, pool.map(kernels_of, pairs), strict=True):
-            print(*pair, *kernels, sep="; ")
+        running = [pool.submit(kernels_of, pair) for pair in pairs]
+        running += [pool.submit(kernels_of, pair, deterministic=True) for pair in ordered]
+        for pair, kernels in zip([*pairs, *ordered], running, strict=True):
+            print(*pair, *kernels.result(), sep="; ")
