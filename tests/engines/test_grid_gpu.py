@@ -225,10 +225,10 @@ def test_padding_does_not_depend_on_what_memory_held(device):
     kinds, spikes, leaves, n_steps = operation_arguments(events, neuron, dense(p["weight"]), as_places=False)
     torch.use_deterministic_algorithms(True)  # fills new tensors with NaN and the largest integer
     try:
-        out = torch.ops.lambent.spikes_grid_gpu(*kinds, *spikes, *leaves, n_steps, 1.0, [0, 9], None)
+        out = torch.ops.lambent.spikes_grid_gpu(*kinds, *spikes, *leaves, n_steps, 1.0, [], [0, 9], None)
     finally:
         torch.use_deterministic_algorithms(False)
-    times, _, units, offsets, steps, marks, _ = out
+    times, _, units, offsets, steps, marks, *_ = out
     n_spikes = int(offsets[-1])
     assert 0 < n_spikes < 18 == len(times)
     assert not any(x[n_spikes:].any() for x in (times, steps, marks))
