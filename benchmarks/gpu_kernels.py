@@ -1,133 +1,193 @@
 """Registers, spills and shared memory of every kernel of `grid_gpu`, compiled for sm_80 and sm_90; needs no GPU.
 
-python benchmarks/gpu_kernels.py [--sizes 256 1024 4096] [--show spikes_forward]
+python benchmarks/gpu_kernels.py [--sizes 256 1024 4096] [--show convolution]
+
+The engine itself runs, forward and backward, on CPU tensors and a driver that loads what Triton compiles for each
+launch and launches nothing: what comes out has no meaning, and no spikes.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
-import tempfile
+import sysconfig
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import triton
+from triton import knobs
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.backends.nvidia import driver as nvidia
 
 from _common import arguments, show
-from lambent.connections import conv_gpu, dense_gpu, sparse_gpu
-from lambent.engines.grid import gpu_backward, gpu_forward, gpu_readout
-from lambent.engines.grid.gpu import _shape
-from lambent.engines.grid.gpu_units import gpu_neuron, numbers
-from lambent.neurons.integrator import IntegratorUnits
-from lambent.neurons.lif import LIFUnits
+from lambent import Events
+from lambent.connections import Connections, Conv2d, Dense, Sparse
+from lambent.engines.grid import gpu
+from lambent.neurons import LIF, Integrator, Neuron
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-INTEGERS = {"n_steps", "rows", "capacity", "batch", "input_size", "own_size"}
-INDICES = {"starts", "units", "own_starts", "own_units", "own_steps", "lengths", "peak_steps"}
-DENSE = (dense_gpu.GPU, ("*fp32", "*i32"))  # connections, and what kernels are given of them: weights, delays in steps
-CONV = (conv_gpu.GPU, ("*fp32", "*i32", *["i32"] * 14))
-SPARSE = (sparse_gpu.GPU, ("*fp32", None, "*i64", "*i32"))
-LIF, LI = LIFUnits, IntegratorUnits
-PLAIN = ("rings", "delays")
-ALONE = ("recurrent", "RECURRENT", "d_recurrent")
-KERNELS = {  # the neuron, its connections, and what is left out of each
-    "spikes_forward": (gpu_forward.spikes_forward, LIF, DENSE, PLAIN),
-    "spikes_forward, delays": (gpu_forward.spikes_forward, LIF, DENSE, ()),
-    "spikes_forward, convolution": (gpu_forward.spikes_forward, LIF, CONV, (*PLAIN, *ALONE)),
-    "spikes_forward, sparse": (gpu_forward.spikes_forward, LIF, SPARSE, ()),
-    "spikes_backward": (gpu_backward.spikes_backward, LIF, DENSE, (*PLAIN, "traces", "d_times", "d_step")),
-    "spikes_backward, all": (gpu_backward.spikes_backward, LIF, DENSE, ()),
-    "spikes_backward, convolution": (
-        gpu_backward.spikes_backward, LIF, CONV, (*PLAIN, *ALONE, "traces", "d_step"),
-    ),
-    "spikes_backward, convolution and delays": (gpu_backward.spikes_backward, LIF, CONV, ALONE),
-    "spikes_backward, sparse": (gpu_backward.spikes_backward, LIF, SPARSE, ()),
-    "levels_forward": (gpu_readout.levels_forward, LI, DENSE, PLAIN),
-    "levels_backward": (gpu_readout.levels_backward, LI, DENSE, PLAIN),
-}  # fmt: skip
+FIXED = {"readout": 20, "large map": 32 * 24 * 24}  # units, whatever is asked for; the map is split into tiles
 
 
-def compiled(kernel: Any, neuron: Any, connections: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
-    """The kernel for float32 layers of `size` units, compiled for compute capability `arch`."""
-    shape = _shape(size, backward="backward" in kernel.__name__)
-    options = {k: shape.pop(k) for k in ("num_warps", "num_stages")}
-    constants = numbers(neuron) | shape | {"size": size, "COPIES": False, "NEURON": gpu_neuron(neuron)}
-    constants |= dict.fromkeys(("INPUTS", "RECURRENT"), connections[0]) | dict.fromkeys(absent)
-    signature: dict[str, Any] = {}
-    values, aligned = {}, {}
-    for i, name in enumerate(kernel.arg_names):
-        if name in constants:
-            signature[name], values[(i,)] = "constexpr", constants[name]
-        elif name in ("inputs", "recurrent", "d_inputs", "d_recurrent"):
-            kinds = list(connections[1])
-            if name.startswith("d_"):  # sums of the gradients of weights and delays
-                kinds = ["*fp32", "*fp32", *[None] * (len(kinds) - 2)]
-            if "delays" in absent:
-                kinds[1] = None
-            signature[name] = tuple(kind or "constexpr" for kind in kinds)
-            values |= {(i, j): None for j, kind in enumerate(kinds) if kind is None}
-            aligned |= {(i, j): [["tt.divisibility", 16]] for j, kind in enumerate(kinds) if "*" in (kind or "")}
-        elif name in INTEGERS:
-            signature[name] = "i32"
-        else:
-            signature[name], aligned[(i,)] = "*i32" if name in INDICES else "*fp32", [["tt.divisibility", 16]]
-    source = ASTSource(kernel, signature, values, aligned)
-    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
+class Driver:
+    """Stands for that of a device of compute capability `arch`."""
+
+    def __init__(self, arch: int) -> None:
+        self.arch, self.utils, self.checked = arch, self, set[str]()
+
+    def get_current_device(self) -> int:
+        return self.arch  # which Triton keeps kernels by
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", self.arch, 32)
+
+    def get_device_properties(self, device: int) -> dict[str, int]:
+        return {"max_shared_mem": {80: 163, 90: 227}[self.arch] * 1024}
+
+    def load_binary(self, name: str, binary: bytes, shared: int, device: int) -> tuple[int, int, int, int, int]:
+        return 1, 1, 0, 0, 1024  # module, function, registers, spills, most threads
+
+    def launcher_cls(self, source: Any, metadata: Any) -> Callable[..., None]:
+        if hasattr(nvidia, "make_launcher"):  # Triton 3.6 writes a launcher in C for every signature
+            self.check(nvidia.make_launcher({}, dict(source.signature), None))
+        return lambda *_: None
+
+    def check(self, code: str) -> None:
+        if code not in self.checked:
+            self.checked.add(code)
+            includes = [f"-I{path}" for path in (*nvidia.include_dirs, sysconfig.get_path("include"))]
+            subprocess.run(
+                ["cc", "-fsyntax-only", "-w", "-xc", "-", *includes], input=code, text=True, check=True
+            )  # fmt: skip
 
 
-def inspect(cubin: bytes, option: str) -> str:
-    """What cuobjdump says of a compiled kernel."""
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        command = [TOOLS / "cuobjdump", option, file.name]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+@contextmanager
+def loaded(arch: int) -> Iterator[list[tuple[str, dict[str, str]]]]:
+    """Kernels that the engine loads meanwhile: their names, and where Triton keeps what it made of them."""
+    found: list[tuple[str, dict[str, str]]] = []
+
+    def hook(module: Any, function: Any, name: str, files: dict[str, str], key: str) -> None:
+        found.append((name, files))
+
+    triton.runtime.driver.set_active(Driver(arch))
+    knobs.runtime.kernel_load_start_hook.add(hook)
+    try:
+        yield found
+    finally:
+        knobs.runtime.kernel_load_start_hook.remove(hook)
 
 
-def facts(name: str, size: int, arch: int) -> dict[str, Any]:
-    """One row of the table.
+def dense(n: int, size: int, delay: float | None = None) -> Dense:
+    return Dense(n, size, torch.zeros(n, size), None if delay is None else torch.full((n, size), delay))
 
-    `spill_loads` counts loads from a thread's own memory, `atomics` additions of up to 16 bytes. `in_order` says
-    whether a column of all atomic additions has the same thread, so that they keep their order without barriers.
+
+def sparse(n: int, size: int) -> Sparse:
+    return Sparse(n, size, indices=torch.arange(min(n, size)).expand(2, -1), delay=2.0)
+
+
+def conv(size: int, delay: float | None = None) -> Conv2d:
+    places = next(n for n in (24, 8, 4, 2, 1) if size % n**2 == 0)
+    return Conv2d((2, places, places), size // places**2, 3, padding=1, delay=delay)
+
+
+# for a number of units: these, their inputs and recurrent connections, and whether everything or weights are trained
+CASES: dict[str, Callable[[int], tuple[type[Neuron], Connections, Connections | None, bool]]] = {
+    "recurrent": lambda size: (LIF, dense(70, size), dense(size, size), False),
+    "recurrent, delays": lambda size: (LIF, dense(70, size, 2.0), dense(size, size, 2.0), True),
+    "recurrent, sparse": lambda size: (LIF, sparse(70, size), sparse(size, size), True),
+    "dense": lambda size: (LIF, dense(70, size), None, False),
+    "convolution": lambda size: (LIF, conv(size), None, False),
+    "convolution, delays": lambda size: (LIF, conv(size, 2.0), None, True),
+    "sparse": lambda size: (LIF, sparse(70, size), None, True),
+    "large map": lambda size: (LIF, conv(size, 2.0), None, True),
+    "readout": lambda size: (Integrator, dense(70, size), None, False),
+}
+
+
+def launch(kind: type[Neuron], inputs: Connections, recurrent: Connections | None, everything: bool) -> None:
+    """Let the engine launch what it has for a layer, forward and backward."""
+    values = {"tau_mem": 20.0, "tau_syn": 5.0} | ({"threshold": 1.0} if kind.spiking else {})
+    neuron = kind(**{name: torch.full((inputs.n_out,), x, requires_grad=everything) for name, x in values.items()})
+    for side in (inputs, recurrent):
+        if side is not None:
+            side.weight.requires_grad_()
+        if side is not None and side.delay is not None:
+            side.delay.requires_grad_(everything)
+    events = Events.from_lists([[], []], [[], []], inputs.n_in, 9.0)
+    times = events.times.requires_grad_(everything)
+    events = Events(times, events.units, events.offsets, inputs.n_in, events.duration)
+    if kind.spiking:
+        gpu.spikes(events, neuron, inputs, recurrent, 1.0).counts().sum().backward()
+    else:
+        gpu.levels(events, neuron, inputs, 1.0).sum().backward()
+
+
+def machine_code(name: str, files: dict[str, str]) -> str:
+    """What cuobjdump says of a compiled kernel: its registers, and the code."""
+    command = [TOOLS / "cuobjdump", "-res-usage", "-sass", files[f"{name}.cubin"]]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+
+def facts(name: str, files: dict[str, str]) -> dict[str, Any]:
+    """What the table has of a kernel.
+
+    `spill_loads` counts loads from a thread's own memory, `wide_loads` loads of 16 bytes, `atomics` additions of up to
+    16 bytes. `in_order` says whether a column of all atomic additions has the same thread, so that they keep their
+    order without barriers.
     """
-    kernel = compiled(*KERNELS[name], size, arch)
-    layouts = dict(re.findall(r"^(#\w+) = (.*)$", kernel.asm["ttgir"], re.MULTILINE))
-    added = {layouts[x] for x in re.findall(r"tt\.atomic_rmw.*, (#\w+)>", kernel.asm["ttgir"])}
-    usage = dict(re.findall(r"\b([A-Z]+):(\d+)", inspect(kernel.asm["cubin"], "-res-usage")))
-    code = inspect(kernel.asm["cubin"], "-sass")
+    ir, metadata = Path(files[f"{name}.ttgir"]).read_text(), json.loads(Path(files[f"{name}.json"]).read_text())
+    layouts = dict(re.findall(r"^(#\w+) = (.*)$", ir, re.MULTILINE))
+    added = {layouts[x] for x in re.findall(r"tt\.atomic_rmw.*, (#\w+)>", ir)}
+    code = machine_code(name, files)
+    usage = dict(re.findall(r"\b(REG|STACK):(\d+)", code))
     one = r"threadsPerWarp = \[(1, )?32\], warpsPerCTA = \[(1, )?\d+\]"
     return {
-        "kernel": name,
-        "arch": f"sm_{arch}",
-        "units": size,
-        "warps": kernel.metadata.num_warps,
+        "warps": metadata["num_warps"],
         "registers": int(usage["REG"]),
         "stack_bytes": int(usage["STACK"]),
         "spill_loads": len(re.findall(r"\bLDL\b", code)),
-        "shared_bytes": kernel.metadata.shared,
+        "shared_bytes": metadata["shared"],
         "barriers": len(re.findall(r"\bBAR\.", code)),
-        "loads_of_16_bytes": len(re.findall(r"\bLDG\.E\.128", code)),
+        "wide_loads": len(re.findall(r"\bLDG\.E\.128", code)),
         "atomics": len(re.findall(r"\bREDG?\.E", code)),
         "in_order": "yes" if all(re.search(one, x) for x in added) else "no",
     }
 
 
+def rows_of(job: tuple[str, int, int]) -> list[dict[str, Any]]:
+    """The table's rows of one case, number of units and compute capability."""
+    case, size, arch = job
+    with loaded(arch) as kernels:
+        launch(*CASES[case](size))
+    about = {"case": case, "arch": f"sm_{arch}", "units": size}
+    return [{"kernel": name, **about, **facts(name, files)} for name, files in kernels]
+
+
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 4096], help="units of the LIF layers")
-    parser.add_argument("--show", choices=KERNELS, help="print this kernel's machine code for sm_90 instead")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 4096], help="units of LIF layers")
+    parser.add_argument("--show", choices=CASES, help="print the machine code of this case for sm_90 instead")
     args = parser.parse_args()
-    if args.show:
-        print(inspect(compiled(*KERNELS[args.show], args.sizes[0], 90).asm["cubin"], "-sass"))
-        return
     archs = (80, 90)
     if args.smoke:
         args.sizes, archs = [64], (90,)
-    cases = [(name, 20 if name.startswith("levels_") else size) for size in args.sizes for name in KERNELS]
-    rows = [facts(name, size, arch) for name, size in dict.fromkeys(cases) for arch in archs]
-    show("gpu_kernels", rows)
+    if args.show:
+        with loaded(90) as kernels:
+            launch(*CASES[args.show](FIXED.get(args.show, args.sizes[0])))
+        print(*(machine_code(*kernel) for kernel in kernels), sep="\n")
+        return
+    layers = [(case, FIXED.get(case, size)) for size in args.sizes for case in CASES]
+    jobs = [(*layer, arch) for layer in dict.fromkeys(layers) for arch in archs]
+    with ProcessPoolExecutor() as pool:
+        show("gpu_kernels", [row for rows in pool.map(rows_of, jobs) for row in rows])
 
 
 if __name__ == "__main__":

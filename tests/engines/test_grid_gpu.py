@@ -25,6 +25,7 @@ from grid_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_every_kind import ON_GPU
 from torch.nn.parallel import DistributedDataParallel
 
 import lambent as lb
@@ -224,10 +225,10 @@ def test_padding_does_not_depend_on_what_memory_held(device):
     kinds, spikes, leaves, n_steps = operation_arguments(events, neuron, dense(p["weight"]), as_places=False)
     torch.use_deterministic_algorithms(True)  # fills new tensors with NaN and the largest integer
     try:
-        out = torch.ops.lambent.spikes_grid_gpu(*kinds, *spikes, *leaves, n_steps, 1.0, [0, 9], None)
+        out = torch.ops.lambent.spikes_grid_gpu(*kinds, *spikes, *leaves, n_steps, 1.0, [], [0, 9], None)
     finally:
         torch.use_deterministic_algorithms(False)
-    times, _, units, offsets, steps, marks, _ = out
+    times, _, units, offsets, steps, marks, *_ = out
     n_spikes = int(offsets[-1])
     assert 0 < n_spikes < 18 == len(times)
     assert not any(x[n_spikes:].any() for x in (times, steps, marks))
@@ -358,19 +359,23 @@ def test_a_network_learns_on_the_device(reduce, deterministic):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux")
 def test_every_kernel_compiles(capsys):
-    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / "gpu_kernels.py", "--sizes", "256"], env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    """As the engine launches it, for two devices, and for every kind of neuron and of connections."""
+    compiled = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    commands = ([BENCHMARKS / "gpu_kernels.py", "--sizes", "256"], [Path(__file__).with_name("every_kind_compiles.py")])
+    pipes = {"env": compiled, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen([sys.executable, *command], **pipes) for command in commands]  # side by side
+    outcomes = [process.communicate() for process in running]
+    for process, (_, errors) in zip(running, outcomes, strict=True):
+        assert process.returncode == 0, errors
+    (table, _), (kinds, _) = outcomes
     with capsys.disabled():
-        print("\n" + done.stdout[done.stdout.index("gpu_kernels (") :])
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert {(row["kernel"].split(",")[0], row["arch"]) for row in rows} == set(
-        itertools.product(KERNELS, ("sm_80", "sm_90"))
-    )
-    assert all(row["in_order"] == "yes" for row in rows if row["kernel"] == "spikes_forward, delays")
-    assert not any(row["stack_bytes"] for row in rows if row["kernel"] in ("spikes_forward", "spikes_backward"))
+        print("\n" + table[table.index("gpu_kernels (") :])
+    assert kinds.count("; spikes_forward; spikes_backward") == len(ON_GPU) + 2
+    assert kinds.count("; levels_forward; levels_backward") == 3
+    rows = [json.loads(line) for line in table.splitlines() if line.startswith("{")]
+    assert {(row["kernel"], row["arch"]) for row in rows} == set(itertools.product(KERNELS, ("sm_80", "sm_90")))
+    assert all(row["in_order"] == "yes" for row in rows if row["kernel"] == "spikes_forward")
+    assert not any(row["stack_bytes"] for row in rows if row["case"] in ("recurrent", "dense"))
 
 
 def test_a_missing_triton_is_announced(monkeypatch):

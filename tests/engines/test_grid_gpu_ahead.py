@@ -97,9 +97,12 @@ def assert_same(ours, theirs):
 
 
 @pytest.mark.parametrize(
-    ("reduce", "delay"), [("exp_mean", None), ("max", 3.0)], ids=["closed form", "voltages, delays"]
+    ("reduce", "delay", "tile"),
+    [("exp_mean", None, 4), ("max", 3.0, 4), ("max", None, 2)],
+    ids=["closed form", "voltages, delays", "voltages, tiles"],
 )
-def test_a_step_of_training_never_waits(device, waits, reduce, delay):
+def test_a_step_of_training_never_waits(device, waits, reduce, delay, tile, monkeypatch):
+    monkeypatch.setattr(grid_gpu, "_TILE", tile)
     net, events, labels = network(device, reduce, delay)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-3, fused=True)
     step = step_of(net, events, labels)

@@ -25,11 +25,17 @@ def fetch(parts, unit, count, columns, inside, size: tl.constexpr, FETCH: tl.con
 
 
 @triton.jit
-def _in_ring(parts, entry, there, next_row, rows, size: tl.constexpr):
-    """Where in the ring what some connections send arrives; running ahead, delays are made to fit the rows."""
+def _in_ring(parts, entry, there, next_row, rows, columns, size: tl.constexpr, BLOCK: tl.constexpr):
+    """Where in the ring what some connections send arrives, and which of them are there and reach the program's tile.
+
+    Running ahead, delays are made to fit the rows.
+    """
     reach = tl.load(parts[3] + entry, mask=there, other=0)
     row = next_row + tl.minimum(reach // size, rows - 1)
-    return tl.where(row >= rows, row - rows, row) * size + reach % size
+    target = reach % size
+    if size > BLOCK:
+        there &= target // BLOCK == columns // BLOCK
+    return tl.where(row >= rows, row - rows, row) * size + target, there
 
 
 @triton.jit
@@ -42,9 +48,8 @@ def send(
         first = tl.load(parts[2] + unit[k], mask=k < count, other=0).to(tl.int32)
         last = tl.load(parts[2] + unit[k] + 1, mask=k < count, other=0).to(tl.int32)
         for some in range(first, last, columns.shape[0]):
-            entry = some + columns
-            there = entry < last
-            at = _in_ring(parts, entry, there, next_row, rows, size)
+            entry = some + columns % columns.shape[0]
+            at, there = _in_ring(parts, entry, entry < last, next_row, rows, columns, size, columns.shape[0])
             weight = tl.load(parts[0] + entry, mask=there, other=0.0)
             tl.atomic_add(ring + at, weight, mask=there, sem="relaxed", scope="cta")
         tl.debug_barrier()
@@ -61,9 +66,9 @@ def collect(
     last = tl.load(parts[2] + unit + 1, mask=live, other=0).to(tl.int32)
     total = tl.zeros([FETCH], adjoint.dtype)
     for some in range(0, tl.max(last - first), BLOCK):
-        entry = first[:, None] + some + columns[None, :]
+        entry = first[:, None] + some + columns[None, :] % BLOCK
         there = entry < last[:, None]
-        at = _in_ring(parts, entry, there, next_row, rows, size)
+        at, there = _in_ring(parts, entry, there, next_row, rows, columns[None, :], size, BLOCK)
         if gradients[0] is not None:
             arrived = tl.load(adjoints + at, mask=there, other=0.0, cache_modifier=".cg")
             tl.atomic_add(gradients[0] + copy + entry, arrived, mask=there, sem="relaxed")

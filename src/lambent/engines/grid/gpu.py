@@ -1,5 +1,11 @@
 """Engine of the grid on a GPU: fixed step, event-driven, Triton, one program per sample, all steps in one launch.
 
+A program holds the states of its units in registers. A larger layer, unless it is recurrent, is therefore split into
+tiles, `_TILE` units each: every tile runs by itself, as if the others were not there, and has the columns of its own
+units in weights, rings and gradients. What the tiles of a sample share is added up afterwards: their spikes are put
+in the order of steps (they are in that of units), and the gradients of event times, and of weights that several
+units have in common, are summed.
+
 Work per spike is one row of weights forward and one row of gradients backward, as on the CPU; memory is
 O(spikes) plus, per running program, one sample's rings of delayed arrivals and, while the neuron's constants are
 trained, its states. The host waits for the device once per layer, to learn how many spikes there are, and
@@ -33,10 +39,13 @@ _GRADED = "spikes with values (payload_bits, Events.values) run on the CPU only 
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch is known
 _ROWS = 63  # of the rings, running ahead, until longer delays are known: Loihi's longest is 62 steps
 _PROGRAMS = 1024  # at most, of a backward pass: more than run at once on any device
+_TILE = 2048  # units at most of one program, where a layer can be split
+_LARGEST = 16384  # units at most of a recurrent layer, which cannot
 _COPIES = 64  # at most, of the weight gradients in deterministic mode
 _SCRATCH = 2**31  # bytes, at most, of what is kept per program
 
-# Spikes of a sample to have room for, and rows of the rings, by (size, steps). Affects speed alone.
+# Spikes of a sample's tile to have room for by (units of it, steps), and rows of the rings by (size, steps).
+# Affects speed alone.
 _needed: dict[tuple[int, int], int] = {}
 _rows: dict[tuple[int, int], int] = {}
 
@@ -96,8 +105,8 @@ def spikes_forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of one layer; see `operation.SPIKES_FORWARD`.
 
-    `room`: rows of the rings (0 without delays) and, running ahead, spikes per sample. A sample with more spikes is
-    then cut off; its counts are not.
+    `room`: rows of the rings (0 without delays) and, running ahead, spikes per tile of a sample. One with more of them
+    is then cut off; its counts are not.
     """
     batch, (size,), fields = len(offsets) - 1, neuron[0].shape, torch.stack(list(neuron))
     n_rows, ahead = room[0], len(room) > 1
@@ -105,44 +114,50 @@ def spikes_forward(
     into = _side(inputs_kind, inputs, n_rows)
     starts = _starts(steps, offsets, n_steps)
     n_marks = class_of(neuron_kind).n_marks
+    block, tiles = _tiles(size, recurrent_kind)
+    parts = batch * tiles
     counts, peak_step = fields.new_empty(batch, size), sources.new_empty(batch, size)
-    lengths = sources.new_zeros(batch + 1)  # of sample b at b + 1
-    capacity = room[1] if ahead else _capacity(size, n_steps)
+    lengths = sources.new_zeros(parts + 1)  # of part k at k + 1
+    capacity = room[1] if ahead else _capacity(min(size, block), n_steps)
     known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES", "MARKS")}
     while True:
         rings = fields.new_zeros(batch, n_rows, size) if n_rows else None
-        own_steps, own_units = (sources.new_empty(batch * capacity) for _ in range(2))
-        marks = fields.new_empty(batch * capacity, n_marks)
+        own_steps, own_units = (sources.new_empty(parts * capacity) for _ in range(2))
+        marks = fields.new_empty(parts * capacity, n_marks)
         with torch.cuda.device_of(fields):
-            gpu_forward.spikes_forward[(batch,)](
+            gpu_forward.spikes_forward[(batch, tiles)](
                 starts, sources.contiguous(), fields, into.parts, own.parts, rings, own_steps, own_units, marks,
                 lengths, counts, peak_step, n_steps, n_rows or 1, capacity, size, gpu_neuron(class_of(neuron_kind)),
-                into.functions, own.functions, **known, **_shape(size),
+                into.functions, own.functions, **known, **_shape(block),
             )  # fmt: skip
-        own_offsets = lengths.clamp(max=capacity).cumsum(0)
+        part_offsets = lengths.clamp(max=capacity).cumsum(0)
         if ahead:
-            total = batch * capacity
+            total = parts * capacity
             break
         is_sound = torch.ones_like(lengths[0]) if sound is None else sound.to(lengths.dtype)
-        total, longest, held = torch.stack([own_offsets[-1], lengths.max(), is_sound]).tolist()  # the host waits here
+        total, longest, held = torch.stack([part_offsets[-1], lengths.max(), is_sound]).tolist()  # the host waits here
         if not held:
             raise operation.Unsound
-        if _fits(size, n_steps, capacity, longest):
+        if _fits(min(size, block), n_steps, capacity, longest):
             break
-        capacity = _capacity(size, n_steps)
+        capacity = _capacity(min(size, block), n_steps)
     every = torch.arange(total, device=sources.device)
-    sample = torch.searchsorted(own_offsets[1:], every, right=True)
-    entry = every + (sample * capacity - own_offsets[sample])
+    part = torch.searchsorted(part_offsets[1:], every, right=True)
+    entry = every + (part * capacity - part_offsets[part])
+    spare = part == parts
     if ahead:
         entry.clamp_(max=total - 1)
+    if tiles > 1:
+        order = (part // tiles * n_steps + own_steps[entry]).masked_fill_(spare, batch * n_steps)
+        entry = entry[order.sort(stable=True).indices]
     own_steps, own_units, marks = own_steps[entry], own_units[entry], marks[entry]
     if ahead:
-        spare = sample == batch
         own_steps.masked_fill_(spare, 0)
         marks.masked_fill_(spare.unsqueeze(1), 0)
         # spread over units, for what is added up by unit is added atomically
         own_units = torch.where(spare, (every % size).to(sources.dtype), own_units)
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
+    own_offsets = part_offsets[::tiles].contiguous()
     return own_times, counts, own_units, own_offsets, own_steps, marks, peak_step, times.new_empty(0)
 
 
@@ -162,24 +177,26 @@ def spikes_backward(
     own, into = _side(recurrent_kind, recurrent, n_rows), _side(inputs_kind, inputs, n_rows)
     traced = _traced(cls, wants_neuron)
     kept = size * fields.element_size() * (2 * n_rows + (_trace(cls, n_steps) if traced else 0))
-    programs, copies = _programs(batch, kept, [*inputs[:2], *recurrent[:2]])
-    d_times = fields.new_zeros(len(times)) if wants_times else None
+    block, tiles = _tiles(size, recurrent_kind)
+    programs, copies = _programs(batch, tiles, kept, [*inputs[:2], *recurrent[:2]])
+    ordered = torch.are_deterministic_algorithms_enabled()
+    d_times = fields.new_zeros(tiles if ordered else 1, len(times)) if wants_times else None
     d_inputs, d_recurrent = _Sums(into, wants_inputs, copies), _Sums(own, wants_recurrent, copies)
     d_step = fields.new_zeros(programs, len(cls.step_gradients), size)
     d_spike = fields.new_zeros(programs, len(cls.spike_gradients), size)
     with torch.cuda.device_of(fields):
-        gpu_backward.spikes_backward[(programs,)](
+        gpu_backward.spikes_backward[(programs, tiles)](
             _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts, own.parts,
-            _starts(own_steps, own_offsets, n_steps), own_units, marks, peak_step,
+            _starts(own_steps, own_offsets, n_steps, own_units // block, tiles), own_units, marks, peak_step,
             grad_times.to(fields.dtype).contiguous(), grad_counts.to(fields.dtype).contiguous(),
             fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
             fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
             d_times, d_inputs.parts, d_recurrent.parts, d_step if traced else None, d_spike,
-            batch, n_steps, n_rows or 1, d_inputs.size, d_recurrent.size, size, gpu_neuron(cls),
-            into.functions, own.functions, **numbers(cls), COPIES=copies > 1, **_shape(size, backward=True),
+            batch, n_steps, n_rows or 1, len(times), d_inputs.size, d_recurrent.size, size, gpu_neuron(cls),
+            into.functions, own.functions, **numbers(cls), COPIES=ordered, **_shape(block, backward=True),
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, d_spike, wants_neuron)
-    d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
+    d_times = times.new_empty(0) if d_times is None else _sum(d_times).to(times.dtype)
     return d_times, times.new_empty(0), d_neuron, d_inputs.total(), d_recurrent.total()
 
 
@@ -191,13 +208,14 @@ def levels_forward(
     batch, (size,), fields = len(offsets) - 1, neuron[0].shape, torch.stack(list(neuron))
     n_rows = _needed_rows(_longest([(class_of(inputs_kind), inputs)]))
     into = _side(inputs_kind, inputs, n_rows)
+    block, tiles = _tiles(size)
     levels = fields.new_empty(batch, n_steps, size)
     known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES")}
     with torch.cuda.device_of(fields):
-        gpu_readout.levels_forward[(batch,)](
+        gpu_readout.levels_forward[(batch, tiles)](
             _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
             fields.new_zeros(batch, n_rows, size) if n_rows else None, levels,
-            n_steps, n_rows or 1, size, gpu_neuron(class_of(neuron_kind)), into.functions, **known, **_shape(size),
+            n_steps, n_rows or 1, size, gpu_neuron(class_of(neuron_kind)), into.functions, **known, **_shape(block),
         )  # fmt: skip
     return levels
 
@@ -215,21 +233,24 @@ def levels_backward(
     into = _side(inputs_kind, inputs, n_rows)
     traced = _traced(cls, wants_neuron)
     kept = size * fields.element_size() * (2 * n_rows + (_trace(cls, n_steps) if traced else 0))
-    programs, copies = _programs(batch, kept, list(inputs[:2]))
-    d_times = fields.new_zeros(len(times)) if wants_times else None
+    block, tiles = _tiles(size)
+    programs, copies = _programs(batch, tiles, kept, list(inputs[:2]))
+    ordered = torch.are_deterministic_algorithms_enabled()
+    d_times = fields.new_zeros(tiles if ordered else 1, len(times)) if wants_times else None
     d_inputs = _Sums(into, wants_inputs, copies)
     d_step = fields.new_zeros(programs, len(cls.step_gradients), size)
     known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES", "STEP")}
     with torch.cuda.device_of(fields):
-        gpu_readout.levels_backward[(programs,)](
+        gpu_readout.levels_backward[(programs, tiles)](
             _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
             grad.to(fields.dtype).contiguous(), fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
             fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
-            d_times, d_inputs.parts, d_step if traced else None, batch, n_steps, n_rows or 1, d_inputs.size,
-            size, gpu_neuron(cls), into.functions, **known, COPIES=copies > 1, **_shape(size, backward=True),
+            d_times, d_inputs.parts, d_step if traced else None, batch, n_steps, n_rows or 1, len(times),
+            d_inputs.size, size, gpu_neuron(cls), into.functions, **known, COPIES=ordered,
+            **_shape(block, backward=True),
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, None, wants_neuron)
-    d_times = times.new_empty(0) if d_times is None else d_times.to(times.dtype)
+    d_times = times.new_empty(0) if d_times is None else _sum(d_times).to(times.dtype)
     return d_times, times.new_empty(0), d_neuron, d_inputs.total()
 
 
@@ -256,38 +277,58 @@ def _fields(
     ]
 
 
-def _shape(size: int, backward: bool = False) -> dict[str, int]:
-    """How the columns of a layer are laid over threads, and compiler options.
+def _tiles(size: int, recurrent_kind: str = "") -> tuple[int, int]:
+    """Columns of a program, a power of two, and how many programs have all units of a sample."""
+    block = max(32, triton.next_power_of_2(size))
+    if not recurrent_kind:
+        block = min(block, _TILE)
+    elif size > _LARGEST:
+        raise NotImplementedError(
+            f"recurrent layers of more than {_LARGEST:,} units do not run on a GPU yet, this one has {size:,}; "
+            "use CPU tensors"
+        )
+    return block, triton.cdiv(size, block)
+
+
+def _shape(block: int, backward: bool = False) -> dict[str, int]:
+    """How the columns of a program are laid over threads, and compiler options.
 
     Forward two a thread (up to 2,048 units), since few programs run at once and more warps hide each other's waits;
     backward four, which go into one atomic addition. `FETCH` rows of weights are under way at once.
     """
-    block = max(32, triton.next_power_of_2(size))
     warps = min(max(block // (128 if backward else 64), 1), 32)
     fetch = 8 if not backward and 128 < block <= 2048 else 4
     return {"BLOCK": block, "FETCH": fetch, "num_warps": warps, "num_stages": 1}
 
 
-def _programs(batch: int, kept: int, weights: Sequence[Tensor]) -> tuple[int, int]:
-    """Programs of a backward pass, each with `kept` bytes of scratch, and copies of the gradients of `weights`."""
-    programs = max(1, min(batch, _PROGRAMS, _SCRATCH // max(kept, 1)))
+def _programs(batch: int, tiles: int, kept: int, weights: Sequence[Tensor]) -> tuple[int, int]:
+    """Programs of a backward pass for each tile, all tiles' together with `kept` bytes of scratch.
+
+    And copies of the gradients of `weights`: one, or in deterministic mode one for each program of each tile.
+    """
+    programs = max(1, min(batch, _PROGRAMS // tiles, _SCRATCH // max(kept, 1)))
     if not torch.are_deterministic_algorithms_enabled():
         return programs, 1
-    copies = max(1, min(programs, _COPIES, _SCRATCH // max(1, sum(w.nbytes for w in weights))))
-    return copies, copies
+    weigh = tiles * sum(w.nbytes for w in weights)
+    programs = max(1, min(programs, _COPIES // tiles, _SCRATCH // max(weigh, 1)))
+    return programs, programs * tiles
 
 
 def _sum(copies: Tensor) -> Tensor:
     return copies.sum(0) if len(copies) > 1 else copies[0]
 
 
-def _starts(steps: Tensor, offsets: Tensor, n_steps: int) -> Tensor:
-    """Where the spikes of each step begin: entry b * n_steps + n is the first of sample b from step n on."""
+def _starts(steps: Tensor, offsets: Tensor, n_steps: int, tile: Tensor | None = None, tiles: int = 1) -> Tensor:
+    """Where the spikes of each step begin: entry b * n_steps + n is the first of sample b from step n on.
+
+    Given the tiles that they are of, entry (b * n_steps + n) * tiles + k is the first from tile k of this step on.
+    """
     batch = len(offsets) - 1
     entry = torch.arange(len(steps), device=steps.device)
     sample = torch.searchsorted(offsets[1:], entry, right=True)  # of padding: batch
-    every = torch.arange(batch * n_steps + 1, device=steps.device)
-    return torch.searchsorted(sample * n_steps + steps, every, out_int32=True)
+    every = torch.arange(batch * n_steps * tiles + 1, device=steps.device)
+    place = sample * n_steps + steps
+    return torch.searchsorted(place if tile is None else place * tiles + tile, every, out_int32=True)
 
 
 @torch.compiler.disable
@@ -304,13 +345,17 @@ def _needed_rows(longest: Tensor | None) -> int:
 
 
 def _capacity(size: int, n_steps: int) -> int:
-    """Spikes of a sample to have room for."""
+    """Spikes of a sample's tile of `size` units to have room for."""
     return _needed.get((size, n_steps), min(_SPIKES_PER_UNIT, n_steps) * size)
 
 
 def _fits(size: int, n_steps: int, capacity: int, longest: float) -> bool:
-    """Whether there was room for the longest sample; next time there is, with some to spare, and not much more."""
-    wanted = max(int(longest) * 3 // 2, capacity * 63 // 64 if longest <= capacity else 0, size)
+    """Whether there was room for the longest; next time there is, with some to spare, and not much more.
+
+    Room that was needed once is given up slowly, a first guess at once: for a large map it is gigabytes.
+    """
+    kept = capacity * 63 // 64 if longest <= capacity and (size, n_steps) in _needed else 0
+    wanted = max(int(longest) * 3 // 2, kept, size)
     _needed[size, n_steps] = min(wanted, n_steps * size)
     return longest <= capacity
 
@@ -357,7 +402,8 @@ def _ahead(
 ) -> Events:
     """The spikes without waiting, in buffers that are supposed to have enough room; see `lambent.run_ahead`."""
     expect(*must)
-    capacity = _capacity(size, n_steps)
+    block, _ = _tiles(size, layer.recurrent_kind)
+    capacity = _capacity(min(size, block), n_steps)
     rows = 0 if longest is None else min(_rows.get((size, n_steps), _ROWS), n_steps + 1)
 
     def reaches(most: float) -> bool:
@@ -369,6 +415,7 @@ def _ahead(
     if longest is not None:
         learn(longest, reaches)
     out = _spikes(events, layer, size, dt, None, [rows, capacity], None)
-    most = out.counts().detach().sum(1, dtype=torch.float64).max()  # also of a sample that was cut off
-    learn(most, lambda longest: _fits(size, n_steps, capacity, longest))
+    tiles = out.counts().detach().split(block, 1)  # also of what was cut off
+    most = torch.stack([x.sum(1, dtype=torch.float64).max() for x in tiles]).max()
+    learn(most, lambda longest: _fits(min(size, block), n_steps, capacity, longest))
     return out

@@ -1,8 +1,8 @@
 """Triton kernels of the grid, backward: the adjoint of `gpu_forward.spikes_forward`.
 
-A program integrates one sample after another (b, b + programs, ...) backwards in time. Weight gradients are added
-atomically, `FETCH` spikes at a time. `COPIES` gives every program its own sum of them, added to in a fixed order, so
-that what comes out is the same in every run.
+A program integrates one sample after another (b, b + programs, ...) backwards in time, or its tile of each. Weight
+gradients are added atomically, `FETCH` spikes at a time; with several tiles also those of event times. `COPIES` gives
+every program its own sum of both, added to in a fixed order, so that what comes out is the same in every run.
 
 With delays, the adjoint of the last `rows` steps lies in rings as in the forward pass, and a spike reads from them
 where it arrived.
@@ -14,7 +14,7 @@ import triton
 from triton import language as tl
 
 from lambent.engines.grid.gpu_forward import deliver, take
-from lambent.engines.grid.gpu_units import load_each, plus, same, store_each, unit_of, where_each
+from lambent.engines.grid.gpu_units import columns_of, load_each, plus, same, store_each, unit_of, where_each
 
 
 @triton.jit
@@ -26,7 +26,7 @@ def spread(unit, live, values, columns):
 
 @triton.jit
 def replay(
-    starts, units, inputs, recurrent, own_starts, own_units, p, ring, states, arrivals, columns, inside,
+    starts, units, inputs, recurrent, own_starts, tiles, own_units, p, ring, states, arrivals, columns, inside,
     n_steps, rows, dtype: tl.constexpr, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
     RECURRENT: tl.constexpr, STATES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
@@ -39,10 +39,8 @@ def replay(
     x = same(arriving, STATES)
     store_each(states, size, columns, inside, x, STATES)
     last = tl.load(starts)
-    own_last = last
     own_first = last
-    if RECURRENT is not None or own_starts is not None:
-        own_last = tl.load(own_starts)
+    own_last = last
     for n in range(n_steps):
         first = last
         last = tl.load(starts + n + 1)
@@ -50,18 +48,19 @@ def replay(
         if ring is not None:
             arriving = take(arriving, ring + n % rows * size + columns, inside)
             tl.debug_barrier()
-        tl.store(arrivals + n * size + columns, arriving, mask=inside)
+        at = tl.cast(n, tl.int64) * size
+        tl.store(arrivals + at + columns, arriving, mask=inside)
         x = NEURON.advance(x, arriving, p)
         if own_starts is not None:
-            own_first = own_last
-            own_last = tl.load(own_starts + n + 1)
+            own_first = tl.load(own_starts + n * tiles)
+            own_last = tl.load(own_starts + n * tiles + 1)
             for some in range(own_first, own_last, FETCH):
                 slot = some + tl.arange(0, FETCH)
                 live = slot < own_last
                 unit = tl.load(own_units + slot, mask=live, other=0)
                 fired = spread(unit, live, tl.full([FETCH], 1.0, dtype), columns) > 0
                 x = where_each(fired, NEURON.reset(x, p), x, STATES)
-        store_each(states + (n + 1) * STATES * size, size, columns, inside, x, STATES)
+        store_each(states + (at + size) * STATES, size, columns, inside, x, STATES)
         arriving = deliver(
             ring, next_row, rows, units, first, last, inputs, own_units, own_first, own_last, recurrent,
             columns, inside, INPUTS, RECURRENT, dtype, size, BLOCK, FETCH,
@@ -77,10 +76,19 @@ def clear(ring, rows, columns, inside, size: tl.constexpr, dtype: tl.constexpr, 
         tl.store(ring + row * size + columns, tl.zeros([BLOCK], dtype), mask=inside)
 
 
-@triton.jit(do_not_specialize=["batch", "n_steps", "rows", "input_size", "own_size"])
+@triton.jit
+def add_times(at, moves, live, SHARED: tl.constexpr):
+    """Add what moving some spikes gives to their gradients; `SHARED` between the tiles of a layer."""
+    if SHARED:
+        tl.atomic_add(at, moves, mask=live, sem="relaxed")
+    else:
+        tl.store(at, moves, mask=live)
+
+
+@triton.jit(do_not_specialize=["batch", "n_steps", "rows", "n_times", "input_size", "own_size"])
 def spikes_backward(
     starts, units, fields, inputs, recurrent, own_starts, own_units, marks, peak_steps, grad_times, grad_counts,
-    rings, traces, d_times, d_inputs, d_recurrent, d_step, d_spike, batch, n_steps, rows, input_size, own_size,
+    rings, traces, d_times, d_inputs, d_recurrent, d_step, d_spike, batch, n_steps, rows, n_times, input_size, own_size,
     size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, RECURRENT: tl.constexpr, FIELDS: tl.constexpr,
     STATES: tl.constexpr, MARKS: tl.constexpr, STEP: tl.constexpr, SPIKE: tl.constexpr,
     COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
@@ -89,13 +97,14 @@ def spikes_backward(
 
     Scratch of one program each: `rings` (2, rows, size), None without delays; `traces`
     (n_steps + 1, STATES, size) and then (n_steps, size), None unless states matter. `d_step` (STEP, size) and `d_spike`
-    (SPIKE, size) are always one per program, the other gradients with `COPIES`, which are `input_size` and `own_size`
-    entries apart. What is None is not wanted.
+    (SPIKE, size) are always one per program, the gradients of connections with `COPIES`, which are `input_size` and
+    `own_size` entries apart; then `d_times` is one per tile, `n_times` entries apart. What is None is not wanted.
     """
     program = tl.program_id(0).to(tl.int64)
-    columns = tl.arange(0, BLOCK)
-    if rings is not None:
-        columns = tl.max_contiguous(columns, [1])
+    tile = tl.program_id(1)
+    tiles = tl.num_programs(1)
+    own_starts += tile
+    columns = columns_of(size, BLOCK, rings is not None)
     inside = columns < size
     p = unit_of(fields, columns, inside, size, NEURON, FIELDS)
     zero = tl.zeros([BLOCK], fields.dtype.element_ty)
@@ -110,8 +119,10 @@ def spikes_backward(
     copy = program * 0
     own_copy = program * 0
     if COPIES:
-        copy += program * input_size
+        copy += (program * tiles + tile) * input_size
         own_copy += program * own_size
+        if d_times is not None:
+            d_times += tl.cast(tile, tl.int64) * n_times
     step_sums = same(zero, STEP)
     spike_sums = same(zero, SPIKE)
     for sample in range(program, batch, tl.num_programs(0)):
@@ -121,7 +132,7 @@ def spikes_backward(
             tl.debug_barrier()
         if traces is not None:
             replay(
-                starts + b * n_steps, units, inputs, recurrent, own_starts + b * n_steps, own_units, p,
+                starts + b * n_steps, units, inputs, recurrent, own_starts + b * n_steps * tiles, tiles, own_units, p,
                 adjoints, states, arrivals, columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS, RECURRENT,
                 STATES, BLOCK, FETCH,
             )  # fmt: skip
@@ -138,13 +149,12 @@ def spikes_backward(
         arriving = zero
         drift = zero
         first = tl.load(starts + (b + 1) * n_steps)
-        own_first = tl.load(own_starts + (b + 1) * n_steps)
         for back in range(n_steps):
             n = n_steps - 1 - back
             last = first
             first = tl.load(starts + b * n_steps + n)
-            own_last = own_first
-            own_first = tl.load(own_starts + b * n_steps + n)
+            own_first = tl.load(own_starts + (b * n_steps + n) * tiles)
+            own_last = tl.load(own_starts + (b * n_steps + n) * tiles + 1)
             next_row = (n + 1) % rows
             for some in range(first, last, FETCH):
                 slot = some + tl.arange(0, FETCH)
@@ -155,7 +165,7 @@ def spikes_backward(
                     columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
                 )  # fmt: skip
                 if d_times is not None:
-                    tl.store(d_times + slot, moves, mask=live)
+                    add_times(d_times + slot, moves, live, size > BLOCK)
             # `a` is now the adjoint after the reset of this step
             for some in range(own_first, own_last, FETCH):
                 slot = some + tl.arange(0, FETCH)
@@ -179,8 +189,9 @@ def spikes_backward(
             a = plus(a, NEURON.lift(tl.where(peak_step == n, push, always), p), STATES)
             after = a
             if traces is not None:
-                before = load_each(states + n * STATES * size, size, columns, inside, STATES)
-                arrived = tl.load(arrivals + n * size + columns, mask=inside, other=0.0)
+                at = tl.cast(n, tl.int64) * size
+                before = load_each(states + at * STATES, size, columns, inside, STATES)
+                arrived = tl.load(arrivals + at + columns, mask=inside, other=0.0)
                 a, arriving = NEURON.retreat(after, before, arrived, p)
                 if d_step is not None:
                     step_sums = plus(step_sums, NEURON.gradient(after, arriving, before, arrived, p), STEP)

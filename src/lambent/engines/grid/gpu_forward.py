@@ -1,8 +1,9 @@
 """Triton kernels of the grid, forward: the recurrence of DESIGN 4.2, one program per sample, all steps in one launch.
 
 One kernel serves all neurons and connections, which it takes as constants (`gpu_units`, `lambent.connections.gpu`). A
-program holds the state of its whole layer in registers, one column of `BLOCK` per unit. The input spikes of a step are
-found through `starts`: those of sample b and step n are `starts[b * n_steps + n]` up to the next entry.
+program holds the state of its whole layer, or of one tile of it, in registers, one column of `BLOCK` per unit. The
+input spikes of a step are found through `starts`: those of sample b and step n are `starts[b * n_steps + n]` up to the
+next entry.
 
 The columns are declared not to be contiguous. Triton then lays them over threads one by one in every operation and
 need not exchange them between loads (otherwise of neighbours) and what is addressed through delays or counted over
@@ -15,7 +16,7 @@ from __future__ import annotations
 import triton
 from triton import language as tl
 
-from lambent.engines.grid.gpu_units import same, unit_of, where_each
+from lambent.engines.grid.gpu_units import columns_of, same, unit_of, where_each
 
 
 @triton.jit
@@ -74,21 +75,22 @@ def spikes_forward(
     n_steps, rows, capacity, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, RECURRENT: tl.constexpr,
     FIELDS: tl.constexpr, STATES: tl.constexpr, MARKS: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
-    """Run one sample; its spikes (steps, units, marks) go to its `capacity` entries of the buffers.
+    """Run one tile of a sample; its spikes (steps, units, marks) go to its `capacity` entries of the buffers.
 
     `fields` (FIELDS, size) are those of the units; `inputs` and `recurrent` pointers, None without the latter. Entry
-    b + 1 of `lengths` gets the number of spikes of sample b, which may exceed `capacity`: then the buffers were too
-    small and all that came out is void. `rings` (batch, rows, size) begins as zeros, and is None without delays.
-    `marks`, `counts` and `peak_steps` are those of `cpu_kernels.spikes_forward`.
+    k + 1 of `lengths` gets the number of spikes of part k, the tiles of a sample one after the other; it may exceed
+    `capacity`: then the buffers were too small and all that came out is void. `rings` (batch, rows, size) begins as
+    zeros, and is None without delays. `marks`, `counts` and `peak_steps` are those of `cpu_kernels.spikes_forward`.
     """
     b = tl.program_id(0).to(tl.int64)
+    part = b * tl.num_programs(1) + tl.program_id(1)
     starts += b * n_steps
-    own_steps += b * capacity
-    own_units += b * capacity
-    marks += b * capacity * MARKS
+    own_steps += part * capacity
+    own_units += part * capacity
+    marks += part * capacity * MARKS
     if rings is not None:
         rings += b * rows * size
-    columns = tl.max_contiguous(tl.arange(0, BLOCK), [1])
+    columns = columns_of(size, BLOCK, True)
     inside = columns < size
     p = unit_of(fields, columns, inside, size, NEURON, FIELDS)
     arriving = tl.zeros([BLOCK], fields.dtype.element_ty)
@@ -133,6 +135,6 @@ def spikes_forward(
         if rings is not None:
             tl.debug_barrier()
         total += found
-    tl.store(lengths + b + 1, total)
+    tl.store(lengths + part + 1, total)
     tl.store(counts + b * size + columns, count.to(arriving.dtype), mask=inside)
     tl.store(peak_steps + b * size + columns, tl.where(count > 0, -1, tl.where(peak > 0, peak_step, -2)), mask=inside)

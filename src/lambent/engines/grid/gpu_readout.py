@@ -5,9 +5,9 @@ from __future__ import annotations
 import triton
 from triton import language as tl
 
-from lambent.engines.grid.gpu_backward import clear, replay
+from lambent.engines.grid.gpu_backward import add_times, clear, replay
 from lambent.engines.grid.gpu_forward import deliver, take
-from lambent.engines.grid.gpu_units import load_each, plus, same, store_each, unit_of
+from lambent.engines.grid.gpu_units import columns_of, load_each, plus, same, store_each, unit_of
 
 
 @triton.jit(do_not_specialize=["n_steps", "rows"])
@@ -21,7 +21,7 @@ def levels_forward(
     levels += b * n_steps * size
     if rings is not None:
         rings += b * rows * size
-    columns = tl.max_contiguous(tl.arange(0, BLOCK), [1])
+    columns = columns_of(size, BLOCK, True)
     inside = columns < size
     p = unit_of(fields, columns, inside, size, NEURON, FIELDS)
     arriving = tl.zeros([BLOCK], fields.dtype.element_ty)
@@ -34,7 +34,7 @@ def levels_forward(
             arriving = take(arriving, rings + n % rows * size + columns, inside)
             tl.debug_barrier()
         x = NEURON.advance(x, arriving, p)
-        tl.store(levels + n * size + columns, NEURON.level(x, p), mask=inside)
+        tl.store(levels + tl.cast(n, tl.int64) * size + columns, NEURON.level(x, p), mask=inside)
         arriving = deliver(
             rings, (n + 1) % rows, rows, units, first, last, inputs, None, 0, 0, None,
             columns, inside, INPUTS, None, fields.dtype.element_ty, size, BLOCK, FETCH,
@@ -43,17 +43,15 @@ def levels_forward(
             tl.debug_barrier()
 
 
-@triton.jit(do_not_specialize=["batch", "n_steps", "rows", "input_size"])
+@triton.jit(do_not_specialize=["batch", "n_steps", "rows", "n_times", "input_size"])
 def levels_backward(
-    starts, units, fields, inputs, grad, rings, traces, d_times, d_inputs, d_step, batch, n_steps, rows, input_size,
-    size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, FIELDS: tl.constexpr, STATES: tl.constexpr,
-    STEP: tl.constexpr, COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
+    starts, units, fields, inputs, grad, rings, traces, d_times, d_inputs, d_step, batch, n_steps, rows, n_times,
+    input_size, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, FIELDS: tl.constexpr,
+    STATES: tl.constexpr, STEP: tl.constexpr, COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Exact derivative of `levels_forward`; the times get the continuous one. Arguments as `spikes_backward`."""
     program = tl.program_id(0).to(tl.int64)
-    columns = tl.arange(0, BLOCK)
-    if rings is not None:
-        columns = tl.max_contiguous(columns, [1])
+    columns = columns_of(size, BLOCK, rings is not None)
     inside = columns < size
     p = unit_of(fields, columns, inside, size, NEURON, FIELDS)
     zero = tl.zeros([BLOCK], fields.dtype.element_ty)
@@ -67,7 +65,9 @@ def levels_backward(
         arrivals = states + (n_steps + 1) * STATES * size
     copy = program * 0
     if COPIES:
-        copy += program * input_size
+        copy += (program * tl.num_programs(1) + tl.program_id(1)) * input_size
+        if d_times is not None:
+            d_times += tl.program_id(1).to(tl.int64) * n_times
     step_sums = same(zero, STEP)
     for sample in range(program, batch, tl.num_programs(0)):
         b = tl.cast(sample, tl.int64)
@@ -77,7 +77,7 @@ def levels_backward(
             tl.debug_barrier()
         if traces is not None:
             replay(
-                starts + b * n_steps, units, inputs, None, None, None, p, adjoints, states, arrivals,
+                starts + b * n_steps, units, inputs, None, None, 1, None, p, adjoints, states, arrivals,
                 columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS, None, STATES, BLOCK, FETCH,
             )  # fmt: skip
             tl.debug_barrier()
@@ -101,11 +101,12 @@ def levels_backward(
                     columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
                 )  # fmt: skip
                 if d_times is not None:
-                    tl.store(d_times + slot, moves, mask=live)
-            after = plus(a, NEURON.lift(tl.load(grad + row + n * size, mask=inside, other=0.0), p), STATES)
+                    add_times(d_times + slot, moves, live, size > BLOCK)
+            at = tl.cast(n, tl.int64) * size
+            after = plus(a, NEURON.lift(tl.load(grad + row + at, mask=inside, other=0.0), p), STATES)
             if traces is not None:
-                before = load_each(states + n * STATES * size, size, columns, inside, STATES)
-                arrived = tl.load(arrivals + n * size + columns, mask=inside, other=0.0)
+                before = load_each(states + at * STATES, size, columns, inside, STATES)
+                arrived = tl.load(arrivals + at + columns, mask=inside, other=0.0)
                 a, arriving = NEURON.retreat(after, before, arrived, p)
                 if d_step is not None:
                     step_sums = plus(step_sums, NEURON.gradient(after, arriving, before, arrived, p), STEP)

@@ -124,6 +124,17 @@ def numbers(cls: Any) -> dict[str, int]:
 
 
 @triton.jit
+def columns_of(size: tl.constexpr, BLOCK: tl.constexpr, APART: tl.constexpr):
+    """The units of this program: all of a layer, or those of its tile; `gpu_forward` says why they may lie apart."""
+    columns = tl.arange(0, BLOCK)
+    if size > BLOCK:
+        columns += tl.program_id(1) * BLOCK
+    if APART:
+        columns = tl.max_contiguous(columns, [1])
+    return columns
+
+
+@triton.jit
 def unit_of(fields, columns, inside, size: tl.constexpr, NEURON: tl.constexpr, FIELDS: tl.constexpr):
     """All units of a layer from `fields` (FIELDS, size), a block of columns for each field.
 

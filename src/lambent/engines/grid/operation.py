@@ -34,7 +34,8 @@ _WANTED = "bool wants_times, bool wants_values, bool[] wants_neuron, bool[] want
 
 # times, counts, units, offsets, and for the adjoint steps, marks, peak steps (see `Emitted`), and values;
 # `payload` is what the spikes carry, the fields of a `Payload`, or nothing;
-# `room` is the GPU's: rows of its rings, and running ahead spikes of a sample, whose spare places then come as padding;
+# `room` is the GPU's: rows of its rings, and running ahead spikes of a sample (or its tile), whose spare places then
+# come as padding;
 # `sound` says whether all values are as they must be, where the engine looks only when it waits anyway
 SPIKES_FORWARD = (
     f"({_LAYER}, int n_steps, float dt, float[] payload, int[] room, Tensor? sound) "
