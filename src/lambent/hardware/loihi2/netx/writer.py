@@ -112,6 +112,6 @@ def _by_unit(layer: Layer, value: Any) -> np.ndarray:
 
 
 def _put(group: h5py.Group, name: str, value: Any) -> None:
-    """Arrays are compressed, as all of HDF5's readers take them: a zero of sparse connections then costs next to nothing."""
+    """Arrays are compressed, which HDF5 undoes for every reader; zeros of sparse connections then take little room."""
     packed = {"compression": "gzip", "shuffle": True, "fletcher32": True} if np.ndim(value) else {}
     group.create_dataset(name, data=np.asarray(value), **packed)
