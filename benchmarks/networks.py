@@ -114,7 +114,7 @@ def seconds_of_an_epoch(trainer: Trainer) -> float:
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The runs of one network in a row: means over seeds, and the accuracies of each."""
-    found = {"network": rows[0]["network"], "layer": rows[0]["layer"], "seeds": len(rows)}
+    found = {"network": rows[0]["network"], "seeds": len(rows)}
     for key in ("parameters", "accuracy", "chip", "agreement", "bytes", "cores", "spikes", "seconds"):
         values = [row[key] for row in rows if isinstance(row.get(key), (int, float))]
         found[key] = statistics.mean(values) if values else None
