@@ -5,6 +5,7 @@ python benchmarks/gpu_limits.py [--hidden 256 512 1024]
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import torch
@@ -73,7 +74,8 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, nargs="+", default=[256, 512, 1024], help="columns of the matrix")
     args = parser.parse_args()
     if not torch.cuda.is_available():
-        parser.error("needs a CUDA device")
+        print("needs a CUDA device", file=sys.stderr)
+        sys.exit(3)  # as all benchmarks that need something which is not here
     copy = copy_bandwidth()
     rows = [
         {"hidden": h, "rows_TB_s": row_bandwidth(args.inputs, h) / 1e12,

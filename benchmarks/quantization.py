@@ -19,26 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from rich.console import Console
 
 from _common import arguments, show, tiny_words
 from lambent.data import SpikeDataset
 from lambent.hardware.loihi2.convert import convert
 from lambent.machine.threads import engine_only_threads
 from lambent.runs.export import calibration_events
-from lambent.runs.train import load_training_data, train_run
+from lambent.runs.train import load_training_data
 from lambent.training import Config, Run, predict
+from spoken_digits import trained
 
 SETTINGS: dict[str, Any] = {}  # beside the defaults; only --smoke has some
-SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
-
-
-def trained(run: Run, config: Config, data: SpikeDataset, start: Run | None = None) -> Run:
-    """`run`, trained to its end."""
-    resume = run.path("checkpoint.pt").exists()
-    if not train_run(run, config, data, SOURCE, Console(), resume=resume, start=None if resume else start):
-        raise KeyboardInterrupt
-    return run
 
 
 def accuracy(scores: Any, labels: Any) -> float:

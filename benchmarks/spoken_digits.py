@@ -37,6 +37,7 @@ from lambent.runs.train import load_training_data, train_run
 from lambent.training import Config, Run, Trainer, build_model, predict
 
 SETTINGS: dict[str, Any] = {}  # beside those of every case; only --smoke has some
+SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
 CHUNK = 32  # steps of BPTT that are compiled at a time
 PLAIN: dict[str, Any] = {
     "tau_spread": 0.0, "lr_tau": 0.0, "delay": 0.0, "lr_delay": 0.0, "shift": 0, "blend": 0.0, "jitter": 0.0,
@@ -44,15 +45,19 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 
 
+def trained(run: Run, config: Config, data: SpikeDataset, start: Run | None = None) -> Run:
+    """`run`, trained to its end."""
+    resume = run.path("checkpoint.pt").exists()
+    if not train_run(run, config, data, SOURCE, Console(), resume=resume, start=None if resume else start):
+        raise KeyboardInterrupt
+    return run
+
+
 def recipe(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> dict[str, Any]:
     """The default settings, by way of a run folder."""
     run = Run(folder / f"recipe{seed}")
-    config = Config(**SETTINGS, seed=seed)
     if not run.path("summary.json").exists():
-        source = {"train": "spoken digits, train", "test": "spoken digits, test"}
-        if not train_run(run, config, data, source, Console(), resume=run.path("checkpoint.pt").exists()):
-            raise KeyboardInterrupt
-        export_run(run)
+        export_run(trained(run, Config(**SETTINGS, seed=seed), data))
         evaluation = evaluate_run(run, test, chip=True, source="spoken digits, test")
         report_run(run)
         run.write_json("summary.json", evaluation.summary())

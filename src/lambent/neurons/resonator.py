@@ -157,7 +157,8 @@ class Resonator(Neuron):
         rule: "threshold" (spikes where Im reaches the threshold, and starts from there) or "phase" (spikes where Im
             rises through 0 while Re is at least the threshold, once a period; no reset).
         min_slope: least dIm/dt just before a spike that the adjoint assumes, in units of 2 pi threshold / period; None
-            for 0.1.
+            for 1, which the rule "phase" never falls below. By the rule "threshold" most spikes graze it, at the top
+            of a swing, and each passes gradients on to the spike before: with 0.1 these grow a million times and more.
 
     Raises:
         ValueError: an unknown rule, a `min_slope` that is not positive, or a period that is too short for the step.
@@ -195,7 +196,7 @@ class Resonator(Neuron):
     def on_grid(self, dt: float, dtype: torch.dtype) -> ResonatorUnits | PhaseResonatorUnits:
         tau_mem, period, threshold = (torch.as_tensor(getattr(self, x)).to(torch.float64) for x in self.parameters)
         turn, decay = 2 * math.pi / period, torch.exp(-dt / tau_mem)
-        least = (0.1 if self.min_slope is None else self.min_slope) * threshold * turn
+        least = (1.0 if self.min_slope is None else self.min_slope) * threshold * turn
         fixed = (x.detach() for x in (1 / tau_mem, turn, least))
         found = (decay * torch.cos(turn * dt), decay * torch.sin(turn * dt), threshold, *fixed)
         kind: Any = ResonatorUnits if self.rule == "threshold" else PhaseResonatorUnits

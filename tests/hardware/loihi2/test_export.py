@@ -291,3 +291,13 @@ def test_recurrent_delays(tmp_path: Path) -> None:
         hidden = quantised[0](batch)
         assert hidden.counts().sum() > 50
         assert abs(spikes.sum() - hidden.counts().sum().item()) < 0.02 * spikes.sum()
+
+
+def test_files_of_sparse_connections_are_small(tmp_path: Path) -> None:
+    """Though dense on the chip, with zeros."""
+    sizes = {}
+    for density in (1.0, 0.05):
+        connections = lb.connections.Sparse(400, 200, density=density)
+        sparse = torch.nn.Sequential(lb.Spiking(lb.neurons.LIF(), connections), lb.LIReadout(200, 3))
+        sizes[density] = export_netx(sparse, tmp_path / "a.net").file_bytes
+    assert 3 * sizes[0.05] < sizes[1.0] < 400 * 200 * 2

@@ -112,4 +112,6 @@ def _by_unit(layer: Layer, value: Any) -> np.ndarray:
 
 
 def _put(group: h5py.Group, name: str, value: Any) -> None:
-    group.create_dataset(name, data=np.asarray(value), fletcher32=np.ndim(value) > 0)
+    """Arrays are compressed, which HDF5 undoes for every reader; zeros of sparse connections then take little room."""
+    packed = {"compression": "gzip", "shuffle": True, "fletcher32": True} if np.ndim(value) else {}
+    group.create_dataset(name, data=np.asarray(value), **packed)
