@@ -105,7 +105,7 @@ def rivals(data: lb.data.SpikeDataset, filters: int, ways: list[str], steps: int
     for way, taken in seconds.items():
         step = statistics.median(taken[1:])  # the first compiles
         row = {"case": way, "ms per step": 1e3 * step, "s per epoch": step * len(data) / BATCH}
-        rows.append(row | {"as slow": step / statistics.median(seconds["lambent"][1:]), "first loss": losses[way]})
+        rows.append(row | {"times lambent's": step / statistics.median(seconds["lambent"][1:]), "first loss": losses[way]})
     return rows
 
 
@@ -129,7 +129,7 @@ def main() -> None:
     if args.rival or args.smoke:
         torch.set_num_threads(1)
         data = read(args.folder, "train", t_late=18.0).with_duration(DURATION)
-        show("conv_mnist, a step", rivals(data, args.filters if args.smoke else 32, ways, steps))
+        show("conv_mnist", rivals(data, args.filters if args.smoke else 32, ways, steps))
     if not args.rival:
         data, held_out = read(args.folder, "train", t_late=10.0).with_duration(DURATION).split(held, seed=0)
         parts = [data, held_out, read(args.folder, "t10k", t_late=10.0).with_duration(DURATION)]
