@@ -1,4 +1,4 @@
-"""The opponent: the same recurrent network in plain PyTorch, trained by surrogate-gradient BPTT.
+"""The opponents: recurrent and convolutional networks in plain PyTorch, trained by surrogate-gradient BPTT.
 
 Dense spikes, the recurrence of lambent's grid step by step, autograd through time with the fast-sigmoid surrogate
 (Zenke & Ganguli 2018) - what snnTorch, Norse and most papers do. `chunk` > 0 compiles blocks of that many steps with
@@ -77,3 +77,42 @@ class BPTT(nn.Module):
         v = torch.cat(parts, 1)
         fading = torch.exp(-torch.arange(steps, device=x.device) / steps)
         return (v * fading[:, None]).mean(1), state[-1]
+
+
+class ConvBPTT(nn.Module):
+    """A convolution and a dense layer of LIF units, and an LI readout with exp_mean, on dense spikes.
+
+    Layer by layer: all steps of a layer's input go through torch's convolution or product at once, and the steps of its
+    units, which nothing from outside enters, are one block, compiled where `compiled` says so.
+    """
+
+    def __init__(self, filters: int, kernel: int, hidden: int, n_out: int, size: int = 28, compiled: bool = False):
+        super().__init__()
+        self.conv = nn.Conv2d(1, filters, kernel, bias=False)
+        self.hidden = nn.Linear(filters * (size - kernel + 1) ** 2, hidden, bias=False)
+        self.readout = nn.Linear(hidden, n_out, bias=False)
+        constants = grid_constants(torch.tensor(20.0), torch.tensor(5.0), 1.0)
+        self.alpha_mem, self.alpha_syn, self.gain = (float(c) for c in constants)
+        self.units = torch.compile(self._units, dynamic=False) if compiled else self._units
+        self.size = size
+
+    def _units(self, drive: Tensor, spiking: bool) -> Tensor:
+        """Spikes, or where there are none voltages, (steps, batch, units) of what arrives a step later."""
+        i = v = torch.zeros_like(drive[0])
+        out = [i]
+        for arriving in drive[:-1]:
+            i = self.alpha_syn * i + arriving
+            v = self.alpha_mem * v + self.gain * i
+            out.append(_Surrogate.apply(v - 1) if spiking else v)
+            if spiking:
+                v = v * (1 - out[-1])
+        return torch.stack(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores (batch, out) of spikes (batch, steps, inputs)."""
+        batch, steps, _ = x.shape
+        images = x.transpose(0, 1).reshape(steps * batch, 1, self.size, self.size)
+        first = self.units(self.conv(images).view(steps, batch, -1), True)
+        second = self.units(self.hidden(first), True)
+        fading = torch.exp(-torch.arange(steps, device=x.device) / steps)
+        return (self.units(self.readout(second), False) * fading[:, None, None]).mean(0)

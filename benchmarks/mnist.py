@@ -22,11 +22,11 @@ from _first_spikes import accuracy, network, train
 from lambent.data.augment import operations_for
 
 
-def read(folder: Path, part: str) -> lb.data.SpikeDataset:
-    """The images and labels of "train" or "t10k"."""
+def read(folder: Path, part: str, t_late: float = 20.0) -> lb.data.SpikeDataset:
+    """The images and labels of "train" or "t10k"; `t_late` is when the dimmest pixels spike [ms]."""
     names = (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte")
     files = [next((f for f in (folder / n, folder / f"{n}.gz") if f.exists()), folder / n) for n in names]
-    return lb.data.from_idx(*files, t_late=20.0)
+    return lb.data.from_idx(*files, t_late=t_late)
 
 
 def scrawl(folder: Path) -> None:
