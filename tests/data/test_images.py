@@ -23,7 +23,7 @@ def idx(x):
 def files(tmp_path):
     images, labels = tmp_path / "images", tmp_path / "labels.gz"
     images.write_bytes(idx(PIXELS))
-    labels.write_bytes(gzip.compress(idx(LABELS)))
+    labels.write_bytes(gzip.compress(idx(LABELS), mtime=0))
     return images, labels
 
 
@@ -68,7 +68,7 @@ def test_images_go_by_number_in_a_folder(tmp_path):
         (b"\x00\x00\x09\x03" + bytes(12), "no IDX file"),
         (idx(PIXELS)[:-1], r"should hold \(3, 2, 2\) values, but 11 bytes"),
         (idx(LABELS), "no IDX file of unsigned bytes with 3"),
-        (gzip.compress(idx(PIXELS))[:-9], "damaged|truncated gzip"),
+        (gzip.compress(idx(PIXELS), mtime=0)[:-9], "damaged|truncated gzip"),
     ],
 )
 def test_bad_idx_files_are_named(files, content, message):
