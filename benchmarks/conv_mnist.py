@@ -3,14 +3,16 @@
 Two convolutions, of 32 and 64 filters 5 x 5 with stride 2, of LIF units on a grid of 1 ms, and a leaky readout: the
 same network from the same weights once with its kernels trained and once with the readout alone; and, with weights of
 8 bits, on the model of the chip. 55,000 images, each moved by up to a pixel; settings were chosen on the other 5,000 of
-the training set, which also say which epoch is the best. FOLDER holds the four files of MNIST, as for `mnist.py`. What
-was begun in --out is gone on with.
+the training set, which also say which epoch is the best. Seed 0, test images: trained 99.05 % and on the chip 99.10 %,
+frozen 95.40 and 95.38 %. FOLDER holds the four files of MNIST, as for `mnist.py`. What was begun in --out is gone on
+with.
 
     python benchmarks/conv_mnist.py FOLDER [--seeds 0] [--kernels trained frozen] [--epochs 10] [--out runs/conv_mnist]
     python benchmarks/conv_mnist.py FOLDER --rival
 
 `--rival` times training steps of a network like that of mlGeNN's example (32 filters 4 x 4, 128 units, 20 steps,
-batches of 32) in lambent and with the same weights in PyTorch (`bptt.py`), in turn on the same images.
+batches of 32) in lambent and with the same weights in PyTorch (`bptt.py`), in turn on the same images: PyTorch took 4.1
+times lambent's CPU time, compiled 2.8 to 3.5 times, where each unit of the convolution spikes 0.5 times a sample.
 """
 
 from __future__ import annotations
