@@ -32,6 +32,10 @@ SPARSE = (sparse_gpu.GPU, ("*fp32", None, "*i64", "*i32"))
 LIF, LI = LIFUnits, IntegratorUnits
 PLAIN = ("rings", "delays")
 ALONE = ("recurrent", "RECURRENT", "d_recurrent")
+GRADED = {"LEVELS": 3.0, "FULL": 0.3}
+UNGRADED = (
+    "values", "own_values", "overshoots", "slopes", "grad_values", "d_values", *GRADED,
+)  # fmt: skip
 KERNELS = {  # the neuron, its connections, and what is left out of each
     "spikes_forward": (gpu_forward.spikes_forward, LIF, DENSE, PLAIN),
     "spikes_forward, delays": (gpu_forward.spikes_forward, LIF, DENSE, ()),
@@ -46,14 +50,22 @@ KERNELS = {  # the neuron, its connections, and what is left out of each
     "spikes_backward, sparse": (gpu_backward.spikes_backward, LIF, SPARSE, ()),
     "levels_forward": (gpu_readout.levels_forward, LI, DENSE, PLAIN),
     "levels_backward": (gpu_readout.levels_backward, LI, DENSE, PLAIN),
+    "spikes_forward, graded": (gpu_forward.spikes_forward, LIF, DENSE, PLAIN),
+    "spikes_forward, graded and sparse": (gpu_forward.spikes_forward, LIF, SPARSE, ()),
+    "spikes_backward, graded": (gpu_backward.spikes_backward, LIF, DENSE, ()),
+    "spikes_backward, graded and sparse": (gpu_backward.spikes_backward, LIF, SPARSE, ()),
+    "levels_backward, graded": (gpu_readout.levels_backward, LI, DENSE, PLAIN),
 }  # fmt: skip
 
 
-def compiled(kernel: Any, neuron: Any, connections: Any, absent: tuple[str, ...], size: int, arch: int) -> Any:
-    """The kernel for float32 layers of `size` units, compiled for compute capability `arch`."""
+def compiled(name: str, size: int, arch: int) -> Any:
+    """The kernel of this name for float32 layers of `size` units, compiled for compute capability `arch`."""
+    kernel, neuron, connections, absent = KERNELS[name]
+    if "graded" not in name:
+        absent += UNGRADED
     shape = _shape(size, backward="backward" in kernel.__name__)
     options = {k: shape.pop(k) for k in ("num_warps", "num_stages")}
-    constants = numbers(neuron) | shape | {"size": size, "COPIES": False, "NEURON": gpu_neuron(neuron)}
+    constants = numbers(neuron) | shape | {"size": size, "COPIES": False, "NEURON": gpu_neuron(neuron)} | GRADED
     constants |= dict.fromkeys(("INPUTS", "RECURRENT"), connections[0]) | dict.fromkeys(absent)
     signature: dict[str, Any] = {}
     values, aligned = {}, {}
@@ -92,7 +104,7 @@ def facts(name: str, size: int, arch: int) -> dict[str, Any]:
     `spill_loads` counts loads from a thread's own memory, `atomics` additions of up to 16 bytes. `in_order` says
     whether a column of all atomic additions has the same thread, so that they keep their order without barriers.
     """
-    kernel = compiled(*KERNELS[name], size, arch)
+    kernel = compiled(name, size, arch)
     layouts = dict(re.findall(r"^(#\w+) = (.*)$", kernel.asm["ttgir"], re.MULTILINE))
     added = {layouts[x] for x in re.findall(r"tt\.atomic_rmw.*, (#\w+)>", kernel.asm["ttgir"])}
     usage = dict(re.findall(r"\b([A-Z]+):(\d+)", inspect(kernel.asm["cubin"], "-res-usage")))
@@ -120,7 +132,7 @@ def main() -> None:
     parser.add_argument("--show", choices=KERNELS, help="print this kernel's machine code for sm_90 instead")
     args = parser.parse_args()
     if args.show:
-        print(inspect(compiled(*KERNELS[args.show], args.sizes[0], 90).asm["cubin"], "-sass"))
+        print(inspect(compiled(args.show, args.sizes[0], 90).asm["cubin"], "-sass"))
         return
     archs = (80, 90)
     if args.smoke:

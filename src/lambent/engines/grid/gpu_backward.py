@@ -26,8 +26,8 @@ def spread(unit, live, values, columns):
 
 @triton.jit
 def replay(
-    starts, units, inputs, recurrent, own_starts, own_units, p, ring, states, arrivals, columns, inside,
-    n_steps, rows, dtype: tl.constexpr, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
+    starts, units, values, inputs, recurrent, own_starts, own_units, own_values, p, ring, states, arrivals, columns,
+    inside, n_steps, rows, dtype: tl.constexpr, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
     RECURRENT: tl.constexpr, STATES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Work out once more the states of one sample with known spikes.
@@ -63,8 +63,8 @@ def replay(
                 x = where_each(fired, NEURON.reset(x, p), x, STATES)
         store_each(states + (n + 1) * STATES * size, size, columns, inside, x, STATES)
         arriving = deliver(
-            ring, next_row, rows, units, first, last, inputs, own_units, own_first, own_last, recurrent,
-            columns, inside, INPUTS, RECURRENT, dtype, size, BLOCK, FETCH,
+            ring, next_row, rows, units, values, first, last, inputs, own_units, own_values, own_first, own_last,
+            recurrent, columns, inside, INPUTS, RECURRENT, dtype, size, BLOCK, FETCH,
         )  # fmt: skip
         if ring is not None:
             tl.debug_barrier()
@@ -79,18 +79,19 @@ def clear(ring, rows, columns, inside, size: tl.constexpr, dtype: tl.constexpr, 
 
 @triton.jit(do_not_specialize=["batch", "n_steps", "rows", "input_size", "own_size"])
 def spikes_backward(
-    starts, units, fields, inputs, recurrent, own_starts, own_units, marks, peak_steps, grad_times, grad_counts,
-    rings, traces, d_times, d_inputs, d_recurrent, d_step, d_spike, batch, n_steps, rows, input_size, own_size,
-    size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, RECURRENT: tl.constexpr, FIELDS: tl.constexpr,
-    STATES: tl.constexpr, MARKS: tl.constexpr, STEP: tl.constexpr, SPIKE: tl.constexpr,
-    COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
+    starts, units, values, fields, inputs, recurrent, own_starts, own_units, own_values, slopes, marks, peak_steps,
+    grad_times, grad_counts, grad_values, rings, traces, d_times, d_values, d_inputs, d_recurrent, d_step, d_spike,
+    batch, n_steps, rows, input_size, own_size, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
+    RECURRENT: tl.constexpr, FIELDS: tl.constexpr, STATES: tl.constexpr, MARKS: tl.constexpr, STEP: tl.constexpr,
+    SPIKE: tl.constexpr, COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Integrate the adjoint of `batch` samples, adding to the gradients d_*; see `cpu_kernels.spikes_backward`.
 
     Scratch of one program each: `rings` (2, rows, size), None without delays; `traces`
     (n_steps + 1, STATES, size) and then (n_steps, size), None unless states matter. `d_step` (STEP, size) and `d_spike`
     (SPIKE, size) are always one per program, the other gradients with `COPIES`, which are `input_size` and `own_size`
-    entries apart. What is None is not wanted.
+    entries apart. What is None is not wanted. Of spikes without payloads `own_values`, their `slopes`
+    (d value / d overshoot) and `grad_values` are None.
     """
     program = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
@@ -121,9 +122,9 @@ def spikes_backward(
             tl.debug_barrier()
         if traces is not None:
             replay(
-                starts + b * n_steps, units, inputs, recurrent, own_starts + b * n_steps, own_units, p,
-                adjoints, states, arrivals, columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS, RECURRENT,
-                STATES, BLOCK, FETCH,
+                starts + b * n_steps, units, values, inputs, recurrent, own_starts + b * n_steps, own_units, own_values,
+                p, adjoints, states, arrivals, columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS,
+                RECURRENT, STATES, BLOCK, FETCH,
             )  # fmt: skip
             tl.debug_barrier()
         if rings is not None:
@@ -150,29 +151,42 @@ def spikes_backward(
                 slot = some + tl.arange(0, FETCH)
                 live = slot < last
                 unit = tl.load(units + slot, mask=live, other=0)
-                moves = INPUTS.collect(
-                    unit, live, arriving, drift, adjoints, drifts, next_row, rows, inputs, d_inputs, copy,
-                    columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
+                moves, worth = INPUTS.collect(
+                    unit, live, values, some, arriving, drift, adjoints, drifts, next_row, rows, inputs,
+                    d_inputs, copy, columns, inside, size, BLOCK, FETCH, d_times is not None, d_values is not None,
+                    COPIES,
                 )  # fmt: skip
                 if d_times is not None:
                     tl.store(d_times + slot, moves, mask=live)
+                if d_values is not None:
+                    tl.store(d_values + slot, worth, mask=live)
             # `a` is now the adjoint after the reset of this step
             for some in range(own_first, own_last, FETCH):
                 slot = some + tl.arange(0, FETCH)
                 live = slot < own_last
                 unit = tl.load(own_units + slot, mask=live, other=0)
                 pull = tl.load(grad_times + slot, mask=live, other=0.0)
+                lift = push
+                of_value = pull
+                if slopes is not None:
+                    of_value = tl.load(grad_values + slot, mask=live, other=0.0)
                 if RECURRENT is not None:
-                    pull += RECURRENT.collect(
-                        unit, live, arriving, drift, adjoints, drifts, next_row, rows, recurrent, d_recurrent,
-                        own_copy, columns, inside, size, BLOCK, FETCH, True, COPIES,
+                    moves, worth = RECURRENT.collect(
+                        unit, live, own_values, some, arriving, drift, adjoints, drifts, next_row, rows,
+                        recurrent, d_recurrent, own_copy, columns, inside, size, BLOCK, FETCH, True,
+                        slopes is not None, COPIES,
                     )  # fmt: skip
+                    pull += moves
+                    of_value += worth
+                if slopes is not None:
+                    of_value *= tl.load(slopes + slot, mask=live, other=0.0)
+                    lift += spread(unit, live, of_value, columns)
                 fired = spread(unit, live, tl.full([FETCH], 1.0, zero.dtype), columns) > 0
                 mark = ()
                 for k in tl.static_range(MARKS):
                     kept = tl.load(marks + slot * MARKS + k, mask=live, other=1.0)
                     mark = mark + (tl.where(fired, spread(unit, live, kept, columns), 1.0),)  # type: ignore[assignment]  # noqa: RUF005
-                jumped = NEURON.jump(a, spread(unit, live, pull, columns), push, mark, p)
+                jumped = NEURON.jump(a, spread(unit, live, pull, columns), lift, mark, p)
                 spiked = NEURON.spike_gradient(jumped, a, mark, p)
                 spike_sums = plus(spike_sums, where_each(fired, spiked, same(zero, SPIKE), SPIKE), SPIKE)
                 a = where_each(fired, jumped, a, STATES)
