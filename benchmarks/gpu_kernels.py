@@ -32,7 +32,8 @@ from lambent.neurons import LIF, Integrator, Neuron
 from lambent.neurons.payload import Payload
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-FIXED = {"readout": 20, "large map": 32 * 24 * 24}  # units, whatever is asked for; the map is split into tiles
+# units of cases that begin so, whatever is asked for; the map is split into tiles
+FIXED = {"readout": 20, "large map": 32 * 24 * 24}
 
 
 class Driver:
@@ -187,6 +188,7 @@ def facts(name: str, files: dict[str, str]) -> dict[str, Any]:
 
 
 def size_of(case: str, size: int) -> int:
+    """Units of a case."""
     return next((n for start, n in FIXED.items() if case.startswith(start)), size)
 
 
