@@ -370,7 +370,7 @@ def test_every_kernel_compiles(capsys):
     (table, _), (kinds, _) = outcomes
     with capsys.disabled():
         print("\n" + table[table.index("gpu_kernels (") :])
-    assert kinds.count("; spikes_forward; spikes_backward") == len(ON_GPU) + 2
+    assert kinds.count("; spikes_forward; spikes_backward") == len(ON_GPU) + 4
     assert kinds.count("; levels_forward; levels_backward") == 3
     rows = [json.loads(line) for line in table.splitlines() if line.startswith("{")]
     assert {(row["kernel"], row["arch"]) for row in rows} == set(itertools.product(KERNELS, ("sm_80", "sm_90")))
