@@ -145,11 +145,13 @@ def spikes_forward(
     every = torch.arange(total, device=sources.device)
     part = torch.searchsorted(part_offsets[1:], every, right=True)
     entry = every + (part * capacity - part_offsets[part])
-    spare = part == parts
     if ahead:
+        spare = part == parts
         entry.clamp_(max=total - 1)
     if tiles > 1:
-        order = (part // tiles * n_steps + own_steps[entry]).masked_fill_(spare, batch * n_steps)
+        order = part // tiles * n_steps + own_steps[entry]
+        if ahead:
+            order.masked_fill_(spare, batch * n_steps)
         entry = entry[order.sort(stable=True).indices]
     own_steps, own_units, marks = own_steps[entry], own_units[entry], marks[entry]
     carried = [x[entry].unsqueeze(1) for x in (overshoots, own_values) if x is not None]
