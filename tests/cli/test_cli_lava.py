@@ -78,11 +78,25 @@ def test_another_network_is_said_to_be_one(run: Command, folder: Path) -> None:
     (folder / "lava" / "input.npz").write_text("mine")
     code, out, _ = run("export", folder, "--weight-bits", "3")
     assert code == 0
-    assert f"{folder / 'run.net'} is another network than before: evaluation and report were of that one" in out
+    assert f"{folder / 'run.net'} is another network than before; gone, as of that one: evaluation.npz" in out
     assert [path.name for path in (folder / "lava").iterdir()] == ["input.npz"]
     assert not (folder / "evaluation.npz").exists()
     code, out, _ = run("export", folder, "--format", "lava", "--weight-bits", "3")
     assert (code, out.splitlines()[0]) == (0, f"wrote {folder / 'lava'}: weights of 3 bits")
+
+
+def test_an_evaluation_of_the_float_model_outlives_exports(run: Command, trained: Path, folder: Path) -> None:
+    """What `lambent train --test` evaluates is the model, whatever is exported of it, first or again."""
+    for name in ("run.net", "export.json"):
+        (folder / name).unlink()
+    run("evaluate", folder, trained.parent / "test.h5")  # as train --test leaves it
+    run("report", folder)
+    for bits in ("8", "3"):
+        code, out, _ = run("export", folder, "--weight-bits", bits)
+        assert code == 0
+        assert "another network" not in out
+        assert (folder / "evaluation.npz").exists()
+        assert (folder / "report.html").exists()
 
 
 def test_who_can_run_it_is_said(run: Command, folder: Path, tmp_path: Path) -> None:

@@ -166,10 +166,20 @@ def test_duration_and_crop(good):
         read(good, crop=True)
 
 
-def test_number_of_units(good):
-    assert read(good, n_units=70_000).units.dtype == np.int32
-    with pytest.raises(ValueError, match=r"good\.h5: spikes/units: sample 0, entry 1: unit 699 outside"):
-        read(good, n_units=699)
+@pytest.mark.parametrize("n_units", [699, 70_000])
+def test_number_of_units(good, tmp_path, n_units):
+    """What a file says itself can only be confirmed, so that no network runs on another one's inputs."""
+    if n_units > 700:
+        assert read(good, n_units=n_units).units.dtype == np.int32
+    else:
+        with pytest.raises(ValueError, match=r"good\.h5: spikes/units: sample 0, entry 1: unit 699 outside"):
+            read(good, n_units=n_units)
+    with h5py.File(good, "r+") as f:
+        f.attrs["n_units"] = 700
+    with pytest.raises(ValueError, match=rf"good\.h5: its spikes are of 700 units, {n_units} are wanted"):
+        read(good, n_units=n_units)
+    with pytest.raises(ValueError, match=r"its spikes are of 700 units, 800 are wanted"):
+        read(one_sample(tmp_path / "shd_test.h5", [0, 0, 0], "f4"), n_units=800)
 
 
 @pytest.mark.parametrize(

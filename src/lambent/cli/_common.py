@@ -45,6 +45,12 @@ def say(text: object) -> None:
     console.print(str(text), markup=False, soft_wrap=True)
 
 
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, in quotes, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
+
+
 def last_line(wanted: bool, values: dict[str, Any]) -> None:
     """Print `values` as JSON, if `wanted`; null for numbers that JSON does not know."""
     if wanted:

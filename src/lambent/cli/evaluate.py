@@ -36,7 +36,7 @@ def evaluate(
     As floats, and with --chip as integers on the model of the chip, with its modelled cost.
     """
     from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
-    from lambent.runs.evaluation import load_test_data
+    from lambent.runs.evaluation import load_test_data, numbering
     from lambent.training.run import Run
 
     there = Run(run)
@@ -44,6 +44,8 @@ def evaluate(
     samples = load_test_data(there, data, crop=crop, time_unit=time_unit)
     if samples.level and (trained := there.facts().get("level")) not in (None, samples.level):
         say(f"warning: {data}: recordings at level {samples.level!r}, those trained on at {trained!r}")
+    if note := numbering(samples, there.facts()["class_names"], str(data)):
+        say(note)
     with progress_bar("evaluating") as progress:
         evaluation = evaluate_run(there, samples, str(data), chip=chip, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()

@@ -69,7 +69,7 @@ def export(
     if target is not None and format != "nir":
         raise ValueError(f"--target is of --format nir, not of {format}")
     bits = None if weight_bits is None else parse_bits(weight_bits)
-    evaluated = there.path("evaluation.npz").exists()
+    before = _made_of(there)
     if format == "nir":
         if bits is not None:
             raise ValueError("--weight-bits is of the chip's formats; NIR holds the weights as they are")
@@ -83,14 +83,14 @@ def export(
     if format != chip.formats[0]:
         path, used, what_next = export_as(there, format, bits, out)
         say(f"wrote {path}: weights of {', '.join(map(str, dict.fromkeys(used)))} bits")
-        _say_what_changed(there, used, evaluated)
+        _say_what_changed(there, used, before)
         say(what_next)
         last_line(as_json, {"path": str(path), "weight_bits": used})
         return
     options = {"lava_compatible": True} if lava_compatible else {}
     report = export_run(there, bits, out, **options)
     say(report)
-    _say_what_changed(there, report.weight_bits, evaluated)
+    _say_what_changed(there, report.weight_bits, before)
     readers = chip.readers(chip.load(out) if out else exported_network(there))
     for reader, wrong in readers.items():
         say(f"{reader}: runs it" if not wrong else f"{reader}: would not run it as meant: {'; '.join(wrong)}")
@@ -99,10 +99,15 @@ def export(
     last_line(as_json, asdict(report) | {"readers": readers})
 
 
-def _say_what_changed(run: Run, bits: Sequence[int], evaluated: bool) -> None:
+def _made_of(run: Run) -> list[str]:
+    """What is there that may speak of the network exported last."""
+    return [name for name in ("evaluation.npz", "report.html") if run.path(name).exists()]
+
+
+def _say_what_changed(run: Run, bits: Sequence[int], before: Sequence[str]) -> None:
     from lambent.runs.export import trained_for_other_bits
 
-    if evaluated and not run.path("evaluation.npz").exists():
-        say(f"{run.network} is another network than before: evaluation and report were of that one, and are gone")
+    if gone := [name for name in before if not run.path(name).exists()]:
+        say(f"{run.network} is another network than before; gone, as of that one: {', '.join(gone)}")
     if trained_for_other_bits(run, bits):
         say("warning: the network was trained for weights of other bits; leave --weight-bits out for those")

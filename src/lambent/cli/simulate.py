@@ -30,7 +30,7 @@ def simulate(
     from lambent.data import SpikeDataset
     from lambent.hardware.chip import DEFAULT, find_chip
     from lambent.runs import simulate as step
-    from lambent.runs.evaluation import match_classes
+    from lambent.runs.evaluation import match_classes, numbering
 
     chip = find_chip(DEFAULT)
     net = chip.load(network)
@@ -38,7 +38,10 @@ def simulate(
     if len(samples) == 0:
         raise ValueError(f"{data}: holds no samples")
     if net.readout is not None and net.readout.labels:
-        match_classes(samples, list(net.readout.labels), str(data))
+        names = list(net.readout.labels)
+        match_classes(samples, names, str(data))
+        if note := numbering(samples, names, str(data)):
+            say(note)
     with progress_bar("simulating") as progress:
         done = step.simulate(chip, net, samples, partition=partition, progress=progress)
     result: dict[str, Any] = {"n": done.samples, "steps_per_s": done.speed, "spikes_per_sample": done.spikes}

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, TimeUnit, completing, console, last_line, say
+from lambent.cli._common import Json, TimeUnit, completing, console, last_line, say, shortened
 from lambent.hardware.chip import find_chip
 from lambent.training.config import Config
 
@@ -80,6 +80,7 @@ def train(
 ) -> None:
     """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
     from lambent.runs.evaluate import evaluate_run
+    from lambent.runs.evaluation import numbering
     from lambent.runs.train import load_training_data, train_run
     from lambent.training.run import Run
 
@@ -113,6 +114,11 @@ def train(
     least = Run(start).facts()["duration"] if start is not None else 0.0
     samples, held = load_training_data(data, test, loading, least, n_units=n_units, time_unit=time_unit)
     say(f"{data}: {samples}")
+    if held is not None and (note := numbering(held, samples.class_names, str(test))):
+        say(note)
+    present = set(samples.labels.tolist())
+    if absent := [name for c, name in enumerate(samples.class_names) if c not in present]:
+        say(f"warning: {data}: holds no sample of {shortened(absent)}, so that nothing learns what that is")
     if samples.values is not None:
         say("the data's spikes carry values, which the input of a chip does not: this network cannot be exported")
     elif advice := find_chip(chosen.chip).advice(chosen):

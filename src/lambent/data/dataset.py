@@ -220,9 +220,9 @@ class SpikeDataset(Dataset):
             path: the file; whether it is gzipped is seen from its first bytes.
             duration: length of every sample [ms]. Give training and test set the same. Left out: what
                 `write_shd` noted in the file, otherwise the first whole millisecond past the last spike.
-            n_units: number of units. Left out: what `write_shd` noted in the file; 700 for the Heidelberg sets
-                themselves (by their names, such as ``shd_train``, or ``extra/meta_info``); otherwise as many as
-                the largest in the file needs.
+            n_units: number of units, if the file does not say. Left out: what `write_shd` noted in it; 700 for the
+                Heidelberg sets themselves (by their names, such as ``shd_train``, or ``extra/meta_info``);
+                otherwise as many as the largest in the file needs.
             time_unit: "s", "ms", "us" or "ns", of files that do not keep to the layout. Left out: seconds, but times
                 that are integers, or of samples of more than ten seconds (and than `duration`), are refused.
             crop: drop spikes at or past `duration` instead of raising.
@@ -231,7 +231,8 @@ class SpikeDataset(Dataset):
             FileNotFoundError: there is no such file.
             TypeError: `n_units` is no whole number.
             ValueError: no HDF5, truncated, a dataset missing, or one or an attribute of the wrong kind, rows of times,
-                units and values that differ in length, or bad spikes; names file, dataset and sample.
+                units and values that differ in length, bad spikes, or a file that says another number of units; names
+                file, dataset and sample.
 
         Example:
             >>> lb.data.write_shd("words.h5.gz", lb.data.yin_yang(6, seed=0))

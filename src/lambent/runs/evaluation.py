@@ -138,23 +138,43 @@ class Evaluation(Short):
 
 
 def load_test_data(run: Run, path: str | Path, *, crop: bool = False, time_unit: str | None = None) -> SpikeDataset:
-    """Read test data for a run: same duration, units and classes as its training data.
+    """Read test data for a run: same duration, units, classes and kind of spikes as its training data.
 
     Raises:
-        ValueError: other units or classes, or spikes past the run's duration (and not `crop`).
+        ValueError: others, or spikes past the run's duration (and not `crop`).
     """
     facts = run.facts()
     data = SpikeDataset.from_shd(path, facts["duration"], facts["n_units"], time_unit=time_unit, crop=crop)
+    match_values(data, facts.get("graded"), str(path))
     return match_classes(data, facts["class_names"], str(path))
 
 
+def match_values(data: SpikeDataset, graded: bool | None, source: str) -> None:
+    """Raise ValueError if the spikes of `data` carry values and those trained on did not, or the other way round.
+
+    Args:
+        graded: whether those trained on did; None where that is not known, of older runs.
+    """
+    if graded is not None and graded != (data.values is not None):
+        carry = ("carry no values", "carry values (spikes/values)")
+        raise ValueError(f"{source}: its spikes {carry[not graded]}, those trained on {carry[graded]}")
+
+
+def numbering(data: SpikeDataset, names: list[str], source: str) -> str:
+    """What to say where the classes of `data` are only numbered and those trained on have `names`; else nothing."""
+    if data.class_names == names[: data.n_classes]:
+        return ""
+    return f"{source}: its classes are only numbered; taken as those trained on: 0 is {names[0]!r} and so on"
+
+
 def match_classes(data: SpikeDataset, names: list[str], source: str) -> SpikeDataset:
-    """`data`, if its classes are the first of `names` in the same order, or are only numbered.
+    """`data`, if its classes are `names`, or the first of them; or if either are only numbered, and no more than these.
 
     Raises:
         ValueError: it has other classes.
     """
-    numbered = data.class_names == [str(c) for c in range(data.n_classes)] and data.n_classes <= len(names)
-    if data.class_names != names[: data.n_classes] and not numbered:
+    n = data.n_classes
+    numbers = [str(c) for c in range(n)]
+    if data.class_names != names[:n] and not (n <= len(names) and data.class_names == numbers):
         raise ValueError(f"{source}: classes {data.class_names} are not those trained on, {names}")
     return data

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from lambent.data import SpikeDataset
-from lambent.runs.evaluation import match_classes
+from lambent.runs.evaluation import match_classes, match_values
 from lambent.training.config import NETWORK, Config
 from lambent.training.loop import train
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
@@ -44,6 +44,7 @@ def load_training_data(
         return data.with_duration(least), None
     held = SpikeDataset.from_shd(test, duration, data.n_units, time_unit=time_unit)
     held = match_classes(held, data.class_names, str(test))
+    match_values(held, data.values is not None, str(test))
     if len(held) == 0:
         raise ValueError(f"{test}: holds no samples")
     longest = max(least, held.duration)
@@ -75,6 +76,7 @@ def train_run(
         "samples": len(data),
         "checksum": data.checksum(),
         "level": data.level,
+        "graded": data.values is not None,
         "settings": vars(config),
         "threads": config.threads or torch.get_num_threads(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -82,8 +84,8 @@ def train_run(
     model = None
     if start is not None:
         other, settled = start.facts(), start.config()
-        for key, what in (("n_units", "input units"), ("class_names", "classes")):
-            if other[key] != facts[key]:
+        for key, what in (("n_units", "input units"), ("class_names", "classes"), ("graded", "kind of spikes")):
+            if other.get(key, facts[key]) != facts[key]:
                 raise ValueError(f"{start.folder}: has other {what} than the data")
         for key in NETWORK:
             if getattr(config, key) != getattr(settled, key):

@@ -123,10 +123,11 @@ class Run(Folder):
     def outdate(self, *, export: bool = True) -> None:
         """Remove what was made from an older model or network: evaluation, report, the network in other formats.
 
-        With `export` the network itself, too.
+        With `export` the network itself, too; without, evaluation and report of the float model alone stay.
         """
         also = self.programs()
-        made = ["evaluation.npz", "report.html", "cost.json", "host.json"]
+        of_network = self.path("cost.json").exists()  # which an evaluation on the chip leaves
+        made = ["evaluation.npz", "report.html", "cost.json", "host.json"] if export or of_network else []
         made += ["export.json", self.network.name, self.network.with_suffix(".nir").name] if export else []
         for name in made:
             self.path(name).unlink(missing_ok=True)
@@ -218,7 +219,7 @@ class Run(Folder):
         """
         facts = holding(self.read_json("run.json"), str(self.path("run.json")), also)
         names, n_units, duration = (facts[key] for key in ("class_names", "n_units", "duration"))
-        kinds = {"settings": dict, "data": dict, "versions": dict, "threads": int, "level": str | None}
+        kinds = {"settings": dict, "data": dict, "versions": dict, "threads": int, "level": str | None, "graded": bool}
         good: dict[str, Any] = {key: isinstance(facts[key], kind) for key, kind in kinds.items() if key in facts}
         good |= {
             "n_units": type(n_units) is int and n_units > 0,

@@ -67,9 +67,7 @@ def _read(
     speakers = read_column(h5, "extra/speaker", "iu") if holds(h5, "extra/speaker") else None
     files = read_column(h5, "extra/files", "SO") if holds(h5, "extra/files") else None
     level = read_attribute(h5, "level", "S", ())
-    if n_units is None:
-        n_units = _noted(h5, "n_units", "iu", int, check_n_units) or _number_of(units, h5, name)
-    n_units = check_n_units(n_units)
+    n_units = _number_of_units(units, h5, name, n_units)
     ours = has_attribute(h5, "duration_ms")
     if ours and time_unit not in (None, "s"):
         raise ValueError(f"its times are in seconds, as lambent writes them, not in {time_unit}")
@@ -95,10 +93,29 @@ def _read(
     )
 
 
-def _number_of(units: Rows, h5: Hdf5, name: str) -> int:
-    """How many units there are by all that a file says: those of the Heidelberg sets, or up to the largest."""
-    if name.lower().split(".")[0] in _SHD_FILES or holds(h5, "extra/meta_info"):
-        return _SHD_UNITS
+def _number_of_units(units: Rows, h5: Hdf5, name: str, wanted: int | None) -> int:
+    """How many units there are: what the file says, by itself or as one of the Heidelberg sets, else `wanted`.
+
+    Where neither is there, as many as the largest needs.
+
+    Raises:
+        ValueError: the two contradict each other.
+    """
+    said = None
+    try:
+        said = _noted(h5, "n_units", "iu", int, check_n_units)
+    except ValueError:  # damaged, which is no matter where the number is given
+        if wanted is None:
+            raise
+    if said is None and (name.lower().split(".")[0] in _SHD_FILES or holds(h5, "extra/meta_info")):
+        said = _SHD_UNITS
+    if wanted is not None:
+        wanted = check_n_units(wanted)
+        if said not in (None, wanted):
+            raise ValueError(f"its spikes are of {said} units, {wanted} are wanted")
+        return wanted
+    if said is not None:
+        return said
     if not units.lengths.any():
         raise ValueError("without spikes it does not say how many units there are; give n_units (--n-units)")
     blocks = (units.read(first, first + ROWS) for first in range(0, len(units), ROWS))
