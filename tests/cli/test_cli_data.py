@@ -97,7 +97,10 @@ def test_data_of_another_kind_are_not_evaluated(run: Any, tmp_path: Path) -> Non
     for test, message in (
         (words(tmp_path / "few.h5", n_units=4, names=named), "few.h5: its spikes are of 4 units, 5 are wanted"),
         (words(tmp_path / "graded.h5", values=True, names=named), "graded.h5: its spikes carry values (spikes/values)"),
-        (words(tmp_path / "other.h5", names=["x", "y", "z"]), "other.h5: classes ['x', 'y', 'z'] are not those trained"),
+        (
+            words(tmp_path / "other.h5", names=["x", "y", "z"]),
+            "other.h5: classes ['x', 'y', 'z'] are not those",
+        ),
     ):
         for words_ in (("evaluate", folder, test), ("train", train, "--out", tmp_path / "s", "--test", test)):
             code, _, err = run(*words_)

@@ -98,10 +98,11 @@ def test_calibration_without_spiking_layers(events: lb.Events) -> None:
         def forward(self, events):
             return events.counts()
 
-    net = nn.Sequential(Counts(), nn.Linear(5, 3))
-    before = net[1].weight.clone()
-    calibrate(net, events, 2.0)
-    assert torch.equal(net[1].weight, before)
+    for net in (nn.Sequential(Counts(), nn.Linear(5, 3)), nn.Sequential(lb.LI(5, 3))):
+        before = net[-1].weight.clone()
+        with pytest.warns(UserWarning, match="nothing was calibrated: the model called no spiking layers"):
+            calibrate(net, events, 2.0)
+        assert torch.equal(net[-1].weight, before)
 
 
 def test_calibration_behind_an_encoder() -> None:

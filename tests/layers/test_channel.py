@@ -63,6 +63,16 @@ def test_noise_and_gradients():
     assert values.grad.sum() == len(out.times)
 
 
+@pytest.mark.parametrize("evaluate", [False, True])
+def test_bits_are_those_of_the_layer_before(evaluate):
+    """Every payload of 2 bits is also one of 4, so that values alone would not show it."""
+    model = torch.nn.Sequential(lb.LIF(50, 20, payload_bits=2), lb.Channel(erasure=0.1), lb.Channel(bits=4))
+    with pytest.raises(ValueError, match="bits=4, but the spikes come from a layer with payload_bits=2"):
+        model.train(not evaluate)(spikes())
+    model[2] = lb.Channel(bits=2, bit_flip=0.1)
+    assert model(spikes()).payload_bits == 2
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -13,7 +13,7 @@ import typer
 
 from lambent.cli._common import Json, TimeUnit, completing, console, last_line, say, shortened
 from lambent.hardware.chip import find_chip
-from lambent.training.config import Config
+from lambent.training.config import PLAIN, Config
 
 
 def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -51,6 +51,17 @@ def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
     wrapped.__signature__ = inspect.Signature([*keyword, *added])  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in [*keyword, *added]}
     return wrapped
+
+
+def _apart(given: dict[str, Any]) -> dict[str, Any]:
+    """What is given, and what of a base's hidden layers it is in place of."""
+    plain = [name for name in PLAIN if name in given]
+    if "layer" in given:
+        if plain:
+            raise ValueError(f"--layer says all of the hidden layers; drop --{plain[0]}")
+        defaults = Config()
+        return {name: getattr(defaults, name) for name in PLAIN} | given
+    return ({"layer": ()} | given) if plain else given
 
 
 @_with_config_options
@@ -107,7 +118,7 @@ def train(
         if start is not None and given.get("qat_bits"):
             given = {"epochs": 0} | given
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
-        chosen = Config(**(vars(base) | given))
+        chosen = Config(**(vars(base) | _apart(given)))
     if resume and test is None and (known := run.facts("data")["data"].get("test")):
         say(f"the run began with --test {known}; give it again to have it evaluated")
     loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen

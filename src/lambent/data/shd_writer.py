@@ -39,6 +39,7 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
         speaker_names: the name of each speaker, kept as ``extra/speaker_names``; optional.
 
     Raises:
+        TypeError: `dataset` is no `SpikeDataset`, or `path` no path.
         OSError: the file cannot be written, for one because the disk is full.
         ValueError: a speaker of the data set has no name among `speaker_names`.
 
@@ -48,6 +49,9 @@ def write_shd(path: str | Path, dataset: SpikeDataset, speaker_names: Sequence[s
         >>> lb.data.SpikeDataset.from_shd("points.h5").checksum() == data.checksum()
         True
     """
+    if not isinstance(dataset, SpikeDataset) or not isinstance(path, (str, os.PathLike)):
+        kinds = f"{type(path).__name__}, {type(dataset).__name__}"
+        raise TypeError(f"write_shd takes a path and a lambent.data.SpikeDataset, in this order, got {kinds}")
     path = Path(path)
     if speaker_names is not None and (
         dataset.speakers is None or dataset.speakers.max(initial=-1) >= len(speaker_names)

@@ -56,8 +56,12 @@ class Events:
         [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]]
     """
 
-    __slots__ = ("_counts", "_padded", "_times", "_units", "_values", "dt", "duration", "n_units", "offsets")
-    # dt: the time step [ms] of the layer that they come from, None of one in continuous time, 0 of none known
+    __slots__ = (
+        "_counts", "_padded", "_times", "_units", "_values", "dt", "duration", "n_units", "offsets", "payload_bits"
+    )  # fmt: skip
+    # Of the layer that they come from, 0 of none known:
+    # dt: its time step [ms], None of one in continuous time
+    # payload_bits: what its spikes carry
 
     def __init__(
         self,
@@ -93,6 +97,7 @@ class Events:
         self._times, self._units, self._values, self.offsets, self._counts = times, units, values, offsets, counts
         self.n_units, self.duration, self._padded = n_units, duration, padded
         self.dt: float | None = 0.0
+        self.payload_bits = 0
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What a copy or a file keeps, without padding."""

@@ -55,6 +55,11 @@ class Described(Protocol):
         """Of the units; `reset`, if there, is in place of the settings'."""
         ...
 
+    @property
+    def payload_bits(self) -> int:
+        """What each spike carries; 0 for nothing."""
+        ...
+
 
 class Settings(Protocol):
     """What a chip is asked about before a network is trained for it."""

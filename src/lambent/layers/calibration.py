@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lambent.events import Events
 from lambent.layers.chain import parts
 from lambent.layers.spiking import Spiking
+from lambent.machine.warn import warn_caller
 
 _NEAR = 0.02  # how far from the wanted activity a layer's may be, as a share of it
 _UNIT_NEAR = 0.1
@@ -38,6 +39,9 @@ def calibrate(model: nn.Module, events: Events | Tensor, spikes: float = 10.0, *
     Raises:
         ValueError: no scale makes a layer spike that often, or `spikes` is not positive; names the layer.
 
+    Warns:
+        UserWarning: the model has no `lambent.Spiking` layers, or calls none of them.
+
     Example:
         >>> model = torch.nn.Sequential(lb.LIF(5, 16), lb.LIReadout(16, 3))
         >>> events, labels = lb.data.yin_yang(64, seed=0).batch(range(64))
@@ -50,6 +54,7 @@ def calibrate(model: nn.Module, events: Events | Tensor, spikes: float = 10.0, *
     if len(events) == 0:
         raise ValueError("events holds no samples to calibrate on")
     waiting = {part.layer: part.name for part in parts(model) if isinstance(part.layer, Spiking)}
+    of_all = len(waiting)
 
     def scale(layer: Spiking, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if layer in waiting:
@@ -66,6 +71,8 @@ def calibrate(model: nn.Module, events: Events | Tensor, spikes: float = 10.0, *
     finally:
         for hook in hooks:
             hook.remove()
+    if len(waiting) == of_all:
+        warn_caller("nothing was calibrated: the model called no spiking layers (LIF, Resonator ...) on the events")
 
 
 def _scale_layer(layer: Spiking, events: Events, spikes: float) -> None:

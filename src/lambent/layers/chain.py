@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from lambent.connections.connections import Connections
-from lambent.layers.integrators import LI
+from lambent.layers.integrators import LI, Integrators
 from lambent.layers.readout import LIReadout
 from lambent.layers.spiking import Spiking
+from lambent.neurons.integrator import Integrator
 from lambent.neurons.lif import LIF
 from lambent.neurons.neuron import Neuron
 
@@ -45,11 +46,11 @@ def parts(model: nn.Module) -> list[Part]:
 
 def check_chain(
     model: nn.Module, neurons: Sequence[type[Neuron]] = (LIF,), why: str = ""
-) -> tuple[list[Spiking | LIReadout], float]:
+) -> tuple[list[Spiking | Integrators], float]:
     """The layers of `model`, a `torch.nn.Sequential` of spiking ones with or without a final `LIReadout`, and their dt.
 
     Args:
-        neurons: the units that there are words for.
+        neurons: the units that there are words for; with `Integrator` a layer may be `LI`.
         why: what to say of others.
 
     Raises:
@@ -61,15 +62,15 @@ def check_chain(
         raise TypeError(f"the model must be a torch.nn.Sequential, got {type(model).__name__}")
     if not len(model):
         raise ValueError("the model has no layers")
-    layers: list[Spiking | LIReadout] = []
+    layers: list[Spiking | Integrators] = []
     dt = 0.0
     for i, module in enumerate(model):
         where = f"layer {i} ({type(module).__name__})"
-        if isinstance(module, LI):
+        if isinstance(module, LI) and Integrator not in neurons:
             raise TypeError(
                 f"{where}: sends voltages as the values of its spikes; only spikes without values can be converted"
             )
-        if not isinstance(module, (Spiking, LIReadout)):
+        if not isinstance(module, (Spiking, Integrators)):
             raise TypeError(f"{where}: only LIF and other spiking layers and a final LIReadout can be converted")
         if isinstance(module, Spiking) and type(module.neuron) not in neurons:
             kinds = " or ".join(f"lambent.neurons.{kind.__name__}" for kind in neurons)

@@ -31,7 +31,8 @@ class Channel(nn.Module):
     Raises:
         TypeError: `bits` is no whole number, or another argument no number.
         ValueError: a probability outside 0 to 1, a negative `noise`, `bits` outside 1 to 16, or `bit_flip` without
-            `bits`. On a call: `bit_flip`, and the spikes carry no payload of so many bits.
+            `bits`. On a call: the layer before has other `payload_bits`, or `bit_flip`, and the spikes carry no payload
+            of so many bits.
 
     Example:
         >>> near, far = lb.LIF(5, 20, payload_bits=2), lb.LIReadout(20, 3)
@@ -71,9 +72,11 @@ class Channel(nn.Module):
         """What comes through."""
         if not isinstance(events, Events):
             raise TypeError(f"Channel takes lambent.Events, got {type(events).__name__}")
+        dt, bits = events.dt, events.payload_bits
+        if self.bits and bits not in (0, self.bits):
+            raise ValueError(f"bits={self.bits}, but the spikes come from a layer with payload_bits={bits}")
         if not (self.training or self.in_evaluation):
             return events
-        dt = events.dt
         if self.erasure:
             events = events.keep(torch.rand(len(events.times), device=events.device) >= self.erasure)
         values = events.values
@@ -84,7 +87,7 @@ class Channel(nn.Module):
             values = values + self.noise * torch.randn_like(values)
         if values is not events.values:
             events = events.with_values(values)
-        events.dt = dt
+        events.dt, events.payload_bits = dt, 0 if self.noise else bits
         return events
 
     def _flipped(self, values: Tensor | None) -> Tensor:

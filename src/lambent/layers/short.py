@@ -31,8 +31,9 @@ class _Short(Spiking):
     def extra_repr(self) -> str:
         """Sizes and options, for printing."""
         own = [n for n in ("delay", "recurrent_delay") if getattr(self, n) is not None]
-        recurrent = ["recurrent"] if self.recurrent_weight is not None else []
-        return ", ".join([f"{self.in_features}, {self.out_features}", *recurrent, *own, f"dt={self.dt}"])
+        own += ["recurrent"] if self.recurrent_weight is not None else []
+        own += [f"payload_bits={self.payload_bits}"] if self.payload_bits else []
+        return ", ".join([f"{self.in_features}, {self.out_features}", *own, f"dt={self.dt}"])
 
 
 class AdaptiveLIF(_Short):

@@ -164,7 +164,7 @@ class Spiking(Layer):
             events, neuron, connections, recurrent, self.dt, self._payload()
         )
         watch_activity(self, events, out)
-        out.dt = self.dt
+        out.dt, out.payload_bits = self.dt, self.payload_bits or 0
         return out
 
     def extra_repr(self) -> str:

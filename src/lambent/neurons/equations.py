@@ -37,7 +37,7 @@ class Equations(Neuron):
         min_slope: least rate at which what spikes rises just before a spike that the adjoint assumes, in thresholds per
             ms; LIF's for tau_mem = 20 ms.
         parameters: a value for each further name in the equations, a number or one per unit. Those called tau... are
-            time constants: positive, and kept above the step. The others may be anything.
+            time constants: positive and, where they are trained, kept above the step. The others may be anything.
 
     Equations are of + - * / **, numbers, and exp, log, sqrt, sin, cos, tanh. A system that is linear but for
     constants is solved exactly on the grid, others take steps of the exponential Euler method.

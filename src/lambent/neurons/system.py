@@ -171,8 +171,8 @@ def _symbols(where: str, node: ast.AST) -> Any:
             return sympy.Symbol(name)
         case ast.Call(ast.Name(name), [argument], []) if name in FUNCTIONS:
             return FUNCTIONS[name](_symbols(where, argument))
-    known = ", ".join(FUNCTIONS)
-    raise ValueError(f"{where}: {ast.unparse(node)!r} is none of + - * / **, numbers, names and {known}")
+    known, hint = ", ".join(FUNCTIONS), "; a power is **" if "^" in ast.unparse(node) else ""
+    raise ValueError(f"{where}: {ast.unparse(node)!r} is none of + - * / **, numbers, names and {known}{hint}")
 
 
 def _excess(spike: str) -> Any:

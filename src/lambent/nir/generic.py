@@ -15,10 +15,11 @@ from lambent.connections import Conv2d, Dense, Sparse, SumPool2d
 from lambent.connections.connections import delay_steps
 from lambent.connections.matrix import array, as_matrix, spread_out
 from lambent.layers import LIReadout, Spiking
+from lambent.layers.integrators import Integrators
 from lambent.nir.package import PREFIX, nir_package, recurrent_graph
 
 
-def generic_graph(layers: Sequence[Spiking | LIReadout], dt: float) -> Any:
+def generic_graph(layers: Sequence[Spiking | Integrators], dt: float) -> Any:
     """The `nir.NIRGraph` of a chain of layers with a step of `dt` [ms]."""
     nir = nir_package()
     shape = tuple(getattr(layers[0].connections, "shape_in", (layers[0].in_features,)))
@@ -62,7 +63,7 @@ def _has_node(connections: Any, dt: float) -> bool:
     return isinstance(connections, Conv2d)
 
 
-def _unit(layer: Spiking | LIReadout, dt: float, shape: tuple[int, ...]) -> Any:
+def _unit(layer: Spiking | Integrators, dt: float, shape: tuple[int, ...]) -> Any:
     """The node of the layer's units, which lie in `shape`; what NIR cannot say is in its metadata."""
     nir = nir_package()
     neuron: Any = layer.neuron
@@ -73,6 +74,8 @@ def _unit(layer: Spiking | LIReadout, dt: float, shape: tuple[int, ...]) -> Any:
     common = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": one, "v_leak": leak, "w_in": tau_syn / (dt / 1000)}
     if isinstance(layer, LIReadout):
         return nir.CubaLI(**common, metadata={f"{PREFIX}reduce": layer.reduce, f"{PREFIX}scale": layer.scale})
+    if not isinstance(layer, Spiking):
+        return nir.CubaLI(**common, metadata={f"{PREFIX}sends": True})
     kept: dict[str, Any] = {"reset": neuron.reset, "min_slope": neuron.least_slope(dt), "max_delay": layer.max_delay}
     for prefix, side in (("", layer.connections), ("recurrent_", layer.recurrent)):
         delay: Tensor | None = getattr(side, "delay", None)

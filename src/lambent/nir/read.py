@@ -12,8 +12,9 @@ from torch import nn
 
 from lambent.connections import Conv2d, Dense, Sparse, SumPool2d
 from lambent.connections.matrix import as_matrix, spread_out
-from lambent.layers import LIF, LIReadout, Spiking
+from lambent.layers import LI, LIF, LIReadout, Spiking
 from lambent.layers._parameters import check_step
+from lambent.layers.integrators import Integrators
 from lambent.machine.hdf5 import check_hdf5
 from lambent.neurons import LIF as LIFUnits
 from lambent.neurons.response import grid_constants
@@ -46,7 +47,8 @@ def import_nir(
     * The bias of an `Affine` node or a convolution is a current into the synapses; it becomes the layer's, as if it had
       long flowed.
 
-    A final layer of leaky integrators gives its voltages, `reduce="none"`, unless the file says otherwise. Spikes take
+    A final layer of leaky integrators gives its voltages, `reduce="none"`, unless the file says otherwise; those before
+    other units are `LI`, which send theirs on in every step. Spikes take
     one step from layer to layer here; other frameworks pass them on at once, so that layer i (from 0) spikes i + 1
     steps later here.
 
@@ -129,18 +131,19 @@ def _model(graph: Graph, root: Any, dt: float | None, reset: str | None, decay: 
     step = check_step(1000 * _number("dt", own) if dt is None else dt)
     pulse = step if own is None else check_step(1000 * _number("dt", own))
     rule = _Rule(pulse, step, reset, decay)
-    layers: list[Spiking | LIReadout] = []
-    for name, inputs, recurrent in graph.chain():
+    layers = nn.Sequential()
+    chain = list(graph.chain())
+    for i, (name, inputs, recurrent) in enumerate(chain):
         try:
-            if layers and isinstance(layers[-1], LIReadout):
-                raise ValueError("gets its input from units that do not spike")
-            layers.append(_layer(graph.nodes[name], inputs, recurrent, rule))
+            layers.append(_layer(graph.nodes[name], inputs, recurrent, rule, i == len(chain) - 1))
         except ValueError as error:
             raise ValueError(f"node {name!r}: {error}") from error
-    return nn.Sequential(*layers)
+    return layers
 
 
-def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, rule: _Rule) -> Spiking | LIReadout:
+def _layer(
+    node: Any, inputs: Synapses, recurrent: Synapses | None, rule: _Rule, is_last: bool
+) -> Spiking | Integrators:
     """The layer of one node of units."""
     n_out = inputs.connections.n_out
     values = _Values(node, n_out)
@@ -166,13 +169,17 @@ def _layer(node: Any, inputs: Synapses, recurrent: Synapses | None, rule: _Rule)
     constant = steady * (inputs.bias if recurrent is None else inputs.bias + recurrent.bias)
     sides: list[Any] = [side and _scaled(side.connections, gain) for side in (inputs, recurrent)]
     taus = {"tau_mem": _tensor(tau_mem), "tau_syn": _tensor(tau_syn)}
-    layer: Spiking | LIReadout
+    layer: Spiking | Integrators
     if kind.endswith("IF"):
         sides = [side and _sparse(node, key, side) for key, side in zip(_INDICES, sides, strict=True)]
         layer = _lif(node, values, sides[0], sides[1], constant, rule, **taus)
     else:
         sides[0] = _dense(sides[0])
-        layer = _readout(node, values, sides[0], sides[1], constant, rule, **taus)
+        _check_integrators(values, sides[1], constant)
+        if is_last and not _metadata(node, "sends"):
+            layer = _readout(node, sides[0], rule, **taus)
+        else:
+            layer = LI(sides[0].n_in, sides[0].n_out, dt=rule.dt, **taus)
     with torch.no_grad():
         layer.weight.copy_(sides[0].weight)
         if isinstance(layer, Spiking) and layer.recurrent_weight is not None and sides[1] is not None:
@@ -259,18 +266,19 @@ def _sparse(node: Any, key: str, connections: Any) -> Any:
     return found.with_values(**values)
 
 
-def _readout(
-    node: Any, values: _Values, inputs: Any, recurrent: Any, constant: np.ndarray, rule: _Rule, **taus: Any
-) -> LIReadout:
+def _check_integrators(values: _Values, recurrent: Any, constant: np.ndarray) -> None:
+    """Raise ValueError for what units that do not spike have not."""
     if recurrent is not None:
         raise ValueError("units that do not spike cannot be recurrent")
     for what, value in (("v_leak", values("v_leak")), ("the bias of what feeds it", constant)):
         if value.any():
             raise ValueError(f"{what} must be 0 for units that do not spike")
-    n_in, n_out = inputs.n_in, inputs.n_out
+
+
+def _readout(node: Any, inputs: Any, rule: _Rule, **taus: Any) -> LIReadout:
     scale = _metadata(node, "scale")
     kept = {} if scale is None else {"scale": _number("scale", scale)}
-    return LIReadout(n_in, n_out, reduce=_metadata(node, "reduce") or "none", dt=rule.dt, **kept, **taus)
+    return LIReadout(inputs.n_in, inputs.n_out, reduce=_metadata(node, "reduce") or "none", dt=rule.dt, **kept, **taus)
 
 
 def _delay(node: Any, key: str, connections: Any, dt: float) -> torch.Tensor | None:

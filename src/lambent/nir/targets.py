@@ -24,7 +24,8 @@ import numpy as np
 
 from lambent.connections.connections import Connections, delay_steps
 from lambent.connections.matrix import array, as_matrix, spread_out
-from lambent.layers import LIReadout, Spiking
+from lambent.layers import LI, LIReadout, Spiking
+from lambent.layers.integrators import Integrators
 from lambent.neurons.response import grid_constants
 from lambent.nir.package import PREFIX, nir_package, recurrent_graph
 
@@ -50,7 +51,7 @@ class _Steps(NamedTuple):
     spiking: bool
 
 
-def target_graph(layers: Sequence[Spiking | LIReadout], dt: float, target: str) -> Any:
+def target_graph(layers: Sequence[Spiking | Integrators], dt: float, target: str) -> Any:
     """The `nir.NIRGraph` of a chain of layers with a step of `dt` [ms] for one of `READERS`.
 
     Raises:
@@ -71,7 +72,7 @@ def target_graph(layers: Sequence[Spiking | LIReadout], dt: float, target: str) 
     return nir.NIRGraph(graph.nodes, graph.edges, metadata={f"{PREFIX}target": target, f"{PREFIX}dt": dt / 1000})
 
 
-def _check(layers: Sequence[Spiking | LIReadout], dt: float, target: str) -> None:
+def _check(layers: Sequence[Spiking | Integrators], dt: float, target: str) -> None:
     """Raise ValueError for what a reader would refuse, drop or run otherwise."""
     reader = READERS[target]
     elsewhere = 'or write target="generic"'
@@ -80,6 +81,8 @@ def _check(layers: Sequence[Spiking | LIReadout], dt: float, target: str) -> Non
     runs = {"norse": resets[:1], "snntorch": ["zero"], "sinabs": ["subtract"]}[target]
     for i, layer in enumerate(layers):
         where = f"layer {i} ({type(layer).__name__})"
+        if isinstance(layer, LI):
+            raise ValueError(f'{where}: {reader} is given spikes only from layer to layer; write target="generic"')
         if not isinstance(layer, Spiking):
             continue
         for name, delay in (("delay", layer.delay), ("recurrent_delay", layer.recurrent_delay)):
@@ -101,7 +104,7 @@ def _check(layers: Sequence[Spiking | LIReadout], dt: float, target: str) -> Non
             )
 
 
-def _steps(layer: Spiking | LIReadout, dt: float) -> _Steps:
+def _steps(layer: Spiking | Integrators, dt: float) -> _Steps:
     neuron: Any = layer.neuron
     gain = array(grid_constants(neuron.tau_mem, neuron.tau_syn, dt)[2])
     tau_mem, tau_syn = array(neuron.tau_mem) / dt, array(neuron.tau_syn) / dt

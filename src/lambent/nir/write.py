@@ -10,6 +10,8 @@ from torch import nn
 from lambent.layers.chain import check_chain
 from lambent.machine.files import replacing
 from lambent.machine.hdf5 import seal
+from lambent.neurons.integrator import Integrator
+from lambent.neurons.lif import LIF
 from lambent.nir.generic import generic_graph
 from lambent.nir.package import nir_package
 from lambent.nir.targets import READERS, target_graph
@@ -29,7 +31,8 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str], target: str = "ge
     * "snntorch": the same, for units that reset to zero.
     * "sinabs": layers without recurrence or delays that reset by subtraction, bias and a readout.
 
-    In the generic graph layer i becomes `linear_i` and `lif_i` (CubaLIF) or `li_i` (CubaLI). A recurrent layer is a
+    In the generic graph layer i becomes `linear_i` and `lif_i` (CubaLIF) or, of `LI` and `LIReadout`, `li_i` (CubaLI),
+    whose voltages the next `Linear` takes. A recurrent layer is a
     subgraph with the nodes input, lif, w_rec and output, as snnTorch writes it. Times are in seconds;
     `lambent.nir.package` says how weights relate. Delays become `Delay` nodes before the weights, one pair of both for
     every delay that an input has on its way to different units; they are rounded to steps, as the layer rounds them.
@@ -41,7 +44,8 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str], target: str = "ge
     other frameworks ignore: these reset to zero and give voltages. Which parameters are trained is not kept.
 
     Args:
-        model: a `torch.nn.Sequential` of layers of LIF units, with or without a final `LIReadout`.
+        model: a `torch.nn.Sequential` of layers of LIF units and, in the generic graph, `LI`, with or without a final
+            `LIReadout`.
         path: the file to write.
         target: who is to read it: "generic", "norse", "snntorch" or "sinabs".
 
@@ -59,7 +63,7 @@ def export_nir(model: nn.Module, path: str | os.PathLike[str], target: str = "ge
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     nir = nir_package()
-    layers, dt = check_chain(model, why="NIR has no node for them")
+    layers, dt = check_chain(model, (LIF, Integrator), "NIR has no node for them")
     graph = generic_graph(layers, dt) if target == "generic" else target_graph(layers, dt, target)
     file = io.BytesIO()  # HDF5 that cannot write, as on a full disk, may take the process with it
     nir.write(file, graph)

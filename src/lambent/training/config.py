@@ -38,8 +38,11 @@ _LARGEST = 1e30  # of numbers that become float32s
 _MOST_LAYERS = 1000
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
+PLAIN = ("hidden", "layers", "recurrent")
+"""The keys that describe hidden layers without `layer`."""
+
 NETWORK = (
-    "hidden", "layers", "recurrent", "layer", "input_shape", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay",
+    *PLAIN, "layer", "input_shape", "dt", "tau_mem", "tau_syn", "tau_spread", "reset", "delay",
     "readout_tau_mem", "readout_tau_syn", "reduce",
 )  # fmt: skip
 """The keys that a trained network has settled."""
@@ -178,8 +181,10 @@ class Config(Short):
         self._need("hidden", max(self.widths) <= most, f"at most {most:,}, for layers = {self.layers}")
         self._need("layers", self.layers in (1, len(self.widths)) or len(self.widths) == 1, "as many as hidden has")
         self._need("layer", all(isinstance(text, str) for text in self.layer), "texts")
-        if self.layer or self.input_shape:
-            self.descriptions()
+        if self.layer:
+            for f in fields(self):
+                if f.name in PLAIN and getattr(self, f.name) != f.default:
+                    raise ValueError(f"layer says all of the hidden layers; drop {f.name} = {getattr(self, f.name)!r}")
         for name in ("dt", "tau_mem", "tau_syn", "readout_tau_mem", "readout_tau_syn", "initial_spikes", "lr",
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
@@ -197,10 +202,33 @@ class Config(Short):
         for f in fields(self):
             if choices := f.metadata["choices"]:
                 self._need(f.name, getattr(self, f.name) in choices, f"one of {', '.join(choices)}")
+        self._check_layers()
         chip = find_chip(self.chip)
         trains = isinstance(chip, TrainingChip) or not self.qat_bits
         self._need("qat_bits", trains, f"empty, as no model can be trained on {chip.title}'s arithmetic")
         chip.check(self)
+
+    def _check_layers(self) -> None:
+        from lambent.training.describing import check_steps, shape_of, weights_of
+
+        layers = self.descriptions()
+        for said in layers:
+            check_steps(said, self.neuron_values(), self.dt, self.max_delay)
+        if self.rewire and not any(said.connections == "sparse" for said in layers):
+            raise ValueError(f"rewire is of sparse layers (layer = 'sparse 256 density 0.1'), got {self.rewire:g}")
+        if self.input_shape:
+            shape = shape_of(self.input_shape)
+            for said in layers:
+                shape = weights_of(said, shape)[1]
+
+    def neuron_values(self) -> dict[str, Any]:
+        """Parameters of hidden units that do not say others themselves."""
+        return {"tau_mem": self.tau_mem, "tau_syn": self.tau_syn, "reset": self.reset}
+
+    @property
+    def max_delay(self) -> float:
+        """The longest delay on the chip [ms]."""
+        return find_chip(self.chip).max_delay * self.dt
 
     def _repr_html_(self) -> str:
         changed = [f for f in fields(self) if getattr(self, f.name) != f.default]

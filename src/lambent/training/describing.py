@@ -5,13 +5,15 @@ adaptive 256 recurrent tau_adapt 200   other units, whose parameters may be give
 sparse 512 density 0.1 delay 0         a tenth of all connections, without delays
 conv 16 5x5 stride 2                   16 channels, of a map (28x28) or of two (2x34x34)
 conv 16 21 stride 7 resonator          16 channels along a signal, such as a cochlea's
+64 payload_bits 4                      spikes that say how far above threshold the unit was
 pool 2x2                               sums over windows of a map
 """
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -22,6 +24,7 @@ from lambent.connections import Conv1d, Conv2d, Dense, Sparse, SumPool2d
 from lambent.layers import LIF, Spiking
 from lambent.neurons import LIF as LIFNeuron
 from lambent.neurons import AdaptiveLIF, AdLIF, Neuron, RefractoryLIF, Resonator
+from lambent.neurons.payload import MOST_BITS
 
 NEURONS: dict[str, type[Neuron]] = {
     "lif": LIFNeuron,
@@ -38,6 +41,8 @@ CONNECTIONS = {
 }
 """Kinds of connections, and what may be said of each besides `delay`."""
 
+_FROM_ZERO = ("be a number from 0 on", lambda x: x >= 0)
+_POSITIVE = ("be a positive number", lambda x: x > 0)
 _LARGEST = 1 << 28  # weights of a layer: 8 GB with what Adam keeps; more is a slip
 
 
@@ -52,6 +57,7 @@ class Description:
         recurrent: whether the units are connected among themselves.
         options: of the connections.
         values: of the neuron.
+        payload_bits: that spikes carry; 0 for none.
     """
 
     text: str
@@ -61,13 +67,14 @@ class Description:
     recurrent: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+    payload_bits: int = 0
 
 
 def describe(text: str) -> Description:
     """Read a line.
 
     Raises:
-        ValueError: it says something unknown, or not enough.
+        ValueError: it says something unknown, twice, or not enough.
 
     >>> describe("conv 16 5x5 stride 2").options
     {'stride': (2,)}
@@ -79,58 +86,100 @@ def describe(text: str) -> Description:
         word = words.pop()
         if word in CONNECTIONS or word in NEURONS:
             side = "connections" if word in CONNECTIONS else "neuron"
-            if side in found:
+            if found.get(side, word) != word:
                 raise ValueError(f"layer {text!r}: is {found[side]} or {word}?")
+            _once(text, word, found.values())
             found[side] = word
         elif word == "recurrent":
+            _once(text, word, found)
             found["recurrent"] = True
         elif word[0].isdigit():
             numbers.append(_whole(text, "sizes", word))
         else:
             if not words:
-                raise ValueError(f"layer {text!r}: {word!r} is unknown, or lacks its value; {_known(text, found)}")
+                raise ValueError(f"layer {text!r}: {word!r} is unknown, or lacks its value; {_known(word, found)}")
+            _once(text, word, given)
             given[word] = words.pop()
+    if bits := given.pop("payload_bits", ""):
+        if not bits.isdecimal() or int(bits) > MOST_BITS:
+            raise ValueError(f"layer {text!r}: payload_bits must be a whole number from 0 to {MOST_BITS}, got {bits!r}")
+        found["payload_bits"] = int(bits)
     made = Description(text, numbers=tuple(numbers), **found)
-    parameters = {f.name: f.default for f in fields(NEURONS[made.neuron]) if f.name not in ("min_slope", "bias")}
+    kind = NEURONS[made.neuron]
+    parameters = {f.name: f.default for f in fields(kind) if f.name not in ("min_slope", "bias")}
     for name, value in given.items():
-        if name in ("delay", "density"):
-            made.options[name] = _number(text, name, value)
+        if name == "delay":
+            made.options[name] = _number(text, name, value, *_FROM_ZERO)
+        elif name == "density":
+            made.options[name] = _number(text, name, value, "lie in (0, 1]", lambda x: 0 < x <= 1)
         elif name in CONNECTIONS[made.connections]:
             made.options[name] = _whole(text, name, value)
         elif name in parameters:
             text_like = isinstance(parameters[name], str)
-            made.values[name] = value if text_like else _number(text, name, value)
+            if text_like:
+                made.values[name] = value
+            else:
+                made.values[name] = _number(text, name, value, *_FROM_ZERO if name in kind.from_zero else _POSITIVE)
         else:
-            raise ValueError(f"layer {text!r}: {name!r} is unknown; {_known(text, found)}")
+            raise ValueError(f"layer {text!r}: {name!r} is unknown; {_known(name, found)}")
     if "density" in made.options and made.connections != "sparse":
         raise ValueError(f"layer {text!r}: density is of sparse connections")
     wanted = 2 if made.connections == "conv" else 1
     if len(numbers) != wanted or (made.connections != "pool" and len(numbers[0]) != 1):
         needs = {"conv": "channels and a kernel, such as conv 16 5x5", "pool": "a window, such as pool 2x2"}
         what = needs.get(made.connections, "a number of units, such as 256 recurrent")
-        raise ValueError(f"layer {text!r}: needs {what}")
+        raise ValueError(f"layer {text!r}: needs {what}{', and no more sizes' if len(numbers) > wanted else ''}")
     if made.connections == "sparse" and "density" not in made.options:
         raise ValueError(f"layer {text!r}: needs a density, such as sparse 256 density 0.1")
-    if not 0 < made.options.get("density", 1.0) <= 1:
-        raise ValueError(f"layer {text!r}: density must lie in (0, 1]")
     if made.recurrent and made.connections in ("conv", "pool"):
         raise ValueError(f"layer {text!r}: only dense and sparse layers are recurrent")
-    NEURONS[made.neuron](**made.values)  # refuses what units cannot have
+    kind(**made.values)  # refuses what units cannot have
     return made
 
 
-def shape_of(text: str, n_units: int) -> tuple[int, ...]:
-    """How the inputs lie, (units,) where `text` is empty, else from "28x28" or "2x34x34" as (channels, ...).
+def check_steps(said: Description, usual: Mapping[str, Any], dt: float, max_delay: float) -> None:
+    """Raise ValueError if a layer says what its units cannot do in steps of `dt` [ms].
+
+    Args:
+        usual: parameters of neurons where the layer does not say them.
+        max_delay: longest delay there is [ms].
+    """
+    values = _with_usual(NEURONS[said.neuron], usual, said.values)
+    for name, (low, _) in NEURONS[said.neuron]().bounds(dt).items():
+        if low is not None and values.get(name, low) < low:
+            raise ValueError(
+                f"layer {said.text!r}: {name} must be at least {low:g}, at dt {dt:g}, got {values[name]:g}"
+            )
+    if said.options.get("delay", 0.0) > max_delay:
+        raise ValueError(f"layer {said.text!r}: delay must be at most {max_delay:g} ms, got {said.options['delay']:g}")
+
+
+def _with_usual(kind: type[Neuron], usual: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What the layer says of its units, and else what is usual, as far as they have it; resonators have their own."""
+    names = {f.name for f in fields(kind)}
+    return {name: x for name, x in usual.items() if "tau_syn" in names and name in names} | {**own}
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """How inputs lie, from "28x28" or "2x34x34", as (channels, ...).
+
+    Raises:
+        ValueError: these are no sizes.
+    """
+    shape = _whole(text, "input_shape", text)
+    return (1, *shape) if len(shape) < 3 else shape
+
+
+def shape_of_inputs(text: str, n_units: int) -> tuple[int, ...]:
+    """As `shape_of`, of so many units; (units,) where `text` is empty.
 
     Raises:
         ValueError: these are not so many units.
     """
-    if not text:
-        return (n_units,)
-    shape = _whole(text, "input_shape", text)
+    shape = shape_of(text) if text else (n_units,)
     if math.prod(shape) != n_units:
         raise ValueError(f"input_shape {text} has {math.prod(shape)} units, the data have {n_units}")
-    return (1, *shape) if len(shape) < 3 else shape
+    return shape
 
 
 @dataclass(frozen=True)
@@ -158,24 +207,19 @@ def make_layer(
     Raises:
         ValueError: it does not fit its inputs; names the line.
     """
-    try:
-        connect, size, shape_out = _connect(said, shape)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"layer {said.text!r}: {error}") from error
+    connect, size, shape_out = _connect(said, shape)
     longest, delay = min(said.options.get("delay", defaults.delay), defaults.max_delay), None
     if longest and size:
         delay = torch.rand(size, generator=generator) * longest
     kind = NEURONS[said.neuron]
-    names = {f.name for f in fields(kind)}
-    usual = defaults.values if "tau_syn" in names else {}  # resonators have their own
-    values = {name: x for name, x in usual.items() if name in names} | said.values
+    values = _with_usual(kind, defaults.values, said.values)
     channels, each = shape_out[0], math.prod(shape_out[1:])
     bounds = kind(**values).bounds(defaults.dt)
     for name in kind.time_constants:
         tau = values.get(name, getattr(kind, name))
         drawn: Tensor = tau * torch.exp(defaults.spread * torch.randn(channels, generator=generator))
         values[name] = drawn.clamp(*bounds[name]).repeat_interleave(each)
-    common: Any = {"dt": defaults.dt, "max_delay": defaults.max_delay}
+    common: Any = {"dt": defaults.dt, "max_delay": defaults.max_delay, "payload_bits": said.payload_bits or None}
     n_in, n_out = math.prod(shape), math.prod(shape_out)
     if kind is LIFNeuron and said.connections == "dense":
         return LIF(n_in, n_out, recurrent=said.recurrent, delay=delay, **values, **common), shape_out
@@ -190,15 +234,23 @@ def weights_of(said: Description, shape: tuple[int, ...]) -> tuple[tuple[int, ..
     """The shape of a layer's weights, and that of what it gives, without making it.
 
     Raises:
-        ValueError: it does not fit its inputs.
+        ValueError: it does not fit its inputs; names the line.
     """
     return _connect(said, shape)[1:]
 
 
-def _connect(
-    said: Description, shape: tuple[int, ...]
-) -> tuple[Callable[[Tensor | None], Any], tuple[int, ...], tuple[int, ...]]:
-    """A function of delays that makes the connections, the shape of their weights, and that of what they give."""
+_Connect = tuple[Callable[[Tensor | None], Any], tuple[int, ...], tuple[int, ...]]
+"""A function of delays that makes connections, the shape of their weights, and that of what they give."""
+
+
+def _connect(said: Description, shape: tuple[int, ...]) -> _Connect:
+    try:
+        return _fitting(said, shape)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"layer {said.text!r}: {error}") from error
+
+
+def _fitting(said: Description, shape: tuple[int, ...]) -> _Connect:
     n_in = math.prod(shape)
     if said.connections in ("dense", "sparse"):
         n_out, density = said.numbers[0][0], said.options.get("density", 1.0)
@@ -249,20 +301,29 @@ def _whole(text: str, name: str, word: str) -> tuple[int, ...]:
     return found
 
 
-def _number(text: str, name: str, word: str) -> float:
+def _number(text: str, name: str, word: str, wanted: str, good: Callable[[float], bool]) -> float:
     try:
         found = float(word)
     except ValueError:
         found = math.nan
-    if not 0 <= found < math.inf:
-        raise ValueError(f"layer {text!r}: {name} must be a number from 0 on, got {word!r}")
+    if not (math.isfinite(found) and good(found)):
+        raise ValueError(f"layer {text!r}: {name} must {wanted}, got {word!r}")
     return found
 
 
-def _known(text: str, found: dict[str, Any]) -> str:
+def _once(text: str, word: str, before: Iterable[Any]) -> None:
+    if word in before:
+        raise ValueError(f"layer {text!r}: says {word} twice")
+
+
+def _known(word: str, found: dict[str, Any]) -> str:
+    """What can be said of such a layer, and what was perhaps meant by `word`."""
     connections, neuron = found.get("connections", "dense"), found.get("neuron", "lif")
     names = [f.name for f in fields(NEURONS[neuron]) if f.name not in ("min_slope", "bias")]
+    words = (*CONNECTIONS, *NEURONS, "recurrent")
+    with_value = (*CONNECTIONS[connections], "delay", "payload_bits", *names)
+    meant = difflib.get_close_matches(word, (*words, *with_value), 1)
     return (
-        f"words are {', '.join((*CONNECTIONS, *NEURONS))}, recurrent; of {connections} {neuron} layers there is "
-        f"{', '.join((*CONNECTIONS[connections], 'delay', *names))}"
+        f"{f'did you mean {meant[0]!r}? ' if meant else ''}words are {', '.join(words)}; "
+        f"of {connections} {neuron} layers there is {', '.join(with_value)}"
     )

@@ -7,11 +7,10 @@ import math
 import torch
 from torch import nn
 
-from lambent.hardware.chip import find_chip
 from lambent.layers import LIReadout
 from lambent.layers import calibrate as calibrate  # where programs used to find it
 from lambent.training.config import Config
-from lambent.training.describing import Defaults, make_layer, shape_of
+from lambent.training.describing import Defaults, make_layer, shape_of_inputs
 
 
 def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
@@ -21,11 +20,9 @@ def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
         ValueError: a layer does not fit its inputs.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    max_delay = find_chip(config.chip).max_delay * config.dt
-    usual = {"tau_mem": config.tau_mem, "tau_syn": config.tau_syn, "reset": config.reset}
-    defaults = Defaults(config.dt, max_delay, config.delay, usual, config.tau_spread)
+    defaults = Defaults(config.dt, config.max_delay, config.delay, config.neuron_values(), config.tau_spread)
     layers: list[nn.Module] = []
-    shape = shape_of(config.input_shape, n_units)
+    shape = shape_of_inputs(config.input_shape, n_units)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         for description in config.descriptions():

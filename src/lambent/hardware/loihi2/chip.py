@@ -178,6 +178,8 @@ def _missing(said: Described) -> str:
         return f"the chip has no {said.neuron} units; use lif or resonator"
     if said.neuron == "resonator" and said.recurrent:
         return "the chip's resonators are not connected among themselves; leave recurrent out"
+    if said.payload_bits:
+        return "only spikes without values are converted; leave payload_bits out"
     return ""
 
 

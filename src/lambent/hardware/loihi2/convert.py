@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -173,7 +174,8 @@ def check_model(model: nn.Module) -> list[Spiking | LIReadout]:
     """The float layers of `model`, if the chip can run them; raises as `convert`."""
     if isinstance(model, nn.Sequential):
         model = nn.Sequential(*(module.layer if isinstance(module, FixedWeights) else module for module in model))
-    layers, dt = check_chain(model, KINDS, "the chip has LIF units and resonators")
+    found, dt = check_chain(model, KINDS, "the chip has LIF units and resonators")
+    layers = cast("list[Spiking | LIReadout]", found)
     for i, module in enumerate(layers):
         where = f"layer {i} ({type(module).__name__})"
         if isinstance(module, Spiking):

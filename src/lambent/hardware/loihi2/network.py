@@ -215,6 +215,14 @@ class Loihi2Network:
         return f"Loihi2Network({sizes}: {kinds}; dt={self.dt:g} ms)"
 
 
+def check_network(network: object) -> None:
+    """Raise TypeError if this is no network on the chip, such as a model that was not converted yet."""
+    if not isinstance(network, Loihi2Network):
+        raise TypeError(
+            f"this takes a Loihi2Network, got {type(network).__name__}; export_netx converts and writes a model"
+        )
+
+
 def _run(
     network: Loihi2Network,
     spikes: Events | Tensor | np.ndarray,

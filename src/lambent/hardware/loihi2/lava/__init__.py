@@ -27,7 +27,7 @@ from lambent.hardware.loihi2.layers.base import Layer
 from lambent.hardware.loihi2.layers.conv import ConvLayer
 from lambent.hardware.loihi2.layers.dense import Loihi2Layer
 from lambent.hardware.loihi2.layers.input import InputLayer
-from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.network import Loihi2Network, check_network
 from lambent.hardware.loihi2.neurons import Graded, ResonateAndFire
 from lambent.hardware.loihi2.readout import Average, Readout
 from lambent.machine.files import read_file, replacing
@@ -51,6 +51,7 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
         sample: a batch of one; what the network does with it goes into example.npz, for `network.py --check`.
 
     Raises:
+        TypeError: `network` is no `Loihi2Network`.
         ValueError: Lava's processes cannot hold a value, and the message names the layer; or the folder holds another
             network.py.
 
@@ -60,6 +61,7 @@ def save_lava(network: Loihi2Network, folder: str | os.PathLike[str], sample: Ev
         >>> layer = Loihi2Layer("layer/1", "dense", np.array([[90, -3]]), neuron=CUBA(800, 200, 70))
         >>> save_lava(Loihi2Network(2, [layer]), tempfile.mkdtemp())
     """
+    check_network(network)
     if reasons := not_held_by_lava(network):
         raise ValueError("; ".join(reasons))
     folder = Path(folder)

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import h5py
 
-from lambent.hardware.loihi2.network import Loihi2Network
+from lambent.hardware.loihi2.network import Loihi2Network, check_network
 from lambent.hardware.loihi2.netx.lava import misread_by_lava
 from lambent.hardware.loihi2.netx.reader import read_network
 from lambent.hardware.loihi2.netx.writer import write_network
@@ -47,8 +47,10 @@ def save_netx(network: Loihi2Network, path: str | os.PathLike[str], *, lava_comp
         lava_compatible: refuse what Lava's own reader would get wrong.
 
     Raises:
+        TypeError: `network` is no `Loihi2Network`.
         ValueError: `lava_compatible`, and Lava would misread the file; the message says what and why.
     """
+    check_network(network)
     if lava_compatible and (reasons := misread_by_lava(network)):
         what = "; ".join(reasons)
         raise ValueError(
