@@ -110,6 +110,7 @@ def _steps(layer: Spiking | Integrators, dt: float) -> _Steps:
     tau_mem, tau_syn = array(neuron.tau_mem) / dt, array(neuron.tau_syn) / dt
     if isinstance(layer, LIReadout):
         return _Steps(array(layer.weight) * gain * layer.scale, None, tau_mem, tau_syn, None, False)
+    assert isinstance(layer, Spiking)  # `_check` refused others
     threshold = array(layer.threshold)
     per_weight = gain / threshold
     recurrent = None if layer.recurrent is None else _matrix(layer.recurrent) * per_weight
