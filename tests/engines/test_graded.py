@@ -377,3 +377,21 @@ def test_values_have_no_forward_mode():
 
     with pytest.raises(NotImplementedError, match="go backwards only"):
         torch.func.jvp(of, (torch.ones(1),), (torch.ones(1),))
+
+
+def test_values_among_units_do_not_blow_gradients_up():
+    """Each overshoot would pass on more than it got: a layer of strong connections, driven hard in every step."""
+    torch.manual_seed(0)
+    each = torch.ones(12, dtype=DOUBLE)
+    units = LIF(20.0 * each, 5.0 * each, each)
+    made = (
+        units,
+        Dense(4, 12, 4 * torch.rand(4, 12, dtype=DOUBLE)),
+        Dense(12, 12, 8 * torch.randn(12, 12, dtype=DOUBLE)),
+    )
+    e = lb.Events.from_dense(torch.rand(1, 40, 4) < 0.9, 1.0, batch_first=True).to(DOUBLE)
+    sizes = []
+    for payload in (None, Payload(15.0, 8.0)):
+        _, found = outcome(grid_cpu, made, payload, graded=False, e=e)
+        sizes.append(float(found["times"].abs().max()))
+    assert sizes[1] < 10 * sizes[0]  # 118 times, in 40 steps

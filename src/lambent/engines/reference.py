@@ -166,7 +166,8 @@ def spikes(
         shifts.append(shift)
         values.append(value)
         mail.send(n, x_in[n], shift_in[n], into)
-        mail.send(n, spiked.detach() * value, shift * value.detach(), own)
+        value = value.detach()  # no gradient through overshoots that feed each other, see `Spiking`
+        mail.send(n, spiked.detach() * value, shift * value, own)
     carried = None if payload is None else torch.stack(values)
     return _collect(
         torch.stack(raised), torch.stack(every), torch.stack(shifts), carried, p.threshold, events.duration, dt, dtype

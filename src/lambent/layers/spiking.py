@@ -37,9 +37,10 @@ class Spiking(Layer):
             within 0 and `payload_range` and rounded to 2 ** payload_bits values from 1 to 2. x is the overshoot, by how
             much the unit is above its threshold in the step in which it spikes; in continuous time, where nothing
             overshoots, I + bias - threshold, what drives it across. The gradient is that without rounding. A spike of
-            value p counts as p weights, among the layer's own units, too.
-        payload_range: x of the largest value; the default is 1, the usual threshold, and in continuous time 4. Below
-            0.5 gradients of recurrent layers soon explode.
+            value p counts as p weights, among the layer's own units, too; but on a grid no gradient passes through what
+            the values of a layer do to its own units: overshoots that feed each other make it grow beyond all bounds
+            within some epochs.
+        payload_range: x of the largest value; the default is 1, the usual threshold, and in continuous time 4.
 
     Attributes:
         The parameters of the neuron (tau_mem ...) and of the connections (weight, delay), those of recurrent ones

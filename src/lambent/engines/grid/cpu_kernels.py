@@ -285,8 +285,8 @@ def spikes_backward(
                     pull = grad_times[s] + scaled(value_at(own_values, s), weigh(drift, later, recurrent, j))
                     lift = push[j]
                     if payload is not None:
-                        of_value = grad_values[s] + weigh(history, k + 1, recurrent, j)
-                        lift += of_value * slope_of(payload, marks[s, n_marks(units)])
+                        # nothing from the layer's own units: overshoots that feed each other, see `Spiking`
+                        lift += grad_values[s] * slope_of(payload, marks[s, n_marks(units)])
                     unspike(units, a, j, pull, lift, marks, s, d_spike)
                     s -= 1
                 unstep(units, a, history, drift, k, k if late else 0, states, arrived, d_step)

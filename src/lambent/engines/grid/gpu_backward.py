@@ -181,18 +181,15 @@ def spikes_backward(
                 unit = tl.load(own_units + slot, mask=live, other=0)
                 pull = tl.load(grad_times + slot, mask=live, other=0.0)
                 lift = push
-                of_value = pull
-                if slopes is not None:
-                    of_value = tl.load(grad_values + slot, mask=live, other=0.0)
                 if RECURRENT is not None:
-                    moves, worth = RECURRENT.collect(
+                    moves, _ = RECURRENT.collect(
                         unit, live, own_values, some, arriving, drift, adjoints, drifts, next_row, rows,
-                        recurrent, d_recurrent, own_copy, columns, inside, size, BLOCK, FETCH, True,
-                        slopes is not None, COPIES,
+                        recurrent, d_recurrent, own_copy, columns, inside, size, BLOCK, FETCH, True, False, COPIES,
                     )  # fmt: skip
                     pull += moves
-                    of_value += worth
                 if slopes is not None:
+                    # nothing from the layer's own units: overshoots that feed each other, see `Spiking`
+                    of_value = tl.load(grad_values + slot, mask=live, other=0.0)
                     of_value *= tl.load(slopes + slot, mask=live, other=0.0)
                     lift += spread(unit, live, of_value, columns)
                 fired = spread(unit, live, tl.full([FETCH], 1.0, zero.dtype), columns) > 0
