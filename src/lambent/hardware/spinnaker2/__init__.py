@@ -6,17 +6,27 @@ from lambent.hardware.spinnaker2.network import Spinnaker2Network, load_network
 from lambent.hardware.spinnaker2.packets import Overrun
 from lambent.hardware.spinnaker2.place import Placement, place
 from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Rule
+from lambent.hardware.spinnaker2.running import Recording, run_network
+from lambent.hardware.spinnaker2.setting import bena2024_data, bena2024_model
+from lambent.hardware.spinnaker2.training import ChipTraining, chip_accuracy, train_on_chip
 
 __all__ = [
+    "ChipTraining",
     "CrossEntropy",
     "FirstSpike",
     "Machine",
     "Overrun",
     "Placement",
+    "Recording",
     "Rule",
     "Spinnaker2Network",
+    "bena2024_data",
+    "bena2024_model",
+    "chip_accuracy",
     "load_network",
     "place",
+    "run_network",
     "to_chip",
     "to_torch",
+    "train_on_chip",
 ]

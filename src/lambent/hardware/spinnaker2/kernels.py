@@ -148,6 +148,19 @@ def forward(b, spikes, weights, wiring, units, lambent, factors, trace, voltages
 
 
 @jit
+def raster(b, wiring, trace, spikes):
+    """Write 1 into uint8 `spikes` (steps, units), if it has rows, where a unit spiked."""
+    steps = trace.upto.shape[2] - 1
+    if not len(spikes):
+        return
+    for layer in range(len(wiring.loops)):
+        own = wiring.first[layer] * steps
+        for i in range(steps):
+            for at in range(own + trace.upto[b, layer, i], own + trace.upto[b, layer, i + 1]):
+                spikes[i, wiring.first[layer] + trace.fired[b, at]] = 1
+
+
+@jit
 def first_spikes(b, wiring, trace, first):
     """The step of each output's first spike into int32 `first`; the number of steps where there was none."""
     steps, last = trace.upto.shape[2] - 1, len(wiring.loops) - 1

@@ -1,0 +1,180 @@
+"""`train_on_chip`: a torch model learns on the model of the chip."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from lambent.data import SpikeDataset
+from lambent.events import n_steps
+from lambent.hardware.spinnaker2.convert import check_model, to_chip, write_weights
+from lambent.hardware.spinnaker2.fast import FastMachine, spikes_of
+from lambent.hardware.spinnaker2.machine import Machine
+from lambent.hardware.spinnaker2.network import Spinnaker2Network
+from lambent.hardware.spinnaker2.place import Placement, place
+from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Rule
+from lambent.hardware.spinnaker2.running import run_network
+from lambent.layers import LIReadout
+from lambent.machine.denormals import denormals_flushed
+from lambent.machine.showing import Short
+from lambent.machine.threads import engine_only_threads
+
+MACHINES: dict[str, Any] = {"fast": FastMachine, "packets": Machine}
+
+
+@dataclass(frozen=True, eq=False)
+class ChipTraining(Short):
+    """What became of training.
+
+    Attributes:
+        network: on the chip, with the weights at the end.
+        placement: where it lies.
+        rule: how it learned.
+        history: for each epoch its number, loss, share of right answers while learning, spikes per unit and sample,
+            share of units that were silent all through, seconds, and the learning rate.
+        machine: what it ran on, with the `traffic` of a packet machine.
+    """
+
+    network: Spinnaker2Network
+    placement: Placement
+    rule: Rule
+    history: list[dict[str, float]]
+    machine: Machine | FastMachine
+
+
+def default_rule(model: nn.Module, adjoint: str = "lambent") -> Rule:
+    """The rule of that adjoint for a model: its loss by the last layer, and for "lambent" bounds on rates.
+
+    Units below half a spike a sample are pulled up, outputs that first spikes are taken of below one: under "bena2024",
+    which has no such pull, most that fall silent are lost.
+    """
+    modules, _ = check_model(model)
+    last = modules[-1]
+    loss = CrossEntropy(count_gradient=last.count_gradient) if isinstance(last, LIReadout) else FirstSpike()
+    if adjoint != "lambent":
+        return Rule(adjoint, loss)
+    lower = [0.5] * (len(modules) - 1) + ([] if isinstance(last, LIReadout) else [1.0])
+    return Rule("lambent", loss, tuple((x, math.inf) for x in lower))
+
+
+@engine_only_threads()
+def train_on_chip(
+    model: nn.Sequential,
+    data: SpikeDataset,
+    *,
+    rule: str | Rule = "lambent",
+    epochs: int = 1,
+    batch_size: int = 22,
+    lr: float = 1.9e-3,
+    decay: float = 0.95,
+    weight_decay: float = 6.5e-7,
+    seed: int = 0,
+    machine: str = "fast",
+    groups: int | None = None,
+    spikes: float | None = None,
+    progress: Callable[[dict[str, float]], None] = lambda metrics: None,
+) -> ChipTraining:
+    """Train `model`, in place, as SpiNNaker2 would: float32, event packets, a batch over groups of elements.
+
+    The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs. Samples
+    are drawn in another order each epoch; those left over that make no whole batch are left to the next.
+
+    Args:
+        model: as `to_chip` takes it; afterwards it has the weights that were learned, in its own units.
+        data: samples with class labels.
+        rule: "lambent", "bena2024" (see `lambent.hardware.spinnaker2.rules`), or a `Rule` with a loss of its own.
+        epochs, batch_size: passes over the data, and samples of an update.
+        lr, decay, weight_decay: of Adam, in the chip's units of weights; `decay` is a factor on the rate an epoch.
+        seed: of the order of samples.
+        machine: "fast", or "packets" for the same tick by tick.
+        groups, spikes: as for `place`.
+        progress: called with the metrics of each epoch.
+
+    Raises:
+        TypeError, ValueError: the chip has no words for the model, it does not fit, or an argument is out of range.
+        Overrun: a buffer or a log of the chip was full; says which, and by how much.
+        FloatingPointError: weights are no longer finite.
+
+    >>> model = torch.nn.Sequential(lb.LIF(5, 30), lb.LIF(30, 3))
+    >>> data = lb.data.yin_yang(66, seed=0)
+    >>> done = lb.hardware.spinnaker2.train_on_chip(model, data, epochs=2)
+    >>> [sorted(x) for x in done.history][0]
+    ['accuracy', 'epoch', 'loss', 'lr', 'seconds', 'silent', 'spikes_per_unit']
+    """
+    if not isinstance(data, SpikeDataset):
+        raise TypeError(f"data must be a lambent.data.SpikeDataset, got {type(data).__name__}")
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
+    for name, number, least in (("lr", lr, 0.0), ("decay", decay, 0.0), ("weight_decay", weight_decay, None)):
+        if not (number >= 0 if least is None else number > least) or not number < math.inf:
+            raise ValueError(f"{name} must be {'0 or more' if least is None else 'positive'}, got {number}")
+    if machine not in MACHINES:
+        raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {machine!r}")
+    chosen = rule if isinstance(rule, Rule) else default_rule(model, rule)
+    network = to_chip(model)
+    labels = data.labels
+    if len(data) < batch_size:
+        raise ValueError(f"{len(data)} samples make no batch of {batch_size}; use a smaller batch_size")
+    if data.n_units != network.n_in:
+        raise ValueError(f"the data have {data.n_units} units, the network {network.n_in} inputs")
+    if labels.max() >= network.layers[-1].n_out:
+        raise ValueError(f"the network has {network.layers[-1].n_out} classes, the data a label {labels.max()}")
+    steps = n_steps(data.duration, network.dt)
+    placement = place(network, steps, batch=batch_size, training=True, spikes=spikes, groups=groups)
+    chip = MACHINES[machine](placement, chosen, data.duration)
+    order, history = np.random.default_rng(seed), []
+    for epoch in range(epochs):
+        rate = lr * decay**epoch
+        metrics = _epoch(chip, data, batch_size, order.permutation(len(data)), rate, weight_decay)
+        history.append({"epoch": epoch + 1, **metrics, "lr": rate})
+        progress(history[-1])
+    network = network.with_matrices(chip.matrices())
+    write_weights(network, model)
+    return ChipTraining(network, placement, chosen, history, chip)
+
+
+def _epoch(
+    chip: Any, data: SpikeDataset, batch_size: int, order: np.ndarray, rate: float, decay: float
+) -> dict[str, float]:
+    """One pass over the data."""
+    start, loss, right, n = time.perf_counter(), 0.0, 0, len(order) // batch_size
+    spiking = sum(layer.n_out for layer in chip.placement.network.layers if layer.spiking)
+    counts = np.zeros(spiking)
+    with denormals_flushed():
+        for i in range(n):
+            events, labels = data.batch(order[i * batch_size : (i + 1) * batch_size])
+            y = labels.numpy()
+            done = chip.batch(spikes_of(events, chip.placement.network.dt), y)
+            chip.update(done.gradients, rate, decay)
+            loss += done.loss
+            right += int((done.answers == y).sum())
+            counts += done.counts[:, :spiking].sum(0)
+    if not all(np.isfinite(x).all() for x in chip.matrices()):
+        raise FloatingPointError(f"weights are no longer finite; the rate {rate:g} is too high")
+    return {
+        "loss": loss / n,
+        "accuracy": right / (n * batch_size),
+        "spikes_per_unit": float(counts.mean()) / (n * batch_size),
+        "silent": float((counts == 0).mean()),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def chip_accuracy(network: Spinnaker2Network, data: SpikeDataset, batch_size: int = 500) -> float:
+    """Share of samples that the network on the chip answers right; of equally early first spikes the first unit's counts.
+
+    Raises:
+        ValueError: the data are not for this network.
+    """
+    right = 0
+    for events, labels in data.batches(batch_size):
+        scores = network.readout.scores(run_network(network, events, (network.readout.reads,)))
+        right += int((scores.argmax(1) == labels.numpy()).sum())
+    return right / len(data)
