@@ -6,7 +6,7 @@ folders, quantisation, reports and commands know only what stands here, and a ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -15,9 +15,10 @@ if TYPE_CHECKING:  # settings and commands know chips' names before anything slo
     import numpy as np
     from torch import nn
 
+    from lambent.data import SpikeDataset
     from lambent.events import Events
 
-CHIPS = {"loihi2": "lambent.hardware.loihi2.chip"}
+CHIPS = {"loihi2": "lambent.hardware.loihi2.chip", "spinnaker2": "lambent.hardware.spinnaker2.chip"}
 """Where each chip is; imported when asked for."""
 DEFAULT = "loihi2"
 
@@ -367,6 +368,35 @@ class TrainingChip(Chip, Protocol):
 
     def trained_bits(self, model: nn.Module) -> tuple[int, ...]:
         """The bits of each layer of a model from `aware`; none for a float model."""
+        ...
+
+
+@runtime_checkable
+class LearningChip(Chip, Protocol):
+    """A chip that learns by itself."""
+
+    def learn(
+        self,
+        model: nn.Sequential,
+        data: SpikeDataset,
+        settings: Any,
+        progress: Callable[[dict[str, float]], None] = lambda metrics: None,
+    ) -> dict[str, Any]:
+        """Train `model`, in place, with the chip's arithmetic.
+
+        Args:
+            data: samples with class labels.
+            settings: epochs, batch_size, lr, seed, label_smoothing, count_gradient, rate_lower, rate_upper and
+                rate_strength of a run's settings.
+            progress: called with the metrics of each epoch.
+
+        Returns:
+            What an update costs there, modelled, in plain values, with "energy" [mJ] and "latency" [ms].
+
+        Raises:
+            TypeError, ValueError: the chip cannot learn this model, or it does not fit; says why.
+            RuntimeError: a buffer of the chip was full.
+        """
         ...
 
 

@@ -26,8 +26,8 @@ def to_chip(model: nn.Module, labels: Sequence[str] = ()) -> Spinnaker2Network:
     A spike where V equals the threshold to the last bit is one of the model only; the chip wants more.
 
     Args:
-        model: a `torch.nn.Sequential` of layers of LIF units on one grid, reset to zero, without bias and delays, with or
-            without a final `LIReadout`.
+        model: a `torch.nn.Sequential` of layers of LIF units on one grid, reset to zero, without bias and delays, with
+            or without a final `LIReadout`.
         labels: names of the classes.
 
     Raises:
@@ -129,7 +129,7 @@ def _write(weight: Any, connections: Any, matrix: np.ndarray) -> None:
     kind = as_matrix(connections)
     if kind is not connections:
         raise TypeError(
-            f"{type(connections).__name__} connections became a dense matrix on the chip, whose weights have no place in "
-            "them; train Dense or Sparse ones there"
+            f"{type(connections).__name__} connections became a matrix on the chip, whose weights they cannot take; "
+            "train Dense or Sparse ones there"
         )
     weight.copy_(torch.from_numpy(gathered(kind, matrix)).to(weight.dtype))

@@ -104,9 +104,7 @@ class FastMachine:
         check_rule(placement, rule)
         network = placement.network
         self.placement, self.rule, self.duration = placement, rule, np.float32(duration)
-        slices = [
-            [placement.slices[p][1:] for p in placement.of_layer(layer)] for layer in range(len(network.layers))
-        ]
+        slices = [[placement.slices[p][1:] for p in placement.of_layer(layer)] for layer in range(len(network.layers))]
         self._wiring, self._units = wiring_of(network, slices), units_of(network)
         self._weights = flat_weights(network)
         self._moments = np.zeros_like(self._weights), np.zeros_like(self._weights)
@@ -168,10 +166,10 @@ class FastMachine:
         trace.error[b], trace.worth[b] = 0, 0
         if isinstance(rule.loss, FirstSpike):
             first = np.zeros(len(error), np.int32)
-            numbers = (np.float32(x) for x in (rule.loss.tau, rule.loss.alpha, rule.loss.tau_alpha))
+            tau, alpha, tau_alpha = (np.float32(x) for x in (rule.loss.tau, rule.loss.alpha, rule.loss.tau_alpha))
             kernels.first_spikes(b, self._wiring, trace, first)
             loss = kernels.first_spike_loss(
-                first, label, place.steps, np.float32(place.network.dt), self.duration, *numbers, batch,
+                first, label, place.steps, np.float32(place.network.dt), self.duration, tau, alpha, tau_alpha, batch,
                 rule.adjoint == "lambent", error, late,
             )  # fmt: skip
             kernels.spread_errors(b, self._wiring, trace, first, error)
@@ -190,15 +188,15 @@ class FastMachine:
             first = int(wiring.first[own.layer])
             events = trace.counts[:, first + own.first : first + own.last].sum(1)
             checks = (
-                ("buffer", arrivals.max(initial=0), place.constants.fifo, "spread the input out in time"),
-                ("log of arrivals", arrivals[:, :-1].sum(1).max(initial=0), place.arrivals[p], "place with more spikes"),
-                ("log of events", events.max(initial=0), place.events[p], "place with more spikes"),
+                ("buffer", arrivals, place.constants.fifo, "spread the input out in time"),
+                ("log of arrivals", arrivals[:, :-1].sum(1), place.arrivals[p], "place with more spikes"),
+                ("log of events", events, place.events[p], "place with more spikes"),
             )
             for name, wanted, room, advice in checks:
-                if wanted > room:
+                if (lost := int(wanted.max(initial=0)) - room) > 0:
                     raise Overrun(
-                        f"element {place.element(0, p)} ({layer.name}, units {own.first} to {own.last - 1}): its {name} "
-                        f"has room for {room}, {wanted - room} would be lost; {advice}"
+                        f"element {place.element(0, p)} ({layer.name}, units {own.first} to {own.last - 1}): the {name} "
+                        f"has room for {room}, {lost} would be lost; {advice}"
                     )
 
     def update(self, gradients: np.ndarray, rate: float, decay: float = 0.0) -> None:

@@ -1,7 +1,7 @@
 """`Machine`: the chip, tick by tick and packet by packet. It is slow, and what `fast.py` computes is held against it.
 
-A batch runs in waves of as many samples as there are groups. Time passes in ticks that all elements share: what one sends
-in a tick lies in the buffers of those that listen when the next begins.
+A batch runs in waves of as many samples as there are groups. Time passes in ticks that all elements share: what one
+sends in a tick lies in the buffers of those that listen when the next begins.
 
     forward   steps + 1 ticks     inputs, layers; in the last the head works out the loss
     counts    by DMA, where the rule has rates: the spikes of the batch, and what one more would be worth
@@ -137,7 +137,7 @@ class Machine:
             element, n = max(lost.items(), key=lambda item: item[1])
             raise Overrun(
                 f"tick {tick} {going}: {sum(lost.values())} packets were lost, {n} of them at element {element}, whose "
-                f"buffer has room for {self.placement.constants.fifo}; spread the input out in time, or use a smaller dt"
+                f"buffer has room for {self.placement.constants.fifo}; spread the input out in time"
             )
 
     # -- a batch ----------------------------------------------------------------------------------------------

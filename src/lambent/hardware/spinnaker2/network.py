@@ -135,7 +135,8 @@ class Layer(Short):
 
     def worth(self, dt: float) -> np.ndarray:
         """What a weight of 1 of the float model is here, float64 (n_out,): k / ((1 - beta) threshold)."""
-        mem, _, k = (x.numpy() for x in grid_constants(*map(torch.from_numpy, (self.tau_mem, self.tau_syn)), dt))
+        tau_mem, tau_syn = torch.from_numpy(self.tau_mem), torch.from_numpy(self.tau_syn)
+        mem, _, k = (x.numpy() for x in grid_constants(tau_mem, tau_syn, dt))
         return k / ((1 - mem) * self.threshold)
 
 

@@ -1,8 +1,8 @@
 """`place`: a network on the elements of a chip, or why it does not fit and what would.
 
-A sample of a batch runs on a *group* of elements: a head, which sends the inputs' spikes and works out the loss, and for
-each layer as many as hold its units, in slices. Forward and backward programs of a slice share an element, and with it
-weights and log. Beside the groups, elements for the weights' updates hold weights, moments and sums of gradients.
+A sample of a batch runs on a *group* of elements: a head, which sends the inputs' spikes and works out the loss, and
+for each layer as many as hold its units, in slices. Forward and backward programs of a slice share an element, and with
+it weights and log. Beside the groups, elements for the weights' updates hold weights, moments and sums of gradients.
 
     group g:  head | slices of layer 1 | slices of layer 2 ...        then: parts of the updates, layer by layer
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,7 +146,7 @@ class Placement:
             rows.append((f"update of {name}", f"rows {part.first} to {part.last - 1}", f"{self.part_bytes(q):,}"))
         said = (
             f"{counted(self.n_cores, 'element')} of {self.constants.usable}: {counted(self.groups, 'group')} of "
-            f"{self.group_size}, and {len(self.parts)} for updates; of {self.constants.data:,} bytes for data each takes"
+            f"{self.group_size}, {len(self.parts)} for updates; of {self.constants.data:,} bytes for data each takes"
         )
         return f"{said}\n{text_table(('element', 'units', 'bytes'), rows, 2)}"
 
@@ -275,14 +276,14 @@ class _Wanted(NamedTuple):
             )
         n = next(n for n in range(1, layer.n_out + 1) if fits(math.ceil(layer.n_out / n)))
         bounds = [layer.n_out * p // n for p in range(n + 1)]
-        return [Slice(index, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [Slice(index, a, b) for a, b in pairwise(bounds)]
 
     def _parts(self, slices: Sequence[Slice]) -> Iterator[Part]:
         for p, own in enumerate(slices):
             rows, width = len(self.network.layers[own.layer].matrix), own.last - own.first
             n = math.ceil(rows / max(1, self.chip.data // (_UPDATE * width)))
             bounds = [rows * q // n for q in range(n + 1)]
-            yield from (Part(p, a, b) for a, b in zip(bounds, bounds[1:], strict=False))
+            yield from (Part(p, a, b) for a, b in pairwise(bounds))
 
     def advice(self) -> str:
         """What would fit."""

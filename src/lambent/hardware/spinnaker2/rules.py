@@ -4,8 +4,8 @@ Both rules run one tick a step backwards, i = T-2 .. 0. A unit holds two adjoint
 an *error* from every unit that it connects to, and its weight to that unit a gradient; W is the weight between them.
 
 **"bena2024"**, the rule of Bena et al. (arXiv 2412.15021; the off-chip twin github.com/GabrielBena/pytorch-eventprop),
-with lV, lI the adjoints after, and lV', lI' those before tick i, both zero at T-1, and g what a spike of step i+1 has got
-as errors and from the loss:
+with lV, lI the adjoints after, and lV', lI' those before tick i, both zero at T-1, and g what a spike of step i+1 has
+got as errors and from the loss:
 
     error += W (lV' - lI')
     lI = alpha lI' + (1 - alpha) lV'
@@ -24,9 +24,9 @@ derivatives of the loss with respect to the state after step i+1, kappa = (1 - b
     gradient += b
     aI := alpha b        aV := beta aV
 
-slope is taken to be `least` where it is below that. `push` is what one more spike of the unit would be worth: it enters
-at each spike, for a unit that was silent at its highest voltage, and where this never rose above rest at all steps alike
-(`lambent.Spiking`). It comes from the penalty on rates, and for an output from its first spike that never came.
+slope is taken to be `least` where it is below that. `push` is what one more spike of the unit would be worth: it
+enters at each spike, for a unit that was silent at its highest voltage, and where this never rose above rest at all
+steps alike (`lambent.Spiking`). It comes from the penalty on rates, and for an output from its first spike that never came.
 """
 
 from __future__ import annotations

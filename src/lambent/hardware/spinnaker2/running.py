@@ -34,9 +34,7 @@ class Recording(Short):
     inputs: np.ndarray
 
 
-def run_network(
-    network: Spinnaker2Network, events: Events, record: Sequence[str] = ("spikes", "voltage")
-) -> Recording:
+def run_network(network: Spinnaker2Network, events: Events, record: Sequence[str] = ("spikes", "voltage")) -> Recording:
     """Run samples.
 
     Args:

@@ -1,7 +1,7 @@
 """The setting of Bena et al. (arXiv 2412.15021), of their off-chip twin: Yin-Yang on 5-120-3 units in 27 steps of 1 ms.
 
-They train for 40 epochs of 60,000 points in batches of 22, with Adam at 1.9e-3, times 0.95 after each epoch, and a weight
-decay of 6.5e-7: the defaults of `train_on_chip`.
+They train for 40 epochs of 60,000 points in batches of 22, with Adam at 1.9e-3, times 0.95 after each epoch, and a
+weight decay of 6.5e-7: the defaults of `train_on_chip`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from lambent.data import SpikeDataset, yin_yang
-from lambent.hardware.spinnaker2.network import Layer
+from lambent.hardware.spinnaker2.convert import to_chip, to_torch
 from lambent.layers import LIF
 
 STEPS, BATCH = 27, 22
@@ -34,16 +34,8 @@ def bena2024_model(seed: int) -> torch.nn.Sequential:
     """
     generator = torch.Generator().manual_seed(seed)
     model = torch.nn.Sequential(LIF(5, 120), LIF(120, 3))
-    with torch.no_grad():
-        for layer, mean, spread in zip(model, (3.2, 5.2), (3.2, 2.8), strict=True):
-            n = layer.in_features
-            drawn = torch.normal(mean, spread, layer.weight.shape, generator=generator) / math.sqrt(n)
-            layer.weight.copy_(drawn / worth_of(layer))
-    return model
-
-
-def worth_of(layer: LIF) -> torch.Tensor:
-    """What a weight of 1 of a layer is on the chip (units,)."""
-    tau_mem, tau_syn, threshold = (x.double().numpy() for x in (layer.tau_mem, layer.tau_syn, layer.threshold))
-    plain = Layer("", layer.in_features, np.zeros(tuple(layer.weight.shape), np.float32), tau_mem, tau_syn, threshold)
-    return torch.from_numpy(plain.worth(layer.dt or 1.0)).float()
+    drawn = []
+    for layer, mean, spread in zip(to_chip(model).layers, (3.2, 5.2), (3.2, 2.8), strict=True):
+        weights = torch.normal(mean, spread, layer.matrix.shape, generator=generator)
+        drawn.append(weights.numpy() / np.float32(math.sqrt(layer.n_in)))
+    return to_torch(to_chip(model).with_matrices(drawn), model)

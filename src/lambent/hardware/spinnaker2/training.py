@@ -82,8 +82,8 @@ def train_on_chip(
 ) -> ChipTraining:
     """Train `model`, in place, as SpiNNaker2 would: float32, event packets, a batch over groups of elements.
 
-    The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs. Samples
-    are drawn in another order each epoch; those left over that make no whole batch are left to the next.
+    The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs.
+    Samples come in another order each epoch; those left over that make no whole batch have to wait for the next.
 
     Args:
         model: as `to_chip` takes it; afterwards it has the weights that were learned, in its own units.
@@ -168,7 +168,7 @@ def _epoch(
 
 
 def chip_accuracy(network: Spinnaker2Network, data: SpikeDataset, batch_size: int = 500) -> float:
-    """Share of samples that the network on the chip answers right; of equally early first spikes the first unit's counts.
+    """Share of samples that the network on the chip answers right; of equally early spikes the first unit's counts.
 
     Raises:
         ValueError: the data are not for this network.

@@ -16,8 +16,8 @@ class Forward:
         I[i] = alpha I[i-1] + W s_in[i-1]      V[i] = beta V[i-1] + (1 - beta) I[i]      s[i] = V[i] > 1, then V[i] := 0
 
     What arrives in a step is summed up first, in the order of keys. With integer weights either the processor adds rows
-    of the matrix, or the array of multiply-accumulate units takes all rows at once, whichever is sooner; sums of integers
-    are the same.
+    of the matrix, or the array of multiply-accumulate units takes all rows at once, whichever is sooner; sums of
+    integers are the same.
 
     Args:
         tile: what the element holds.

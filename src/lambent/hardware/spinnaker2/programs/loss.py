@@ -72,9 +72,9 @@ class Loss:
     def _work_out(self) -> None:
         loss, lambent = self.rule.loss, self.rule.adjoint == "lambent"
         if isinstance(loss, FirstSpike):
-            numbers = (np.float32(x) for x in (loss.tau, loss.alpha, loss.tau_alpha))
+            tau, alpha, tau_alpha = (np.float32(x) for x in (loss.tau, loss.alpha, loss.tau_alpha))
             self.loss = first_spike_loss(
-                self.first, self._label, self.steps, self.dt, self.duration, *numbers, self._batch, lambent,
+                self.first, self._label, self.steps, self.dt, self.duration, tau, alpha, tau_alpha, self._batch, lambent,
                 self.error, self.push,
             )  # fmt: skip
             self.answer = int(self.first.argmin())

@@ -51,8 +51,9 @@ class Update:
             self.gradient += block
         self._steps += 1
         corrected = (np.float32(1 - 0.9**self._steps), np.float32(1 - 0.999**self._steps))
-        arrays = (self.weights, self.gradient, self.first, self.second)
-        adam(*(array.reshape(-1) for array in arrays), self._rate, self._decay, *corrected)
+        weights, gradient = self.weights.reshape(-1), self.gradient.reshape(-1)
+        adam(weights, gradient, self.first.reshape(-1), self.second.reshape(-1), self._rate, self._decay, *corrected)
         c, moved = self.constants, self.gradient.nbytes * (len(inbox) + 1)
-        self.cycles = c.tick_cycles + moved // c.dma_bytes_per_cycle + self.gradient.size * (c.weight_cycles + len(inbox))
+        each = c.weight_cycles + len(inbox)
+        self.cycles = c.tick_cycles + moved // c.dma_bytes_per_cycle + self.gradient.size * each
         return [self.weights]
