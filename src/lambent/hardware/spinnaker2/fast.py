@@ -36,7 +36,7 @@ def spikes_of(events: Events, dt: float) -> Spikes:
     upto = np.zeros(batch * steps + 1, np.int64)
     np.cumsum(np.bincount(at, minlength=batch * steps), out=upto[1:])
     rows = np.lib.stride_tricks.sliding_window_view(upto, steps + 1)[::steps]
-    return Spikes(units[order].astype(np.int32), np.ascontiguousarray(rows))
+    return Spikes(units[order].astype(np.int32), rows.copy())
 
 
 def wiring_of(network: Spinnaker2Network, slices: list[list[tuple[int, int]]] | None = None) -> Wiring:
@@ -195,8 +195,8 @@ class FastMachine:
             for name, wanted, room, advice in checks:
                 if (lost := int(wanted.max(initial=0)) - room) > 0:
                     raise Overrun(
-                        f"element {place.element(0, p)} ({layer.name}, units {own.first} to {own.last - 1}): the {name} "
-                        f"has room for {room}, {lost} would be lost; {advice}"
+                        f"element {place.element(0, p)} ({layer.name}, units {own.first} to {own.last - 1}): {name} "
+                        f"with room for {room}, {lost} would be lost; {advice}"
                     )
 
     def update(self, gradients: np.ndarray, rate: float, decay: float = 0.0) -> None:

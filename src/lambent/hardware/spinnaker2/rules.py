@@ -26,7 +26,8 @@ derivatives of the loss with respect to the state after step i+1, kappa = (1 - b
 
 slope is taken to be `least` where it is below that. `push` is what one more spike of the unit would be worth: it
 enters at each spike, for a unit that was silent at its highest voltage, and where this never rose above rest at all
-steps alike (`lambent.Spiking`). It comes from the penalty on rates, and for an output from its first spike that never came.
+steps alike (`lambent.Spiking`). It comes from the penalty on rates, and for an output from its first spike that never
+came.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class Loss:
         if isinstance(loss, FirstSpike):
             tau, alpha, tau_alpha = (np.float32(x) for x in (loss.tau, loss.alpha, loss.tau_alpha))
             self.loss = first_spike_loss(
-                self.first, self._label, self.steps, self.dt, self.duration, tau, alpha, tau_alpha, self._batch, lambent,
-                self.error, self.push,
+                self.first, self._label, self.steps, self.dt, self.duration, tau, alpha, tau_alpha,
+                self._batch, lambent, self.error, self.push,
             )  # fmt: skip
             self.answer = int(self.first.argmin())
         else:
