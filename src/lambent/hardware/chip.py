@@ -6,16 +6,15 @@ folders, quantisation, reports and commands know only what stands here, and a ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # settings and commands know chips' names before anything slow is imported
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
-    from lambent.data import SpikeDataset
     from lambent.events import Events
 
 CHIPS = {"loihi2": "lambent.hardware.loihi2.chip", "spinnaker2": "lambent.hardware.spinnaker2.chip"}
@@ -371,31 +370,47 @@ class TrainingChip(Chip, Protocol):
         ...
 
 
+class Learner(Protocol):
+    """A model that learns on a chip."""
+
+    def step(self, events: Events, labels: Tensor, rate: float) -> tuple[dict[str, float], Any]:
+        """Learn from a batch at a rate.
+
+        Returns:
+            Means over the batch: loss, accuracy, spikes_per_unit and silent; and whatever else the chip says.
+
+        Raises:
+            ValueError: the data are not for this network.
+            RuntimeError: a buffer of the chip was full.
+        """
+        ...
+
+    def write(self, model: nn.Module) -> None:
+        """Put the weights into the model.
+
+        Raises:
+            FloatingPointError: they are no longer finite.
+        """
+        ...
+
+    def cost(self, events: Events, labels: Tensor) -> Any:
+        """What learning from such a batch costs, modelled: a dataclass of plain values, with `energy` and `latency`."""
+        ...
+
+
 @runtime_checkable
 class LearningChip(Chip, Protocol):
     """A chip that learns by itself."""
 
-    def learn(
-        self,
-        model: nn.Sequential,
-        data: SpikeDataset,
-        settings: Any,
-        progress: Callable[[dict[str, float]], None] = lambda metrics: None,
-    ) -> dict[str, Any]:
-        """Train `model`, in place, with the chip's arithmetic.
+    def learner(self, model: nn.Sequential, settings: Any, duration: float) -> Learner:
+        """`model` on the chip, ready to learn.
 
         Args:
-            data: samples with class labels.
-            settings: epochs, batch_size, lr, seed, label_smoothing, count_gradient, rate_lower, rate_upper and
-                rate_strength of a run's settings.
-            progress: called with the metrics of each epoch.
-
-        Returns:
-            What an update costs there, modelled, in plain values, with "energy" [mJ] and "latency" [ms].
+            settings: batch_size, label_smoothing, count_gradient, rate_lower, rate_upper and rate_strength of a run's.
+            duration: of a sample [ms].
 
         Raises:
             TypeError, ValueError: the chip cannot learn this model, or it does not fit; says why.
-            RuntimeError: a buffer of the chip was full.
         """
         ...
 

@@ -86,13 +86,13 @@ def test_wrong_arguments(options, error, message):
 
 
 def test_wrong_data():
-    with pytest.raises(TypeError, match="data must be a lambent.data.SpikeDataset, got list"):
+    with pytest.raises(TypeError, match=r"data must be a lambent\.data\.SpikeDataset, got list"):
         s2.train_on_chip(feedforward(), [])
     other = lb.data.SpikeDataset(np.ones(44), np.zeros(44, int), np.arange(45), np.zeros(44, int), 4, 27.0)
     with pytest.raises(ValueError, match="the data have 4 units, the network 5 inputs"):
         s2.train_on_chip(feedforward(), other)
     many = lb.data.SpikeDataset(np.ones(44), np.zeros(44, int), np.arange(45), np.arange(44), 5, 27.0)
-    with pytest.raises(ValueError, match="the network has 3 classes, the data a label 43"):
+    with pytest.raises(ValueError, match=r"the network has 3 classes, the data a label \d+"):
         s2.train_on_chip(feedforward(), many)
     graded = lb.data.SpikeDataset(
         np.ones(44), np.zeros(44, int), np.arange(45), np.zeros(44, int), 5, 27.0, values=np.ones(44)

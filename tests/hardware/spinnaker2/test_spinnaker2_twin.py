@@ -142,7 +142,7 @@ def test_what_the_chip_has_no_words_for(model, error, message):
 def test_weights_that_cannot_go_back():
     model = conv()
     network = s2.to_chip(model)  # runs, as a matrix
-    with pytest.raises(TypeError, match="Conv1d connections became a matrix.*train Dense or Sparse ones"):
+    with pytest.raises(TypeError, match=r"Conv1d connections became a matrix.*train Dense or Sparse ones"):
         s2.to_torch(network, model)
     with pytest.raises(ValueError, match="the network is of another model"):
         s2.to_torch(s2.to_chip(feedforward()), deep())

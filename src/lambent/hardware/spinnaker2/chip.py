@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.hardware.bits import layer_bits
 from lambent.hardware.chip import Described, LearningChip, Published, Settings
 from lambent.hardware.spinnaker2.convert import check_model, to_torch
-from lambent.hardware.spinnaker2.cost import Cost, estimate_cost, mean_cost, update_cost
+from lambent.hardware.spinnaker2.cost import Cost, estimate_cost, mean_cost
 from lambent.hardware.spinnaker2.export import check_export, nir_for_py_spinnaker2
-from lambent.hardware.spinnaker2.fast import spikes_of
 from lambent.hardware.spinnaker2.network import Spinnaker2Network, load_network
 from lambent.hardware.spinnaker2.place import Placement, place
 from lambent.hardware.spinnaker2.rounding import Conversion, Report, convert, save
 from lambent.hardware.spinnaker2.rules import CrossEntropy, Rule
 from lambent.hardware.spinnaker2.running import Recording, run_network
-from lambent.hardware.spinnaker2.training import train_on_chip
+from lambent.hardware.spinnaker2.training import Learner
 from lambent.layers import Spiking
 
 _NIR = "py-spinnaker2"
@@ -144,30 +141,12 @@ class Spinnaker2:
         """None of whole networks, as far as we know."""
         return []
 
-    def learn(
-        self,
-        model: nn.Sequential,
-        data: SpikeDataset,
-        settings: Any,
-        progress: Callable[[dict[str, float]], None] = lambda metrics: None,
-    ) -> dict[str, Any]:
-        """See `train_on_chip`."""
-        layers = [module for module in model if isinstance(module, Spiking)]
-        bounds = (settings.rate_lower, settings.rate_upper if math.isfinite(settings.rate_upper) else math.inf)
-        rule = Rule(
-            "lambent",
-            CrossEntropy(settings.label_smoothing, settings.count_gradient),
-            (bounds,) * len(layers),
-            settings.rate_strength,
-        )
-        batch = min(settings.batch_size, len(data))
-        done = train_on_chip(
-            model, data, rule=rule, epochs=settings.epochs, batch_size=batch, lr=settings.lr, decay=1.0,
-            weight_decay=0.0, seed=settings.seed, progress=progress,
-        )  # fmt: skip
-        events, labels = data.batch(range(batch))
-        cost = update_cost(done.placement, rule, spikes_of(events, done.network.dt), labels.numpy())
-        return {"placement": str(done.placement), **vars(cost)}
+    def learner(self, model: nn.Sequential, settings: Any, duration: float) -> Learner:
+        """With lambent's adjoint, the cross-entropy of the readout, and the settings' bounds on rates."""
+        layers = sum(isinstance(module, Spiking) for module in model)
+        rates = ((settings.rate_lower, settings.rate_upper),) * layers
+        loss = CrossEntropy(settings.label_smoothing, settings.count_gradient)
+        return Learner(model, Rule("lambent", loss, rates, settings.rate_strength), duration, settings.batch_size)
 
 
 def _missing(said: Described) -> str:

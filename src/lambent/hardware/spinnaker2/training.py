@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from lambent.data import SpikeDataset
-from lambent.events import n_steps
+from lambent.events import Events, n_steps
 from lambent.hardware.spinnaker2.convert import check_model, to_chip, write_weights
+from lambent.hardware.spinnaker2.cost import UpdateCost, update_cost
 from lambent.hardware.spinnaker2.fast import FastMachine, spikes_of
-from lambent.hardware.spinnaker2.machine import Machine
+from lambent.hardware.spinnaker2.machine import Batch, Machine
 from lambent.hardware.spinnaker2.network import Spinnaker2Network
 from lambent.hardware.spinnaker2.place import Placement, place
 from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Rule
@@ -63,6 +64,81 @@ def default_rule(model: nn.Module, adjoint: str = "lambent") -> Rule:
     return Rule("lambent", loss, tuple((x, math.inf) for x in lower))
 
 
+class Learner:
+    """A model that learns on the chip, a batch at a time; see `lambent.hardware.chip.Learner`.
+
+    Args:
+        model: as `to_chip` takes it; it is not changed before `write`.
+        rule: how it learns.
+        duration: of a sample [ms].
+        batch: the most samples of a batch.
+        machine: "fast", or "packets".
+        groups, spikes: as for `place`.
+
+    Attributes:
+        placement, machine: where the network lies, and what computes it.
+
+    Raises:
+        TypeError, ValueError: as `train_on_chip`.
+    """
+
+    def __init__(
+        self, model: nn.Module, rule: Rule, duration: float, batch: int, machine: str = "fast",
+        groups: int | None = None, spikes: float | None = None,
+    ) -> None:  # fmt: skip
+        if machine not in MACHINES:
+            raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {machine!r}")
+        network = to_chip(model)
+        steps = n_steps(duration, network.dt)
+        self.rule = rule
+        self.placement = place(network, steps, batch=batch, training=True, spikes=spikes, groups=groups)
+        self.machine: Machine | FastMachine = MACHINES[machine](self.placement, rule, duration)
+
+    @property
+    def network(self) -> Spinnaker2Network:
+        """With the weights that it has now."""
+        return self.placement.network.with_matrices(self.machine.matrices())
+
+    def step(self, events: Events, labels: Tensor, rate: float, decay: float = 0.0) -> tuple[dict[str, float], Batch]:
+        """Learn from a batch, at a rate and with a weight decay; returns figures, and what the batch did.
+
+        Raises:
+            Overrun: a buffer of the chip was full.
+        """
+        layers = self.placement.network.layers
+        if events.n_units != layers[0].n_in:
+            raise ValueError(f"the data have {events.n_units} units, the network {layers[0].n_in} inputs")
+        y = labels.numpy()
+        if y.max(initial=0) >= layers[-1].n_out:
+            raise ValueError(f"the network has {layers[-1].n_out} classes, the data a label {y.max()}")
+        with denormals_flushed():
+            done = self.machine.batch(spikes_of(events, self.placement.network.dt), y)
+            self.machine.update(done.gradients, rate, decay)
+        counts = done.counts[:, : sum(layer.n_out for layer in layers if layer.spiking)]
+        figures = {
+            "loss": done.loss,
+            "accuracy": float((done.answers == y).mean()),
+            "spikes_per_unit": float(counts.mean()),
+            "silent": float((counts.sum(0) == 0).mean()),
+        }
+        return figures, done
+
+    def write(self, model: nn.Module) -> None:
+        """Put the weights into the model, in its own units.
+
+        Raises:
+            FloatingPointError: they are no longer finite.
+        """
+        if not all(np.isfinite(matrix).all() for matrix in self.machine.matrices()):
+            raise FloatingPointError("weights are no longer finite: lower the rate")
+        write_weights(self.network, model)
+
+    def cost(self, events: Events, labels: Tensor) -> UpdateCost:
+        """What an update costs on the chip, modelled from a batch on the packet machine."""
+        now = replace(self.placement, network=self.network)
+        return update_cost(now, self.rule, spikes_of(events, now.network.dt), labels.numpy())
+
+
 @engine_only_threads()
 def train_on_chip(
     model: nn.Sequential,
@@ -99,7 +175,7 @@ def train_on_chip(
     Raises:
         TypeError, ValueError: the chip has no words for the model, it does not fit, or an argument is out of range.
         Overrun: a buffer or a log of the chip was full; says which, and by how much.
-        FloatingPointError: weights are no longer finite.
+        FloatingPointError: weights are no longer finite; the model keeps those of the epoch before.
 
     >>> model = torch.nn.Sequential(lb.LIF(5, 30), lb.LIF(30, 3))
     >>> data = lb.data.yin_yang(66, seed=0)
@@ -115,56 +191,28 @@ def train_on_chip(
     for name, number, least in (("lr", lr, 0.0), ("decay", decay, 0.0), ("weight_decay", weight_decay, None)):
         if not (number >= 0 if least is None else number > least) or not number < math.inf:
             raise ValueError(f"{name} must be {'0 or more' if least is None else 'positive'}, got {number}")
-    if machine not in MACHINES:
-        raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {machine!r}")
     chosen = rule if isinstance(rule, Rule) else default_rule(model, rule)
-    network = to_chip(model)
-    labels = data.labels
     if len(data) < batch_size:
         raise ValueError(f"{len(data)} samples make no batch of {batch_size}; use a smaller batch_size")
-    if data.n_units != network.n_in:
-        raise ValueError(f"the data have {data.n_units} units, the network {network.n_in} inputs")
-    if labels.max() >= network.layers[-1].n_out:
-        raise ValueError(f"the network has {network.layers[-1].n_out} classes, the data a label {labels.max()}")
-    steps = n_steps(data.duration, network.dt)
-    placement = place(network, steps, batch=batch_size, training=True, spikes=spikes, groups=groups)
-    chip = MACHINES[machine](placement, chosen, data.duration)
+    learner = Learner(model, chosen, data.duration, batch_size, machine, groups, spikes)
     order, history = np.random.default_rng(seed), []
+    n, spiking = len(data) // batch_size, sum(x.n_out for x in learner.placement.network.layers if x.spiking)
     for epoch in range(epochs):
-        rate = lr * decay**epoch
-        metrics = _epoch(chip, data, batch_size, order.permutation(len(data)), rate, weight_decay)
-        history.append({"epoch": epoch + 1, **metrics, "lr": rate})
-        progress(history[-1])
-    network = network.with_matrices(chip.matrices())
-    write_weights(network, model)
-    return ChipTraining(network, placement, chosen, history, chip)
-
-
-def _epoch(
-    chip: Any, data: SpikeDataset, batch_size: int, order: np.ndarray, rate: float, decay: float
-) -> dict[str, float]:
-    """One pass over the data."""
-    start, loss, right, n = time.perf_counter(), 0.0, 0, len(order) // batch_size
-    spiking = sum(layer.n_out for layer in chip.placement.network.layers if layer.spiking)
-    counts = np.zeros(spiking)
-    with denormals_flushed():
+        start, shuffled, rate = time.perf_counter(), order.permutation(len(data)), lr * decay**epoch
+        sums, counts = dict.fromkeys(("loss", "accuracy", "spikes_per_unit"), 0.0), np.zeros(spiking)
         for i in range(n):
-            events, labels = data.batch(order[i * batch_size : (i + 1) * batch_size])
-            y = labels.numpy()
-            done = chip.batch(spikes_of(events, chip.placement.network.dt), y)
-            chip.update(done.gradients, rate, decay)
-            loss += done.loss
-            right += int((done.answers == y).sum())
+            figures, done = learner.step(
+                *data.batch(shuffled[i * batch_size : (i + 1) * batch_size]), rate, weight_decay
+            )
+            sums = {name: value + figures[name] for name, value in sums.items()}
             counts += done.counts[:, :spiking].sum(0)
-    if not all(np.isfinite(x).all() for x in chip.matrices()):
-        raise FloatingPointError(f"weights are no longer finite; the rate {rate:g} is too high")
-    return {
-        "loss": loss / n,
-        "accuracy": right / (n * batch_size),
-        "spikes_per_unit": float(counts.mean()) / (n * batch_size),
-        "silent": float((counts == 0).mean()),
-        "seconds": time.perf_counter() - start,
-    }
+        learner.write(model)
+        history.append({
+            "epoch": epoch + 1, **{name: value / n for name, value in sums.items()},
+            "silent": float((counts == 0).mean()), "seconds": time.perf_counter() - start, "lr": rate,
+        })  # fmt: skip
+        progress(history[-1])
+    return ChipTraining(learner.network, learner.placement, chosen, history, learner.machine)
 
 
 def chip_accuracy(network: Spinnaker2Network, data: SpikeDataset, batch_size: int = 500) -> float:
