@@ -175,6 +175,7 @@ def train(
 
 def _of_update(cost: dict[str, Any]) -> str:
     return (
-        f"on the chip, modelled: {cost['energy']:.3g} mJ and {cost['latency']:.3g} ms an update, {cost['packets']:,.0f} "
-        f"packets a sample, {cost['elements']} elements, worst tick {cost['worst_tick']:,} of {cost['budget']:,} cycles"
+        f"learned on the chip, modelled: {cost['energy']:.3g} mJ and {cost['latency']:.3g} ms an update, "
+        f"{cost['packets']:,.0f} packets a sample, {cost['elements']} elements; "
+        f"worst tick {cost['worst_tick']:,} cycles, in real time {cost['budget']:,} fit"
     )

@@ -102,7 +102,7 @@ def test_wrong_data():
 
 
 def test_weights_that_run_away():
-    with pytest.raises(FloatingPointError, match=r"no longer finite; the rate 1e\+38 is too high"):
+    with pytest.raises(FloatingPointError, match="weights are no longer finite: lower the rate"):
         s2.train_on_chip(feedforward(), s2.bena2024_data(44, 0), lr=1e38)
 
 

@@ -263,7 +263,8 @@ def update_cost(
     traffic = machine.traffic
     waves = -(-len(labels) // placement.groups)
     ticks = [*traffic.forward, *traffic.backward]
-    cycles = waves * sum(ticks) + traffic.update
+    again = waves if waves > 1 and rule.rates is not None else 0  # see `Machine`
+    cycles = (waves + again) * sum(traffic.forward) + waves * sum(traffic.backward) + traffic.update
     latency = cycles / (1e3 * supply.clock)
     slices = [placement.bytes_of(p) for p in range(len(placement.slices))]
     parts = [placement.part_bytes(q) for q in range(len(placement.parts))]
@@ -280,5 +281,5 @@ def update_cost(
         moved=traffic.moved,
         worst_tick=max(ticks),
         budget=int(1e3 * supply.clock * placement.network.dt),
-        ticks=waves * len(ticks) + 1,
+        ticks=(waves + again) * len(traffic.forward) + waves * len(traffic.backward) + 1,
     )

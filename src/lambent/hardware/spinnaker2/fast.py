@@ -35,8 +35,8 @@ def spikes_of(events: Events, dt: float) -> Spikes:
     order = np.lexsort((units, at))
     upto = np.zeros(batch * steps + 1, np.int64)
     np.cumsum(np.bincount(at, minlength=batch * steps), out=upto[1:])
-    rows = np.lib.stride_tricks.sliding_window_view(upto, steps + 1)[::steps]
-    return Spikes(units[order].astype(np.int32), rows.copy())
+    rows = upto[np.arange(batch)[:, None] * steps + np.arange(steps + 1)]
+    return Spikes(units[order].astype(np.int32), rows)
 
 
 def wiring_of(network: Spinnaker2Network, slices: list[list[tuple[int, int]]] | None = None) -> Wiring:

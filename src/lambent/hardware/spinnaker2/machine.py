@@ -4,7 +4,8 @@ A batch runs in waves of as many samples as there are groups. Time passes in tic
 sends in a tick lies in the buffers of those that listen when the next begins.
 
     forward   steps + 1 ticks     inputs, layers; in the last the head works out the loss
-    counts    by DMA, where the rule has rates: the spikes of the batch, and what one more would be worth
+    counts    by DMA, where the rule has rates: the spikes of the batch, and what one more would be worth;
+              of several waves the samples then run forward once more, each before it runs backward
     backward  steps ticks         the head, from the last step on; layers from the one before
     update    by DMA: gradients of the samples in their order, Adam, weights back to all groups
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -147,43 +147,41 @@ class Machine:
 
         Raises:
             Overrun: a buffer or a log was full.
+            ValueError: there are more samples than was made room for.
         """
-        n, place = len(labels), self.placement
+        n, place, rule = len(labels), self.placement, self.rule
         waves = [range(a, min(a + place.groups, n)) for a in range(0, n, place.groups)]
         if len(waves) > place.waves:
             raise ValueError(f"{n} samples are more than {place.waves} waves of {place.groups}; place with batch={n}")
         sizes = [layer.n_out for layer in place.network.layers]
         counts = np.zeros((n, sum(sizes)), np.int32)
         losses, answers = np.zeros(n, np.float32), np.zeros(n, np.int64)
-        waiting = []
-        for wave, samples in enumerate(waves):
-            heads = self._run_forward(wave, samples, spikes, labels)
-            waiting.append(heads)
-            for g, b in enumerate(samples):
-                losses[b], answers[b] = heads[g].loss, heads[g].answer
-                counts[b] = np.concatenate([tile.memory.arrays["counts"][wave] for tile in self.tiles[g]])
-        total = counts.sum(0)
-        push = rate_push(total, sizes, self.rule.rates, self.rule.rate_strength, n)
-        if self.rule.rates is not None:  # counts to the elements of the updates, what they are worth back
-            self.traffic.moved += 8 * len(push) * min(n, place.groups)
         gradients = np.zeros((n, sum(layer.matrix.size for layer in place.network.layers)), np.float32)
-        for wave, samples in enumerate(waves):
-            self._run_backward(wave, samples, push, waiting[wave])
-            for g, b in enumerate(samples):
+        push = np.zeros(sum(sizes), np.float32)
+        if rule.rates is not None:  # of the whole batch, so that several waves run forward twice
+            for wave in waves:
+                counts[wave] = self._run_forward(wave, spikes, labels)
+            push = rate_push(counts.sum(0), sizes, rule.rates, rule.rate_strength, n)
+            self.traffic.moved += 8 * len(push) * min(n, place.groups)  # counts, and what they are worth
+        for wave in waves:
+            if rule.rates is None or len(waves) > 1:
+                counts[wave] = self._run_forward(wave, spikes, labels)
+            self._run_backward(len(wave), push)
+            for g, b in enumerate(wave):
+                losses[b], answers[b] = self._losses[g].loss, self._losses[g].answer
                 gradients[b] = np.concatenate([x.ravel() for x in self._gradients(g)])
-        loss = float(losses.sum(dtype=np.float64)) + rate_loss(
-            total, sizes, self.rule.rates, self.rule.rate_strength, n
-        )
+        loss = float(losses.sum(dtype=np.float64))
+        loss += rate_loss(counts.sum(0), sizes, rule.rates, rule.rate_strength, n)
         return Batch(loss, answers, gradients, counts)
 
-    def _run_forward(self, wave: int, samples: range, spikes: Spikes, labels: np.ndarray) -> list[Any]:
-        """A wave of samples; returns what the heads know of them."""
-        n, steps, place, traffic = len(labels), self.placement.steps, self.placement, self.traffic
+    def _run_forward(self, samples: range, spikes: Spikes, labels: np.ndarray) -> np.ndarray:
+        """A wave of samples; returns the spikes of their units (samples, units)."""
+        steps, place, traffic = self.placement.steps, self.placement, self.traffic
         for g, b in enumerate(samples):
             self._sources[g].start(spikes.unit, spikes.upto[b])
-            self._losses[g].start(int(labels[b]), n)
+            self._losses[g].start(int(labels[b]), len(labels))
             for program in self._forward[g]:
-                program.start(wave)
+                program.start()
         traffic.forward = []
         for i in range(steps + 1):
             out, busiest = [], 0
@@ -198,32 +196,31 @@ class Machine:
                         out += program.tick(self.fifos[place.element(g, p)].take())
                         busiest = max(busiest, program.cycles)
                 busiest = max(busiest, cycles)
-            self._drop_last_inputs(i)
-            self._send(out if i < steps else [])
+            self._send(out)
             self._check_fifos(i, "forward")
             traffic.forward.append(busiest)
-        return [_Head(self._losses[g]) for g in range(len(samples))]
+        self._drop()  # the spikes of the last step, which nobody but the heads takes
+        tiles = self.tiles[: len(samples)]
+        return np.stack([np.concatenate([tile.memory.arrays["counts"] for tile in row]) for row in tiles])
 
-    def _drop_last_inputs(self, i: int) -> None:
-        """After the last step nobody takes its spikes but the head."""
-        if i == self.placement.steps:
-            for fifo in self.fifos:
-                fifo.take()
+    def _drop(self) -> None:
+        for fifo in self.fifos:
+            fifo.take()
 
-    def _run_backward(self, wave: int, samples: range, push: np.ndarray, heads: list[Any]) -> None:
+    def _run_backward(self, samples: int, push: np.ndarray) -> None:
+        """The wave that ran forward last."""
         steps, place, traffic = self.placement.steps, self.placement, self.traffic
         ends = np.cumsum([0, *(layer.n_out for layer in place.network.layers)])
-        for g in range(len(samples)):
-            heads[g].restore(self._losses[g])
+        for g in range(samples):
             for p, program in enumerate(self._backward[g]):
-                program.start(wave)
+                program.start()
                 own = place.slices[p]
                 first = ends[own.layer]
-                self.tiles[g][p].memory.arrays["push"][wave] = push[first + own.first : first + own.last]
+                self.tiles[g][p].memory.arrays["push"][:] = push[first + own.first : first + own.last]
         traffic.backward = []
         for i in range(steps - 1, -1, -1):
             out, busiest = [], 0
-            for g in range(len(samples)):
+            for g in range(samples):
                 out += self._losses[g].tick([])
                 busiest = max(busiest, self._losses[g].cycles)
                 for p, program in enumerate(self._backward[g] if i < steps - 1 else []):
@@ -232,8 +229,7 @@ class Machine:
             self._send(out)
             self._check_fifos(i, "backward")
             traffic.backward.append(busiest)
-        for fifo in self.fifos:
-            fifo.take()
+        self._drop()
 
     def _gradients(self, group: int) -> Iterator[np.ndarray]:
         """Of each layer, put together from its slices."""
@@ -272,19 +268,6 @@ class Machine:
             slices = self.placement.of_layer(layer)
             found.append(np.concatenate([self.tiles[0][p].weights for p in slices], axis=1))
         return found
-
-
-class _Head:
-    """What the loss of a group knows of a sample, while the group runs another."""
-
-    def __init__(self, loss: Loss) -> None:
-        self.loss, self.answer = loss.loss, loss.answer
-        self._state = loss.first.copy(), loss.error.copy(), loss.push.copy()
-
-    def restore(self, loss: Loss) -> None:
-        """Put it back, at the tick that comes after the last one forward."""
-        loss.first[:], loss.error[:], loss.push[:] = self._state
-        loss.turn()
 
 
 def check_rule(placement: Placement, rule: Rule) -> None:

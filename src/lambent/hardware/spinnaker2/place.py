@@ -108,8 +108,8 @@ class Placement:
     def shapes(self, slice: int) -> dict[str, tuple[Any, Any]]:
         """The arrays of a slice's element by name: shape and type."""
         layer, (_, first, last) = self.network.layers[self.slices[slice].layer], self.slices[slice]
-        sizes = self.waves, self.arrivals[slice], self.events[slice]
-        return _tile(layer, last - first, sizes, self.training, self.constants.fifo)
+        logs = self.arrivals[slice], self.events[slice]
+        return _tile(layer, last - first, logs, self.training, self.constants.fifo)
 
     def bytes_of(self, slice: int) -> int:
         """Bytes of data on a slice's element."""
@@ -171,8 +171,8 @@ def place(
         steps: of a sample, below 65,536.
         batch: samples of a batch.
         training: make room for gradients, adjoints and updates.
-        spikes: mean spikes of a unit in a sample to make room for in the logs; left out, a tenth of the steps, at least
-            3, and more where memory is free anyway.
+        spikes: mean spikes of a unit in a sample to make room for in the logs; left out, a fiftieth of the steps, at
+            least 3, and more where memory is free anyway.
         groups: of elements; left out, as many as the batch needs and fit.
         constants: of the chip.
 
@@ -190,7 +190,7 @@ def place(
             raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
     if steps >= 1 << 16:
         raise ValueError(f"{steps:,} steps: the logs tell 65,535 apart; use a larger dt")
-    rate = max(3.0, steps / 10) if spikes is None else spikes
+    rate = max(3.0, steps / 50) if spikes is None else spikes
     if not 0 < rate < math.inf:
         raise ValueError(f"spikes must be positive, got {spikes}")
     if training and network.integers:
@@ -216,27 +216,22 @@ class _Wanted(NamedTuple):
 
     def placed(self) -> Placement:
         """The placement; ValueError where there is none."""
-        most, waves = min(self.batch, self.groups or self.batch), 1
-        while True:  # fewer groups run more waves, whose logs take room
-            slices = [p for i in range(len(self.network.layers)) for p in self._slices(i, waves)]
-            parts = list(self._parts(slices)) if self.training else []
-            room = (self.chip.usable - len(parts)) // (1 + len(slices))
-            if room < 1:
-                raise ValueError(
-                    f"the network takes {1 + len(slices) + len(parts)} elements (a head, "
-                    f"{counted(len(slices), 'slice')} and {len(parts)} for updates), the chip has {self.chip.usable}"
-                )
-            if self.groups is not None and self.groups > room:
-                raise ValueError(
-                    f"{self.groups} groups of {1 + len(slices)} elements, and {len(parts)} for updates, are more than "
-                    f"{self.chip.usable}; {room} groups would fit"
-                )
-            groups = min(most, room)
-            needed = math.ceil(self.batch / groups) if self.training else 1
-            if needed <= waves:
-                break
-            waves = needed
-        logs = [self._largest_logs(self.network.layers[p.layer], p.last - p.first, waves) for p in slices]
+        slices = [p for i in range(len(self.network.layers)) for p in self._slices(i)]
+        parts = list(self._parts(slices)) if self.training else []
+        room = (self.chip.usable - len(parts)) // (1 + len(slices))
+        if room < 1:
+            raise ValueError(
+                f"the network takes {1 + len(slices) + len(parts)} elements (a head, "
+                f"{counted(len(slices), 'slice')} and {len(parts)} for updates), the chip has {self.chip.usable}"
+            )
+        if self.groups is not None and self.groups > room:
+            raise ValueError(
+                f"{self.groups} groups of {1 + len(slices)} elements, and {len(parts)} for updates, are more than "
+                f"{self.chip.usable}; {room} groups would fit"
+            )
+        groups = min(self.batch, self.groups or self.batch, room)
+        waves = math.ceil(self.batch / groups)
+        logs = [self._largest_logs(self.network.layers[p.layer], p.last - p.first) for p in slices]
         arrivals, events = zip(*logs, strict=True)
         return Placement(
             self.network, self.steps, tuple(slices), tuple(parts), groups, waves, arrivals, events, self.chip
@@ -248,28 +243,27 @@ class _Wanted(NamedTuple):
             return 0, 0
         return math.ceil(rate * len(layer.matrix)), math.ceil(rate * width) if layer.spiking else 0
 
-    def _largest_logs(self, layer: Layer, width: int, waves: int) -> tuple[int, int]:
+    def _largest_logs(self, layer: Layer, width: int) -> tuple[int, int]:
         """The same for an element that is settled: if nobody said how many, up to every unit in every step."""
         rates = [self.steps / 2**k for k in range(16)] if self.grows else []
         for rate in (*(r for r in rates if r > self.rate), self.rate):
             logs = self._logs(layer, width, rate)
-            if self._holds(layer, width, (waves, *logs)):
+            if self._holds(layer, width, logs):
                 break
         return logs
 
-    def _holds(self, layer: Layer, width: int, sizes: tuple[int, int, int]) -> bool:
-        return _bytes(_tile(layer, width, sizes, self.training, self.chip.fifo)) <= self.chip.data
+    def _holds(self, layer: Layer, width: int, logs: tuple[int, int]) -> bool:
+        return _bytes(_tile(layer, width, logs, self.training, self.chip.fifo)) <= self.chip.data
 
-    def _slices(self, index: int, waves: int) -> list[Slice]:
+    def _slices(self, index: int) -> list[Slice]:
         """The units of a layer on as few elements as hold them, evenly."""
         layer = self.network.layers[index]
 
         def fits(width: int) -> bool:
-            return self._holds(layer, width, (waves, *self._logs(layer, width, self.rate)))
+            return self._holds(layer, width, self._logs(layer, width, self.rate))
 
         if not fits(1):
-            sizes = (waves, *self._logs(layer, 1, self.rate))
-            need = _bytes(_tile(layer, 1, sizes, self.training, self.chip.fifo))
+            need = _bytes(_tile(layer, 1, self._logs(layer, 1, self.rate), self.training, self.chip.fifo))
             raise ValueError(
                 f"{layer.name}: a single unit with {len(layer.matrix):,} inputs takes {need:,} bytes of an element, of "
                 f"{self.chip.data:,} for data"
@@ -324,11 +318,9 @@ class _Wanted(NamedTuple):
         return replace(self.network, layers=tuple(layers))
 
 
-def _tile(
-    layer: Layer, width: int, sizes: tuple[int, int, int], training: bool, fifo: int
-) -> dict[str, tuple[Any, Any]]:
-    """The arrays of an element with so many units of a layer; `sizes` are waves, arrivals and events."""
-    rows, (waves, arrivals, events) = len(layer.matrix), sizes
+def _tile(layer: Layer, width: int, logs: tuple[int, int], training: bool, fifo: int) -> dict[str, tuple[Any, Any]]:
+    """The arrays of an element with so many units of a layer; `logs` are entries for arrivals and events."""
+    rows, (arrivals, events) = len(layer.matrix), logs
     shapes: dict[str, tuple[Any, Any]] = {
         "fifo": (fifo, PACKET),
         "weights": ((rows, width), layer.matrix.dtype),
@@ -338,9 +330,9 @@ def _tile(
     if training:
         shapes |= {
             "gradients": ((rows, width), np.float32),
-            "arrivals": ((waves, arrivals), ARRIVAL),
-            "events": ((waves, events), EVENT),
-            **{name: ((waves, width), kind) for name, kind in _TALLY.items()},
+            "arrivals": (arrivals, ARRIVAL),
+            "events": (events, EVENT),
+            **{name: (width, kind) for name, kind in _TALLY.items()},
         }
     return shapes
 

@@ -25,11 +25,11 @@ class Backward:
         self.tile, self.lambent, self.factors, self.cycles = tile, lambent, factors, 0
         self.count_gradient = np.float32(0 if tile.spiking else count_gradient)
         self._wanted = np.zeros(tile.width, np.float32)  # of a readout
-        self._step = self._wave = 0
+        self._step = 0
 
-    def start(self, wave: int) -> None:
-        """Begin with the last step of a sample that went forward."""
-        self._step, self._wave = self.tile.steps - 2, wave
+    def start(self) -> None:
+        """Begin with the last step of the sample that went forward."""
+        self._step = self.tile.steps - 2
         self.tile.memory.arrays["states"][:] = 0
         self.tile.memory.arrays["gradients"][:] = 0
         self._wanted[:] = 0
@@ -39,7 +39,7 @@ class Backward:
         tile, i = self.tile, self._step
         self._step -= 1
         error, worth = np.zeros(tile.width, np.float32), np.zeros(tile.width, np.float32)
-        push = tile.memory.arrays["push"][self._wave]
+        push = tile.memory.arrays["push"]
         for packet in inbox:
             packed = unpack(packet.key)
             j = packed.unit - tile.first
@@ -51,13 +51,13 @@ class Backward:
                 push[j] += packet.payload[0]
             else:
                 self._wanted[j] = packet.payload[0]
-        own = tile.logged("events", self._wave, i + 1)
+        own = tile.logged("events", i + 1)
         if self.lambent:
             give, send = self._lambent(i, own, error, worth, push)
         else:
             give, send = self._bena(own, error)
         out = []
-        arrivals = tile.logged("arrivals", self._wave, i)
+        arrivals = tile.logged("arrivals", i)
         for row in arrivals["row"].tolist():
             tile.memory.arrays["gradients"][row] += give
             source = tile.layer - (row < tile.n_in)
@@ -78,13 +78,13 @@ class Backward:
         self, i: int, own: np.ndarray, error: np.ndarray, worth: np.ndarray, push: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         tile, units, one = self.tile, self.tile.units, np.float32(1)
-        arrays, w = tile.memory.arrays, self._wave
+        arrays = tile.memory.arrays
         a_current, a_voltage = tile.current, tile.voltage
         if tile.spiking:
-            silent = (arrays["counts"][w] == 0) & (push != 0)
-            never = arrays["highest"][w] <= 0
+            silent = (arrays["counts"] == 0) & (push != 0)
+            never = arrays["highest"] <= 0
             a_voltage[silent & never] += push[silent & never] / np.float32(tile.steps)
-            now = silent & ~never & (arrays["peak"][w] == i + 1)
+            now = silent & ~never & (arrays["peak"] == i + 1)
             a_voltage[now] += push[now]
         else:
             a_voltage += self.factors[i + 1] * self._wanted

@@ -31,18 +31,18 @@ class Forward:
     def __init__(self, tile: Tile, lambent: bool, factors: np.ndarray) -> None:
         self.tile, self.lambent, self.factors, self.cycles = tile, lambent, factors, 0
         self.scores = np.zeros(tile.width, np.float32)
-        self._step = self._wave = 0
+        self._step = 0
 
-    def start(self, wave: int) -> None:
+    def start(self) -> None:
         """Begin a sample."""
         tile = self.tile
-        self._step, self._wave = 0, wave
+        self._step = 0
         tile.memory.arrays["states"][:] = 0
         self.scores[:] = 0
         if tile.training:
-            tile.n_arrivals[wave] = tile.n_events[wave] = 0
+            tile.entries = dict.fromkeys(tile.entries, 0)
             for name in ("counts", "highest", "peak"):
-                tile.memory.arrays[name][wave] = 0
+                tile.memory.arrays[name][:] = 0
 
     def tick(self, inbox: list[Packet]) -> list[Packet]:
         """Spikes of the step before come in, those of this step go out; at the end of a sample a readout's scores."""
@@ -51,7 +51,7 @@ class Forward:
         keys = [unpack(packet.key) for packet in inbox]
         rows = [tile.row(k.layer, k.unit) for k in keys]
         if tile.training:
-            tile.log("arrivals", self._wave, [(i - 1, row) for row in rows])
+            tile.log("arrivals", [(i - 1, row) for row in rows])
         tile.arrived[:] = 0
         for row in rows:
             tile.arrived += tile.weights[row]
@@ -81,15 +81,15 @@ class Forward:
         tile, units, v = self.tile, self.tile.units, self.tile.voltage
         spiked = np.flatnonzero(v > 1)
         if tile.training:
-            arrays, w = tile.memory.arrays, self._wave
-            higher = v > arrays["highest"][w]
-            arrays["highest"][w][higher] = v[higher]
-            arrays["peak"][w][higher] = i
-            arrays["counts"][w][spiked] += 1
+            arrays = tile.memory.arrays
+            higher = v > arrays["highest"]
+            arrays["highest"][higher] = v[higher]
+            arrays["peak"][higher] = i
+            arrays["counts"][spiked] += 1
             if self.lambent:
                 slope = np.maximum((units.kappa * tile.current - v) / units.tau_mem, units.least)
             else:
                 slope = tile.current - v
-            tile.log("events", w, [(i, j, slope[j]) for j in spiked])
+            tile.log("events", [(i, j, slope[j]) for j in spiked])
         v[spiked] = 0
         return spiked

@@ -48,10 +48,6 @@ class Loss:
         self.first[:], self.scores[:] = self.steps, 0
         self._tick, self._label, self._batch = 0, label, batch
 
-    def turn(self) -> None:
-        """Go on as if a sample had just been heard to its end."""
-        self._tick = self.steps + 1
-
     def tick(self, inbox: list[Packet]) -> list[Packet]:
         """Spikes of the last layer or scores come in; errors or answers go out."""
         i, self._tick = self._tick, self._tick + 1

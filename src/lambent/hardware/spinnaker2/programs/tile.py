@@ -26,7 +26,7 @@ class Tile:
         units: constants of the slice's units.
         current, voltage, arrived: float32 (units,); backwards the adjoints, and what is sent.
         steps: of a sample.
-        n_arrivals, n_events: entries of the logs in use, for each wave.
+        entries: of each log in use, by name.
     """
 
     def __init__(self, placement: Placement, group: int, slice: int) -> None:
@@ -48,21 +48,20 @@ class Tile:
             row[:] = values[own.first : own.last]
         self.units = Units(*arrays["constants"])
         self.current, self.voltage, self.arrived = arrays["states"]
-        self.training, waves = placement.training, placement.waves
-        self.n_arrivals, self.n_events = np.zeros(waves, np.int64), np.zeros(waves, np.int64)
+        self.training = placement.training
+        self.entries = {"arrivals": 0, "events": 0}
 
     def row(self, layer: int, unit: int) -> int:
         """The row of the matrix of a source."""
         return unit if layer == self.layer - 1 else self.n_in + unit
 
-    def log(self, name: str, wave: int, entries: list[tuple[object, ...]]) -> None:
+    def log(self, name: str, entries: list[tuple[object, ...]]) -> None:
         """Write to a log.
 
         Raises:
             Overrun: there is no room; says how many entries would be lost.
         """
-        counts = self.n_arrivals if name == "arrivals" else self.n_events
-        log, n = self.memory.arrays[name][wave], int(counts[wave])
+        log, n = self.memory.arrays[name], self.entries[name]
         if n + len(entries) > len(log):
             lost = n + len(entries) - len(log)
             raise Overrun(
@@ -70,11 +69,10 @@ class Tile:
                 "place the network with more spikes"
             )
         log[n : n + len(entries)] = entries
-        counts[wave] = n + len(entries)
+        self.entries[name] = n + len(entries)
 
-    def logged(self, name: str, wave: int, step: int) -> np.ndarray:
+    def logged(self, name: str, step: int) -> np.ndarray:
         """The entries of a step."""
-        counts = self.n_arrivals if name == "arrivals" else self.n_events
-        log = self.memory.arrays[name][wave][: counts[wave]]
+        log = self.memory.arrays[name][: self.entries[name]]
         a, b = np.searchsorted(log["step"], [step, step + 1])
         return log[a:b]
