@@ -171,7 +171,7 @@ def place(
         steps: of a sample, below 65,536.
         batch: samples of a batch.
         training: make room for gradients, adjoints and updates.
-        spikes: mean spikes of a unit in a sample to make room for in the logs; left out, a fiftieth of the steps, at
+        spikes: mean spikes of a unit in a sample to make room for in the logs; left out, a twentieth of the steps, at
             least 3, and more where memory is free anyway.
         groups: of elements; left out, as many as the batch needs and fit.
         constants: of the chip.
@@ -190,7 +190,7 @@ def place(
             raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
     if steps >= 1 << 16:
         raise ValueError(f"{steps:,} steps: the logs tell 65,535 apart; use a larger dt")
-    rate = max(3.0, steps / 50) if spikes is None else spikes
+    rate = max(3.0, steps / 20) if spikes is None else spikes
     if not 0 < rate < math.inf:
         raise ValueError(f"spikes must be positive, got {spikes}")
     if training and network.integers:

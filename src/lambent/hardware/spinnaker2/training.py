@@ -19,7 +19,7 @@ from lambent.hardware.spinnaker2.fast import FastMachine, spikes_of
 from lambent.hardware.spinnaker2.machine import Batch, Machine
 from lambent.hardware.spinnaker2.network import Spinnaker2Network
 from lambent.hardware.spinnaker2.place import Placement, place
-from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Rule
+from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Loss, Rule
 from lambent.hardware.spinnaker2.running import run_network
 from lambent.layers import LIReadout
 from lambent.machine.denormals import denormals_flushed
@@ -52,16 +52,20 @@ class ChipTraining(Short):
 def default_rule(model: nn.Module, adjoint: str = "lambent") -> Rule:
     """The rule of that adjoint for a model: its loss by the last layer, and for "lambent" bounds on rates.
 
-    Units below half a spike a sample are pulled up, outputs that first spikes are taken of below one: under "bena2024",
+    "bena2024" has the loss of Bena et al. "lambent" tells first spikes apart more sharply, without their push to be
+    early, and pulls up, gently, hidden units below 1 spike in 20 samples, and outputs below 1 in 2: under "bena2024",
     which has no such pull, most that fall silent are lost.
     """
     modules, _ = check_model(model)
     last = modules[-1]
-    loss = CrossEntropy(count_gradient=last.count_gradient) if isinstance(last, LIReadout) else FirstSpike()
+    reads = isinstance(last, LIReadout)
+    loss: Loss = FirstSpike() if adjoint != "lambent" else FirstSpike(tau=0.8, alpha=0.0)
+    if isinstance(last, LIReadout):
+        loss = CrossEntropy(count_gradient=last.count_gradient)
     if adjoint != "lambent":
         return Rule(adjoint, loss)
-    lower = [0.5] * (len(modules) - 1) + ([] if isinstance(last, LIReadout) else [1.0])
-    return Rule("lambent", loss, tuple((x, math.inf) for x in lower))
+    lower = [0.05] * (len(modules) - 1) + ([] if reads else [0.5])
+    return Rule("lambent", loss, tuple((x, math.inf) for x in lower), rate_strength=0.02)
 
 
 class Learner:
