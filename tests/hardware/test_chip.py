@@ -13,7 +13,7 @@ from rich.console import Console
 
 import lambent as lb
 from lambent import cli
-from lambent.hardware.chip import CHIPS, TrainingChip, find_chip
+from lambent.hardware.chip import CHIPS, LearningChip, TrainingChip, find_chip
 from lambent.layers import LIF
 from lambent.runs.evaluate import evaluate_run, kept_chip_cost
 from lambent.runs.export import export_run, trained_for_other_bits
@@ -227,7 +227,7 @@ def test_quantised_by_the_chip():
     "wanted", [lambda: Config(chip="akida"), lambda: lb.quantize.quantized_model(None, chip="akida")]
 )
 def test_unknown_chips(wanted):
-    with pytest.raises(ValueError, match="chip must be one of loihi2, toy, got 'akida'"):
+    with pytest.raises(ValueError, match="chip must be one of loihi2, spinnaker2, toy, got 'akida'"):
         wanted()
 
 
@@ -235,4 +235,4 @@ def test_unknown_chips(wanted):
 def test_chips_in_the_list(name):
     chip = find_chip(name)
     assert chip.name == name
-    assert isinstance(chip, TrainingChip)
+    assert isinstance(chip, (TrainingChip, LearningChip))

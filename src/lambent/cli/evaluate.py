@@ -11,6 +11,7 @@ from lambent.cli._common import (
     Folder,
     Json,
     TimeUnit,
+    completing,
     console,
     last_line,
     progress_bar,
@@ -18,6 +19,7 @@ from lambent.cli._common import (
     show_accuracies,
     show_recall,
 )  # fmt: skip
+from lambent.hardware.chip import CHIPS, find_chip
 
 
 def evaluate(
@@ -28,14 +30,23 @@ def evaluate(
     host: Annotated[
         bool, typer.Option("--host", help="Also measure time and, where it is counted, energy on this machine.")
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHIP",
+            help="Also on the model of this chip, whatever chip the run is for.",
+            autocompletion=completing(tuple(CHIPS)),
+        ),
+    ] = None,
     time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
     """Test a trained network; with --chip also on the chip model.
 
-    As floats, and with --chip as integers on the model of the chip, with its modelled cost.
+    As floats, and with --chip as integers on the model of the chip, with its modelled cost. --on NAME is for another
+    chip than the run's: the network is converted for it, and nothing of that is kept.
     """
-    from lambent.runs.evaluate import evaluate_run, kept_chip_cost, kept_host_costs
+    from lambent.runs.evaluate import evaluate_on, evaluate_run, kept_chip_cost, kept_host_costs
     from lambent.runs.evaluation import load_test_data, numbering
     from lambent.training.run import Run
 
@@ -62,6 +73,15 @@ def evaluate(
         cost = kept_chip_cost(there)
         say(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost))
         summary["cost"] = {"error": cost} if isinstance(cost, str) else cost.as_dict()
+    if on is not None:
+        elsewhere = evaluate_on(there, samples, str(data), on)
+        assert elsewhere.accuracy is not None  # a run's network has a readout
+        title = find_chip(on).title
+        console.print(f"accuracy on {title}: {100 * elsewhere.accuracy:.2f} % on {elsewhere.samples} samples")
+        say(elsewhere.placement)
+        say(f"no modelled cost: {elsewhere.cost}" if isinstance(elsewhere.cost, str) else str(elsewhere.cost))
+        cost_there = {"error": elsewhere.cost} if isinstance(elsewhere.cost, str) else elsewhere.cost.as_dict()
+        summary["on"] = {"chip": on, "accuracy": elsewhere.accuracy, "cost": cost_there}
     if host:
         measured = kept_host_costs(there)
         for host_cost in measured:

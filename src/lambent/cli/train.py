@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from lambent.cli._common import Json, TimeUnit, completing, console, last_line, say, shortened
-from lambent.hardware.chip import find_chip
+from lambent.hardware.chip import CHIPS, find_chip
 from lambent.training.config import PLAIN, Config
 
 
@@ -78,6 +78,14 @@ def train(
             "--from", metavar="RUN", help="Begin with the model and settings of this run; with --qat-bits, quantise it."
         ),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHIP",
+            help="Learn on the model of this chip, for which the run is then.",
+            autocompletion=completing(tuple(CHIPS)),
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, bit for bit.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
@@ -93,6 +101,7 @@ def train(
     from lambent.runs.evaluate import evaluate_run
     from lambent.runs.evaluation import numbering
     from lambent.runs.train import load_training_data, train_run
+    from lambent.training.on_chip import check_on_chip
     from lambent.training.run import Run
 
     if resume and overwrite:
@@ -100,7 +109,7 @@ def train(
     run = Run(out)
     given = {k: v for k, v in settings.items() if v is not None and v != []}
     if resume:
-        others = {"config": config, "from": start, "n_units": n_units, "time_unit": time_unit}
+        others = {"config": config, "on": on, "from": start, "n_units": n_units, "time_unit": time_unit}
         given |= {k: v for k, v in others.items() if v is not None}
         if given:
             what = f"--{next(iter(given)).replace('_', '-')}"
@@ -117,8 +126,14 @@ def train(
             raise ValueError("--from takes the settings of that run; drop --config")
         if start is not None and given.get("qat_bits"):
             given = {"epochs": 0} | given
+        if on is not None:
+            given = {"delay": 0.0, "chip": on} | given
+            if given["chip"] != on:
+                raise ValueError(f"--on {on} is for that chip; drop --chip {given['chip']}")
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
         chosen = Config(**(vars(base) | _apart(given)))
+        if on is not None:
+            check_on_chip(chosen)
     if resume and test is None and (known := run.facts("data")["data"].get("test")):
         say(f"the run began with --test {known}; give it again to have it evaluated")
     loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen
@@ -141,6 +156,7 @@ def train(
     finished = train_run(
         run, chosen, samples, source, console,
         resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
+        on_chip=on is not None,
     )  # fmt: skip
     history = run.metrics()
     result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
@@ -156,7 +172,12 @@ def train(
             say("fine-tuning did not improve on the validation samples: kept as first quantised")
         if finished and resume and done == len(history):
             say("the run was finished already")
-    if not finished:
+    if on is not None and run.path("on_chip.json").exists():
+        result["update"] = run.read_json("on_chip.json")
+        say(_of_update(result["update"]))
+    if not finished and on is not None:
+        say("interrupted; the best epoch so far is kept")
+    elif not finished:
         again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ()), "--resume"]
         say(f"interrupted; go on with: {shlex.join(again)}")
     elif held is not None:
@@ -167,3 +188,11 @@ def train(
     last_line(as_json, result)
     if not finished:
         raise typer.Exit(130)
+
+
+def _of_update(cost: dict[str, Any]) -> str:
+    return (
+        f"learned on the chip, modelled: {cost['energy']:.3g} mJ and {cost['latency']:.3g} ms an update, "
+        f"{cost['packets']:,.0f} packets a sample, {cost['elements']} elements; "
+        f"worst tick {cost['worst_tick']:,} cycles, in real time {cost['budget']:,} fit"
+    )

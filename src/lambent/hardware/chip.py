@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_c
 
 if TYPE_CHECKING:  # settings and commands know chips' names before anything slow is imported
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from lambent.events import Events
 
-CHIPS = {"loihi2": "lambent.hardware.loihi2.chip"}
+CHIPS = {"loihi2": "lambent.hardware.loihi2.chip", "spinnaker2": "lambent.hardware.spinnaker2.chip"}
 """Where each chip is; imported when asked for."""
 DEFAULT = "loihi2"
 
@@ -372,6 +372,51 @@ class TrainingChip(Chip, Protocol):
 
     def trained_bits(self, model: nn.Module) -> tuple[int, ...]:
         """The bits of each layer of a model from `aware`; none for a float model."""
+        ...
+
+
+class Learner(Protocol):
+    """A model that learns on a chip."""
+
+    def step(self, events: Events, labels: Tensor, rate: float) -> tuple[dict[str, float], Any]:
+        """Learn from a batch at a rate.
+
+        Returns:
+            Means over the batch: loss, accuracy, spikes_per_unit and silent; and whatever else the chip says.
+
+        Raises:
+            ValueError: the data are not for this network.
+            RuntimeError: a buffer of the chip was full.
+        """
+        ...
+
+    def write(self, model: nn.Module) -> None:
+        """Put the weights into the model.
+
+        Raises:
+            FloatingPointError: they are no longer finite.
+        """
+        ...
+
+    def cost(self, events: Events, labels: Tensor) -> Any:
+        """What learning from such a batch costs, modelled: a dataclass of plain values, with `energy` and `latency`."""
+        ...
+
+
+@runtime_checkable
+class LearningChip(Chip, Protocol):
+    """A chip that learns by itself."""
+
+    def learner(self, model: nn.Sequential, settings: Any, duration: float) -> Learner:
+        """`model` on the chip, ready to learn.
+
+        Args:
+            settings: batch_size, label_smoothing, count_gradient, rate_lower, rate_upper and rate_strength of a run's.
+            duration: of a sample [ms].
+
+        Raises:
+            TypeError, ValueError: the chip cannot learn this model, or it does not fit; says why.
+        """
         ...
 
 

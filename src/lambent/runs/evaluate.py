@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from lambent.data import SpikeDataset
-from lambent.hardware.chip import Cost
+from lambent.hardware.chip import Cost, find_chip
 from lambent.hardware.host_energy import HostCost, measure_host
 from lambent.machine.threads import engine_only_threads
 from lambent.runs.evaluation import Evaluation
-from lambent.runs.export import export_run, exported_as_float, exported_network
-from lambent.runs.simulate import Trial
+from lambent.runs.export import calibration_events, export_run, exported_as_float, exported_network
+from lambent.runs.simulate import Simulation, Trial, simulate
 from lambent.training.run import Run, damaged
 from lambent.training.scoring import EVALUATION_BATCH, forward
 
@@ -59,6 +59,24 @@ def evaluate_run(
     if host:
         run.write_json("host.json", {"costs": [cost.as_dict() for cost in host_costs(model, data)]})
     return evaluation
+
+
+def evaluate_on(run: Run, data: SpikeDataset, source: str, chip: str) -> Simulation:
+    """What the run's model would do on test data on another chip than its own; nothing is kept.
+
+    Args:
+        data: test samples.
+        source: what to call them.
+        chip: its name; the model is converted for it, with the chip's most bits.
+
+    Raises:
+        TypeError, ValueError: there is no such chip, or it cannot run the model; or there are no samples.
+    """
+    if len(data) == 0:
+        raise ValueError(f"{source}: no samples to evaluate")
+    there = find_chip(chip)
+    network = there.convert(run.model(), None, calibration_events(run), run.facts()["class_names"]).network
+    return simulate(there, network, data)
 
 
 @engine_only_threads()

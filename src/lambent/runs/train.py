@@ -61,12 +61,17 @@ def train_run(
     resume: bool = False,
     tensorboard: bool = False,
     start: Run | None = None,
+    on_chip: bool = False,
 ) -> bool:
     """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
 
     Args:
         source: where the data come from, kept in run.json: files "train" and "test", and the "time_unit" in them.
         start: a trained run whose model to start from.
+        on_chip: learn on the model of the chip; see `lambent.training.train`.
+
+    Raises:
+        ValueError: also where a run that learned on a chip is to be resumed.
     """
     facts = {
         "data": dict(source),
@@ -79,6 +84,7 @@ def train_run(
         "graded": data.values is not None,
         "settings": vars(config),
         "threads": config.threads or torch.get_num_threads(),
+        "on_chip": on_chip,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     model = None
@@ -94,6 +100,11 @@ def train_run(
         facts["from"] = str(start.folder)
     if resume:
         known = run.facts("data")
+        if known.get("on_chip"):
+            raise ValueError(
+                f"{run.folder}: learned on the chip, whose moments are not kept; begin anew with --overwrite, or go on "
+                "from its best model with --from"
+            )
         for key in ("n_units", "class_names", "duration", "samples", "checksum"):
             if known.get(key, facts[key]) != facts[key]:
                 raise ValueError(
@@ -105,4 +116,4 @@ def train_run(
         watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
         if tensorboard:
             watcher = TensorBoardWatcher(watcher, run.folder / "tensorboard")
-        return train(run, config, data, watcher, facts=facts, resume=resume, model=model)
+        return train(run, config, data, watcher, facts=facts, resume=resume, model=model, on_chip=on_chip)

@@ -17,6 +17,7 @@ from lambent.training.config import Config
 from lambent.training.interrupt import Stop, stop_on_interrupt
 from lambent.training.lock import locked
 from lambent.training.model import build_model
+from lambent.training.on_chip import ChipTrainer
 from lambent.training.run import Run
 from lambent.training.trainer import Trainer, Watcher, score_of
 
@@ -32,6 +33,7 @@ def train(
     facts: dict[str, Any],
     resume: bool = False,
     model: Mapping[str, Tensor] | None = None,
+    on_chip: bool = False,
 ) -> bool:
     """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
 
@@ -42,6 +44,8 @@ def train(
         facts: what run.json should say of the data.
         resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
         model: the `state_dict` of a float model, of the network that `config` describes, to start from.
+        on_chip: learn on the model of the chip, which writes to the folder what an update costs there (on_chip.json).
+            The chip's moments are not kept, so that such a run cannot be resumed.
 
     Raises:
         FileNotFoundError: nothing to resume.
@@ -67,7 +71,7 @@ def train(
     if config.valid:
         data, valid = hold_out(data, config.valid, config.seed)
     network = build_model(config, data.n_units, len(facts["class_names"]))
-    trainer = Trainer(network, config, data, valid)
+    trainer = (ChipTrainer if on_chip else Trainer)(network, config, data, valid)
     if resume:
         run.need("checkpoint.pt")
     else:
@@ -83,7 +87,11 @@ def train(
             calibration = {k: getattr(typical, k) for k in kept}
             run.create(config, facts, {"calibration.pt": calibration, "checkpoint.pt": trainer.checkpoint()})
         with _saying_what_is_kept(run):
-            return _train(trainer, run, typical, watcher, stop)
+            done = _train(trainer, run, typical, watcher, stop)
+            if isinstance(trainer, ChipTrainer) and trainer.state.epoch:
+                first = data.batch(range(min(config.batch_size, len(data))))
+                run.write_json("on_chip.json", {"modelled": True, **vars(trainer.cost(*first))})
+            return done
 
 
 @contextmanager

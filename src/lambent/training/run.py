@@ -48,6 +48,7 @@ class Run(Folder):
     FORMAT/          the same in another format of the chip, such as lava/
     evaluation.npz   the last evaluation, for the report; cost.json and host.json: what it costs
     report.html
+    on_chip.json     what an update cost on the chip, if the run learned there
     listen.html      what was heard last
     tensorboard/     logs, if asked for
     """
@@ -103,7 +104,7 @@ class Run(Folder):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.outdate()
         self.path("config.toml").unlink(missing_ok=True)
-        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "listen.html"):
+        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "on_chip.json", "listen.html"):
             self.path(old).unlink(missing_ok=True)
         shutil.rmtree(self.path("tensorboard"), ignore_errors=True)
         self.write_json("run.json", facts | {"versions": versions()})

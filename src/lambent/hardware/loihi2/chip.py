@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from lambent.events import Events
+from lambent.hardware.bits import layer_bits
 from lambent.hardware.chip import Described, Published, Settings, TrainingChip
 from lambent.hardware.loihi2.aware import aware, aware_of, trained_bits
-from lambent.hardware.loihi2.convert import Conversion, check_model, convert, layer_bits
+from lambent.hardware.loihi2.convert import Conversion, check_model, convert
 from lambent.hardware.loihi2.cost import Cost, estimate_cost, mean_cost, published
 from lambent.hardware.loihi2.export import NetxReport, write
 from lambent.hardware.loihi2.lava import FILES, how_to_run, not_held_by_lava, save_lava, verified

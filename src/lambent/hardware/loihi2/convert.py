@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lambent.connections.connections import delay_steps
 from lambent.connections.matrix import array
 from lambent.events import Events
+from lambent.hardware.bits import layer_bits
 from lambent.hardware.loihi2.fixed import FixedWeights
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.layers.base import MAX_DELAY
@@ -143,20 +144,6 @@ def convert(
     if calibration is not None:
         activity = _measure(modules, parts, activity, calibration)
     return _assemble(modules, [p.converted(b, a) for p, b, a in zip(parts, bits, activity, strict=True)], labels)
-
-
-def layer_bits(weight_bits: int | Sequence[int], n_layers: int) -> tuple[int, ...]:
-    """`weight_bits` as one number for each layer.
-
-    Raises:
-        ValueError: they are no whole numbers from 2 to 8, or not one for each layer.
-    """
-    bits = (weight_bits,) * n_layers if isinstance(weight_bits, int) else weight_bits
-    if not isinstance(bits, Sequence) or not all(isinstance(b, int) and 2 <= b <= 8 for b in bits):
-        raise ValueError(f"weight_bits must be whole numbers from 2 to 8, got {weight_bits}")
-    if len(bits) != n_layers:
-        raise ValueError(f"weight_bits must be one number or one for each of {n_layers} layers, got {weight_bits}")
-    return tuple(bits)
 
 
 def convert_layer(module: Spiking | LIReadout, integers: Integers) -> ConvertedLayer:

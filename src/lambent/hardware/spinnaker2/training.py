@@ -1,0 +1,232 @@
+"""`train_on_chip`: a torch model learns on the model of the chip."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from lambent.data import SpikeDataset
+from lambent.events import Events, n_steps
+from lambent.hardware.spinnaker2.convert import check_model, to_chip, write_weights
+from lambent.hardware.spinnaker2.cost import UpdateCost, update_cost
+from lambent.hardware.spinnaker2.fast import FastMachine, spikes_of
+from lambent.hardware.spinnaker2.machine import Batch, Machine
+from lambent.hardware.spinnaker2.network import Spinnaker2Network
+from lambent.hardware.spinnaker2.place import Placement, place
+from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Loss, Rule
+from lambent.hardware.spinnaker2.running import run_network
+from lambent.layers import LIReadout
+from lambent.machine.denormals import denormals_flushed
+from lambent.machine.showing import Short
+from lambent.machine.threads import engine_only_threads
+
+MACHINES: dict[str, Any] = {"fast": FastMachine, "packets": Machine}
+
+
+@dataclass(frozen=True, eq=False)
+class ChipTraining(Short):
+    """What became of training.
+
+    Attributes:
+        network: on the chip, with the weights at the end.
+        placement: where it lies.
+        rule: how it learned.
+        history: for each epoch its number, loss, share of right answers while learning, spikes per unit and sample,
+            share of units that were silent all through, seconds, and the learning rate.
+        machine: what it ran on, with the `traffic` of a packet machine.
+    """
+
+    network: Spinnaker2Network
+    placement: Placement
+    rule: Rule
+    history: list[dict[str, float]]
+    machine: Machine | FastMachine
+
+
+def default_rule(model: nn.Module, adjoint: str = "lambent") -> Rule:
+    """The rule of that adjoint for a model: its loss by the last layer, and for "lambent" bounds on rates.
+
+    "bena2024" has the loss of Bena et al. "lambent" tells first spikes apart more sharply, without their push to be
+    early, and pulls up, gently, hidden units below 1 spike in 20 samples, and outputs below 1 in 2: under "bena2024",
+    which has no such pull, most that fall silent are lost.
+    """
+    modules, _ = check_model(model)
+    last = modules[-1]
+    reads = isinstance(last, LIReadout)
+    loss: Loss = FirstSpike() if adjoint != "lambent" else FirstSpike(tau=0.8, alpha=0.0)
+    if isinstance(last, LIReadout):
+        loss = CrossEntropy(count_gradient=last.count_gradient)
+    if adjoint != "lambent":
+        return Rule(adjoint, loss)
+    lower = [0.05] * (len(modules) - 1) + ([] if reads else [0.5])
+    return Rule("lambent", loss, tuple((x, math.inf) for x in lower), rate_strength=0.02)
+
+
+class Learner:
+    """A model that learns on the chip, a batch at a time; see `lambent.hardware.chip.Learner`.
+
+    Args:
+        model: as `to_chip` takes it; it is not changed before `write`.
+        rule: how it learns.
+        duration: of a sample [ms].
+        batch: the most samples of a batch.
+        machine: "fast", or "packets".
+        groups, spikes: as for `place`.
+
+    Attributes:
+        placement, machine: where the network lies, and what computes it.
+
+    Raises:
+        TypeError, ValueError: as `train_on_chip`.
+    """
+
+    def __init__(
+        self, model: nn.Module, rule: Rule, duration: float, batch: int, machine: str = "fast",
+        groups: int | None = None, spikes: float | None = None,
+    ) -> None:  # fmt: skip
+        if machine not in MACHINES:
+            raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {machine!r}")
+        network = to_chip(model)
+        steps = n_steps(duration, network.dt)
+        self.rule = rule
+        self.placement = place(network, steps, batch=batch, training=True, spikes=spikes, groups=groups)
+        self.machine: Machine | FastMachine = MACHINES[machine](self.placement, rule, duration)
+
+    @property
+    def network(self) -> Spinnaker2Network:
+        """With the weights that it has now."""
+        return self.placement.network.with_matrices(self.machine.matrices())
+
+    def step(self, events: Events, labels: Tensor, rate: float, decay: float = 0.0) -> tuple[dict[str, float], Batch]:
+        """Learn from a batch, at a rate and with a weight decay; returns figures, and what the batch did.
+
+        Raises:
+            Overrun: a buffer of the chip was full.
+        """
+        layers = self.placement.network.layers
+        if events.n_units != layers[0].n_in:
+            raise ValueError(f"the data have {events.n_units} units, the network {layers[0].n_in} inputs")
+        y = labels.numpy()
+        if y.max(initial=0) >= layers[-1].n_out:
+            raise ValueError(f"the network has {layers[-1].n_out} classes, the data a label {y.max()}")
+        with denormals_flushed():
+            done = self.machine.batch(spikes_of(events, self.placement.network.dt), y)
+            self.machine.update(done.gradients, rate, decay)
+        counts = done.counts[:, : sum(layer.n_out for layer in layers if layer.spiking)]
+        figures = {
+            "loss": done.loss,
+            "accuracy": float((done.answers == y).mean()),
+            "spikes_per_unit": float(counts.mean()),
+            "silent": float((counts.sum(0) == 0).mean()),
+        }
+        return figures, done
+
+    def write(self, model: nn.Module) -> None:
+        """Put the weights into the model, in its own units.
+
+        Raises:
+            FloatingPointError: they are no longer finite.
+        """
+        if not all(np.isfinite(matrix).all() for matrix in self.machine.matrices()):
+            raise FloatingPointError("weights are no longer finite: lower the rate")
+        write_weights(self.network, model)
+
+    def cost(self, events: Events, labels: Tensor) -> UpdateCost:
+        """What an update costs on the chip, modelled from a batch on the packet machine."""
+        now = replace(self.placement, network=self.network)
+        return update_cost(now, self.rule, spikes_of(events, now.network.dt), labels.numpy())
+
+
+@engine_only_threads()
+def train_on_chip(
+    model: nn.Sequential,
+    data: SpikeDataset,
+    *,
+    rule: str | Rule = "lambent",
+    epochs: int = 1,
+    batch_size: int = 22,
+    lr: float = 1.9e-3,
+    decay: float = 0.95,
+    weight_decay: float = 6.5e-7,
+    seed: int = 0,
+    machine: str = "fast",
+    groups: int | None = None,
+    spikes: float | None = None,
+    progress: Callable[[dict[str, float]], None] = lambda metrics: None,
+) -> ChipTraining:
+    """Train `model`, in place, as SpiNNaker2 would: float32, event packets, a batch over groups of elements.
+
+    The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs.
+    Samples come in another order each epoch; those left over that make no whole batch have to wait for the next.
+
+    Args:
+        model: as `to_chip` takes it; afterwards it has the weights that were learned, in its own units.
+        data: samples with class labels.
+        rule: "lambent", "bena2024" (see `lambent.hardware.spinnaker2.rules`), or a `Rule` with a loss of its own.
+        epochs, batch_size: passes over the data, and samples of an update.
+        lr, decay, weight_decay: of Adam, in the chip's units of weights; `decay` is a factor on the rate an epoch.
+        seed: of the order of samples.
+        machine: "fast", or "packets" for the same tick by tick.
+        groups, spikes: as for `place`.
+        progress: called with the metrics of each epoch.
+
+    Raises:
+        TypeError, ValueError: the chip has no words for the model, it does not fit, or an argument is out of range.
+        Overrun: a buffer or a log of the chip was full; says which, and by how much.
+        FloatingPointError: weights are no longer finite; the model keeps those of the epoch before.
+
+    >>> model = torch.nn.Sequential(lb.LIF(5, 30), lb.LIF(30, 3))
+    >>> data = lb.data.yin_yang(66, seed=0)
+    >>> done = lb.hardware.spinnaker2.train_on_chip(model, data, epochs=2)
+    >>> [sorted(x) for x in done.history][0]
+    ['accuracy', 'epoch', 'loss', 'lr', 'seconds', 'silent', 'spikes_per_unit']
+    """
+    if not isinstance(data, SpikeDataset):
+        raise TypeError(f"data must be a lambent.data.SpikeDataset, got {type(data).__name__}")
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
+    for name, number, least in (("lr", lr, 0.0), ("decay", decay, 0.0), ("weight_decay", weight_decay, None)):
+        if not (number >= 0 if least is None else number > least) or not number < math.inf:
+            raise ValueError(f"{name} must be {'0 or more' if least is None else 'positive'}, got {number}")
+    chosen = rule if isinstance(rule, Rule) else default_rule(model, rule)
+    if len(data) < batch_size:
+        raise ValueError(f"{len(data)} samples make no batch of {batch_size}; use a smaller batch_size")
+    learner = Learner(model, chosen, data.duration, batch_size, machine, groups, spikes)
+    order, history = np.random.default_rng(seed), []
+    n, spiking = len(data) // batch_size, sum(x.n_out for x in learner.placement.network.layers if x.spiking)
+    for epoch in range(epochs):
+        start, shuffled, rate = time.perf_counter(), order.permutation(len(data)), lr * decay**epoch
+        sums, counts = dict.fromkeys(("loss", "accuracy", "spikes_per_unit"), 0.0), np.zeros(spiking)
+        for i in range(n):
+            figures, done = learner.step(
+                *data.batch(shuffled[i * batch_size : (i + 1) * batch_size]), rate, weight_decay
+            )
+            sums = {name: value + figures[name] for name, value in sums.items()}
+            counts += done.counts[:, :spiking].sum(0)
+        learner.write(model)
+        history.append({
+            "epoch": epoch + 1, **{name: value / n for name, value in sums.items()},
+            "silent": float((counts == 0).mean()), "seconds": time.perf_counter() - start, "lr": rate,
+        })  # fmt: skip
+        progress(history[-1])
+    return ChipTraining(learner.network, learner.placement, chosen, history, learner.machine)
+
+
+def chip_accuracy(network: Spinnaker2Network, data: SpikeDataset, batch_size: int = 500) -> float:
+    """Share of samples that the network on the chip answers right; of equally early spikes the first unit's counts.
+
+    Raises:
+        ValueError: the data are not for this network.
+    """
+    right = 0
+    for events, labels in data.batches(batch_size):
+        scores = network.readout.scores(run_network(network, events, (network.readout.reads,)))
+        right += int((scores.argmax(1) == labels.numpy()).sum())
+    return right / len(data)
