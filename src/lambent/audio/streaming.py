@@ -42,7 +42,7 @@ def heard_blocks(
     """
     groups = np.array_split(np.arange(channels), -(-channels // group))
     table = transfer_table(channels, size + 2 * REACH)
-    seeds = np.random.SeedSequence(seed).generate_state(channels, np.uint64)
+    seeds: Any = np.random.SeedSequence(seed).generate_state(channels, np.uint64)
     cells = [(hair_cells_at_rest(len(own)), bushy_cells_at_rest(seeds[own[0] : own[-1] + 1])) for own in groups]
 
     def respond(task: tuple[NDArray[Any], int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

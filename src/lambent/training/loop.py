@@ -13,11 +13,13 @@ from torch import Tensor
 from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.machine.files import remove_left_over
+from lambent.training.confidence import calibration_error, fit_temperature
 from lambent.training.config import Config
 from lambent.training.interrupt import Stop, stop_on_interrupt
 from lambent.training.lock import locked
 from lambent.training.model import build_model
 from lambent.training.run import Run
+from lambent.training.scoring import predict
 from lambent.training.trainer import Trainer, Watcher, score_of
 
 _CALIBRATION_SAMPLES = 64
@@ -83,7 +85,18 @@ def train(
             calibration = {k: getattr(typical, k) for k in kept}
             run.create(config, facts, {"calibration.pt": calibration, "checkpoint.pt": trainer.checkpoint()})
         with _saying_what_is_kept(run):
-            return _train(trainer, run, typical, watcher, stop)
+            finished = _train(trainer, run, typical, watcher, stop)
+            if finished and valid is not None:
+                run.write_json("confidence.json", _confidence(run, valid))
+            return finished
+
+
+def _confidence(run: Run, valid: SpikeDataset) -> dict[str, float]:
+    """How sure the network that is kept may be, by samples that it was not trained on."""
+    scores, labels = (x.numpy() for x in predict(run.model(), valid))
+    temperature = fit_temperature(scores, labels)
+    errors = {"error_before": calibration_error(scores, labels, 1.0)}
+    return {"temperature": temperature, "error": calibration_error(scores, labels, temperature)} | errors
 
 
 @contextmanager

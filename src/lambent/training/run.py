@@ -32,6 +32,8 @@ _HOLDS = {  # what must be in a file
     "host.json": ("costs",),
     "checkpoint.pt": ("model", "optimizer", "state"),
     "calibration.pt": ("times", "units", "offsets"),
+    "confidence.json": ("temperature",),
+    "stream.json": ("curves", "hours", "rule", "background"),
 }
 
 
@@ -46,6 +48,8 @@ class Run(Folder):
     calibration.pt   a few training samples, to measure activity on before quantising
     NAME.net         the exported network, named like the folder; export.json says so, and with how many bits
     FORMAT/          the same in another format of the chip, such as lava/
+    confidence.json  the temperature of its softmax, by validation samples
+    stream.json      what it misses on streams, against false alarms; detections.svg: the curve
     evaluation.npz   the last evaluation, for the report; cost.json and host.json: what it costs
     report.html
     listen.html      what was heard last
@@ -103,7 +107,7 @@ class Run(Folder):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.outdate()
         self.path("config.toml").unlink(missing_ok=True)
-        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "listen.html"):
+        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "confidence.json", "listen.html"):
             self.path(old).unlink(missing_ok=True)
         shutil.rmtree(self.path("tensorboard"), ignore_errors=True)
         self.write_json("run.json", facts | {"versions": versions()})
@@ -126,7 +130,7 @@ class Run(Folder):
         With `export` the network itself, too.
         """
         also = self.programs()
-        made = ["evaluation.npz", "report.html", "cost.json", "host.json"]
+        made = ["evaluation.npz", "report.html", "cost.json", "host.json", "stream.json", "detections.svg"]
         made += ["export.json", self.network.name, self.network.with_suffix(".nir").name] if export else []
         for name in made:
             self.path(name).unlink(missing_ok=True)
@@ -228,6 +232,19 @@ class Run(Folder):
         if bad := [key for key, fine in good.items() if not fine]:
             raise ValueError(f"{self.path('run.json')}: damaged: {bad[0]} is {facts[bad[0]]!r}")
         return facts
+
+    def temperature(self) -> float:
+        """By what scores are divided before the softmax, so that confidence is what it says; 1 if that is not known.
+
+        Raises:
+            ValueError: confidence.json is damaged.
+        """
+        if not self.path("confidence.json").exists():
+            return 1.0
+        value = self.read_json("confidence.json")["temperature"]
+        if type(value) not in (int, float) or not 0 < value < float("inf"):
+            raise ValueError(f"{self.path('confidence.json')}: damaged: temperature is {value!r}")
+        return float(value)
 
     def model(self) -> nn.Sequential:
         """The model of the best epoch, in evaluation mode; after quantisation-aware training with rounded values.

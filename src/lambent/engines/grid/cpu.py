@@ -30,7 +30,6 @@ from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron
 from lambent.neurons.payload import Payload
 
-
 _LONGEST_DELAY = 30_000  # steps on a stream, as those of its blocks are no bound
 
 
@@ -237,6 +236,10 @@ def spikes(
     return _spikes(events, layer, inputs.n_out, dt, payload)
 
 
+_Given = tuple[int, int, np.ndarray, np.ndarray, Any, np.ndarray]
+"""The one sample as kernels take it: first and last, steps, units, values and offsets."""
+
+
 class Onward:
     """A layer on a stream: what goes on from block to block, of any lengths, as if they were one sample.
 
@@ -261,7 +264,7 @@ class Onward:
         self._window = np.zeros((kernels.BLOCK + self._rows, self._size), dtype)
         self._state = np.zeros((type(self._units).n_states, self._size), dtype)
 
-    def _arguments(self, events: Events) -> tuple[tuple[Any, ...], tuple[Any, ...], int]:
+    def _arguments(self, events: Events) -> tuple[_Given, tuple[np.ndarray, np.ndarray, int], int]:
         steps, sources, values, offsets = _spike_arrays(events, self.dt, self._state.dtype)
         before, n_steps = self._steps, count_steps(events.duration, self.dt)
         self._steps += n_steps

@@ -319,7 +319,10 @@ def spikes_backward(
 def levels_forward(
     first, last, steps, sources, values, offsets, units, inputs, rows, out, kept_window, kept_state, before
 ):
-    """`out` (batch, n_steps, size) becomes the levels of units that never spike; what is kept as in `spikes_forward`."""
+    """`out` (batch, n_steps, size) becomes the levels of units that never spike.
+
+    What is kept is as in `spikes_forward`.
+    """
     size = out.shape[2]
     state = np.empty((n_states(units), size), out.dtype)
     window = np.empty((BLOCK + rows, size), out.dtype)

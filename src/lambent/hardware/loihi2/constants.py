@@ -85,7 +85,7 @@ class _Cuba:
         state, units = self.at_rest() if state is None else state, self.units
         if units.interval:
             units = units._replace(phase=(units.phase - first) % units.interval)
-        out = cuba.run(*lists, drive, self.synapses, units, *state, spikes, current, voltage)
+        out = cuba.run(*lists, drive, self.synapses, units, spikes, current, voltage, *state)
         _turn(state, lists)
         return Spikes(*out, NO_VALUES)
 
@@ -105,7 +105,7 @@ class _SigmaDelta:
     ) -> Spikes:  # fmt: skip
         lists, drive = _split(sample)
         state = self.at_rest() if state is None else state
-        out = sigma_delta.run(*lists, drive, self.synapses, self.units, *state, spikes, current, voltage)
+        out = sigma_delta.run(*lists, drive, self.synapses, self.units, spikes, current, voltage, *state)
         _turn(state, lists)
         return Spikes(*out)
 
@@ -126,7 +126,7 @@ class _Resonator:
     ) -> Spikes:  # fmt: skip
         lists, _ = _split(sample)
         state = self.at_rest() if state is None else state
-        out = resonator.run(*lists, self.real, self.imag, self.units, *state, spikes, current, voltage)
+        out = resonator.run(*lists, self.real, self.imag, self.units, spikes, current, voltage, *state)
         _turn(state, lists)
         return Spikes(*out, NO_VALUES)
 

@@ -300,7 +300,8 @@ def _run(
             inputs[b] = signal.offsets, signal.units
         for i, layer in enumerate(constants):
             state, first = (None, 0) if carried is None else (carried[0][i], carried[1])
-            signal = layer.run(signal, *(trace(name, i, b) for name in _RECORDABLE), state, first)
+            traces = [trace(name, i, b) for name in _RECORDABLE]
+            signal = layer.run(signal, traces[0], traces[1], traces[2], state, first)
             if i in quiet and isinstance(signal, Spikes) and len(signal.units):
                 fired.add(i)
 

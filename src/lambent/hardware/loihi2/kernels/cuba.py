@@ -58,12 +58,12 @@ def run(
     drive: np.ndarray,
     synapses: Synapses,
     neurons: Units,
-    ring: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
     spikes: np.ndarray,
     currents: np.ndarray,
     voltages: np.ndarray,
+    ring: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one sample through one layer: offsets and units of its spikes.
 

@@ -49,13 +49,13 @@ def run(
     real_synapses: Synapses,
     imag_synapses: Synapses,
     neurons: Units,
+    spikes: np.ndarray,
+    reals: np.ndarray,
+    imags: np.ndarray,
     real_ring: np.ndarray,
     imag_ring: np.ndarray,
     re: np.ndarray,
     im: np.ndarray,
-    spikes: np.ndarray,
-    reals: np.ndarray,
-    imags: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one sample through one layer: offsets and units of its spikes.
 

@@ -45,13 +45,13 @@ def run(
     drive: np.ndarray,
     synapses: Synapses,
     neurons: Units,
+    spikes: np.ndarray,
+    sigmas: np.ndarray,
+    acts: np.ndarray,
     ring: np.ndarray,
     sigma: np.ndarray,
     act: np.ndarray,
     residue: np.ndarray,
-    spikes: np.ndarray,
-    sigmas: np.ndarray,
-    acts: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run one sample through one layer: offsets, units and values of its spikes.
 
