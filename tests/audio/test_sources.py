@@ -1,4 +1,4 @@
-"""Cutting a stream into words, from a file and from a microphone."""
+"""Sound as it comes in, from a file and from a microphone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lambent.audio.words import MICROPHONE_RATE, file_blocks, microphone_blocks
+from lambent.audio.sources import MICROPHONE_RATE, file_blocks, microphone_blocks
 
 
 def test_a_file_as_the_source(tmp_path):
     soundfile = pytest.importorskip("soundfile")
-    sound = speech(0.3, 0.3, 0.4)
-    soundfile.write(tmp_path / "a.wav", sound, RATE, "DOUBLE")
-    blocks, rate = file_blocks(tmp_path / "a.wav")
-    assert rate == RATE
+    sound, rate = 0.2 * np.sin(np.arange(8000.0)), 8000
+    soundfile.write(tmp_path / "a.wav", sound, rate, "DOUBLE")
+    blocks, found = file_blocks(tmp_path / "a.wav")
+    assert found == rate
     blocks = list(blocks)
     assert max(map(len, blocks)) == 800
     np.testing.assert_allclose(np.concatenate(blocks), sound)
