@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from lambent.audio.sources import MICROPHONE_RATE, file_blocks, microphone_blocks
 
 
