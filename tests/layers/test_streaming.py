@@ -45,13 +45,10 @@ def models() -> dict[str, torch.nn.Sequential]:
         ),
         "adaptive": torch.nn.Sequential(lb.AdaptiveLIF(20, 30, recurrent=True), lb.LIReadout(30, 3)),
         "resonators": torch.nn.Sequential(lb.Resonator(20, 30), lb.LIReadout(30, 3)),
-        "sparse, graded": torch.nn.Sequential(
-            lb.Spiking(lb.neurons.LIF(), lb.connections.Sparse(20, 30, density=0.5, delay=3.0), payload_bits=4),
+        "graded": torch.nn.Sequential(
+            lb.LIF(20, 30, payload_bits=4),
             lb.Spiking(lb.neurons.LIF(), lb.connections.Dense(30, 30)),
             lb.LIReadout(30, 3),
-        ),
-        "convolution": torch.nn.Sequential(
-            lb.Spiking(lb.neurons.LIF(), lb.connections.Conv1d((1, 20), 4, 5)), lb.LIReadout(64, 3)
         ),
     }
 

@@ -90,7 +90,10 @@ def train(
     as_json: Json = False,
     **settings: Any,
 ) -> None:
-    """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
+    """Train a network on spike trains; Ctrl-C saves, --resume goes on.
+
+    torchrun --nproc-per-node 2 -m lambent train ... trains it with several processes, on several machines or GPUs.
+    """
     if seeds is not None or at_once is not None:
         options = {
             "--test": test, "--config": config, "--from": start, "--n-units": n_units, "--time-unit": time_unit,
@@ -101,11 +104,14 @@ def train(
         return
     from lambent.runs.evaluate import evaluate_run
     from lambent.runs.train import load_training_data, train_run
+    from lambent.training.distributed import joined, rank
     from lambent.training.run import Run
 
     if resume and overwrite:
         raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")
-    run = Run(out)
+    run, follows = Run(out), rank() > 0
+    if follows:  # of several processes of torchrun the first says and writes what there is
+        console.quiet, as_json = True, False
     given = {k: v for k, v in settings.items() if v is not None and v != []}
     if resume:
         others = {"config": config, "from": start, "n_units": n_units, "time_unit": time_unit}
@@ -118,9 +124,10 @@ def train(
     else:
         if start is not None and run.folder.resolve() == start.resolve():
             raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
-        if run.exists() and not overwrite:
+        if run.exists() and not overwrite and not follows:
             raise ValueError(f"{out}: holds a run already; go on with --resume, replace it with --overwrite")
-        run.check_free()
+        if not follows:
+            run.check_free()
         if config is not None and start is not None:
             raise ValueError("--from takes the settings of that run; drop --config")
         if start is not None and given.get("qat_bits"):
@@ -141,10 +148,16 @@ def train(
         "train": str(data.resolve()), "test": str(test.resolve()) if test else None, "time_unit": time_unit,
     }  # fmt: skip
     done = len(run.metrics()) if resume else 0
-    finished = train_run(
-        run, chosen, samples, source, console,
-        resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
-    )  # fmt: skip
+    with joined(chosen.device) as processes:
+        if processes:
+            say(f"{processes.size} processes share every batch of {chosen.batch_size}")
+        finished = train_run(
+            run, chosen, samples, source, console,
+            resume=resume, tensorboard=tensorboard and not follows, start=None if start is None else Run(start),
+            processes=processes,
+        )  # fmt: skip
+    if follows:
+        raise typer.Exit(0 if finished else 130)
     history = run.metrics()
     result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
     if history:

@@ -15,6 +15,7 @@ from lambent.events import Events
 from lambent.machine.files import remove_left_over
 from lambent.training.confidence import calibration_error, fit_temperature
 from lambent.training.config import Config
+from lambent.training.distributed import Processes
 from lambent.training.interrupt import Stop, stop_on_interrupt
 from lambent.training.lock import locked
 from lambent.training.model import build_model
@@ -34,6 +35,7 @@ def train(
     facts: dict[str, Any],
     resume: bool = False,
     model: Mapping[str, Tensor] | None = None,
+    processes: Processes | None = None,
 ) -> bool:
     """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
 
@@ -44,6 +46,8 @@ def train(
         facts: what run.json should say of the data.
         resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
         model: the `state_dict` of a float model, of the network that `config` describes, to start from.
+        processes: those that train together, each with the same arguments; the first alone writes, the others read what
+            it wrote.
 
     Raises:
         FileNotFoundError: nothing to resume.
@@ -69,7 +73,10 @@ def train(
     if config.valid:
         data, valid = hold_out(data, config.valid, config.seed)
     network = build_model(config, data.n_units, len(facts["class_names"]))
-    trainer = Trainer(network, config, data, valid)
+    trainer = Trainer(network, config, data, valid, processes=processes)
+    if processes is not None and processes.rank > 0:
+        with stop_on_interrupt() as stop:
+            return _follow(trainer, run, typical, watcher, stop, resume, model)
     if resume:
         run.need("checkpoint.pt")
     else:
@@ -78,7 +85,7 @@ def train(
     with locked(run.folder), stop_on_interrupt() as stop:
         remove_left_over(run.folder)
         if resume:
-            _restore(trainer, run)
+            _restore(trainer, run, run.load("checkpoint.pt"))
         else:
             trainer.start(model)
             kept = ("times", "units", "offsets", *([] if typical.values is None else ["values"]))
@@ -112,8 +119,9 @@ def _saying_what_is_kept(run: Run) -> Iterator[None]:
         raise OSError(error.errno, f"{error.strerror}: {kept}", error.filename) from error
 
 
-def _restore(trainer: Trainer, run: Run) -> None:
-    checkpoint = run.load("checkpoint.pt")
+def _restore(trainer: Trainer, run: Run, checkpoint: dict[str, Any]) -> None:
+    if trainer.processes:
+        checkpoint = trainer.processes.of_first(checkpoint)
     try:
         trainer.restore(checkpoint)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -124,17 +132,37 @@ def _restore(trainer: Trainer, run: Run) -> None:
     run.check_metrics(trainer.state.epoch)
 
 
+def _follow(
+    trainer: Trainer,
+    run: Run,
+    typical: Events,
+    watcher: Watcher,
+    stop: Stop,
+    resume: bool,
+    model: Mapping[str, Tensor] | None,
+) -> bool:
+    """Do what the first process does, and write nothing."""
+    if resume:
+        _restore(trainer, run, {})
+    else:
+        trainer.start(model)
+    return _train(trainer, run, typical, watcher, stop)
+
+
 def _train(trainer: Trainer, run: Run, typical: Events, watcher: Watcher, stop: Stop) -> bool:
-    state, keeper = trainer.state, _Keeper(run)
+    state, processes = trainer.state, trainer.processes
+    follows = processes is not None and processes.rank > 0
+    keeper: Keeper = _Nothing() if follows else _Keeper(run)
     if state.aware_from is None:
         if not run_epochs(trainer, keeper, watcher, stop):
             return False
         if trainer.done():
             return True
         if state.epoch:
-            trainer.model.load_state_dict(run.trained_model().state_dict())
+            best: Any = None if follows else run.trained_model().state_dict()
+            trainer.model.load_state_dict(processes.of_first(best) if processes else best)
         trainer.start_aware(typical)
-        run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
+        keeper.checkpoint(trainer.checkpoint())  # before best.pt is a quantised model's
     if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
         state.best_score = score_of(trainer.validate(), state.best_score)
         keeper.best(trainer.model.state_dict())
@@ -183,9 +211,18 @@ def run_epochs(trainer: Trainer, keeper: Keeper, watcher: Watcher, stop: Stop) -
         keeper.record(metrics)
         keeper.checkpoint(trainer.checkpoint())
         watcher.epoch(metrics)
-        if stop.asked and not trainer.done():
+        if trainer.stopping(stop) and not trainer.done():
             return False
     return True
+
+
+class _Nothing:
+    """No folder, as `Keeper`."""
+
+    def checkpoint(self, values: dict[str, Any]) -> None:
+        pass
+
+    best = record = checkpoint
 
 
 class _Keeper:
