@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from lambent.audio.cochlea_kernels import (
 from lambent.audio.level import Level, parse_level
 from lambent.audio.membrane import RATE, REACH, block_length, transfer_table
 from lambent.audio.reading import check_rate, full_scale, is_silent, mono, resample
+from lambent.audio.streaming import heard_blocks
 from lambent.events import Events
 from lambent.machine.threads import in_threads
 
@@ -123,6 +124,39 @@ class Cochlea:
             )
         times, units = zip(*self._spikes(sounds, int(np.ceil(duration / _STEP))), strict=True)
         return Events.from_lists(times, units, self.channels, duration)
+
+    def stream(self, blocks: Iterable[ArrayLike], sampling_rate: int, block: float = 100.0) -> Iterator[Events]:
+        """Encode sound without end as it comes in.
+
+        As for a recording, but without ramps, and the fibres' noise follows from `seed` alone. The membrane looks 100
+        ms ahead (`lambent.audio.streaming.LOOKAHEAD`), so that spikes come so much later than their sound, and a block.
+        Incoming blocks of any lengths give the same spikes. After the last come 50 ms of silence, and what fills the
+        block. Silence is no exception here: fibres fire now and then, as between words.
+
+        Args:
+            blocks: consecutive pieces of the sound, (samples,) each, in [-1, 1] or integers that fill their type.
+            sampling_rate: from 1 kHz to 1 MHz [Hz].
+            block: length of what is handed out, a whole number of milliseconds.
+
+        Yields:
+            `Events` of one sample, of `block` ms, with times from its beginning on.
+
+        Raises:
+            TypeError, ValueError: no such sound, or `level` is "rms", which needs a whole recording.
+
+        Example:
+            >>> cochlea = Cochlea(140, level="agc")
+            >>> sound = 0.1 * np.sin(np.arange(8000.0))
+            >>> [events.duration for events in cochlea.stream([sound[:3000], sound[3000:]], 16000)]
+            [100.0, 100.0, 100.0, 100.0, 100.0, 100.0]
+        """
+        if not (block >= 1 and float(block).is_integer()):
+            raise ValueError(f"block must be a whole number of milliseconds, got {block}")
+        check_rate(sampling_rate)
+        self._level.started()  # refuses what cannot be streamed
+        size, after = round(block / _STEP), round(TAIL / _STEP)
+        found = heard_blocks(blocks, sampling_rate, self._level, self.channels, self.seed, size, after, _GROUP)
+        return (Events.from_lists([step * _STEP], [unit], self.channels, float(block)) for step, unit in found)
 
     def _spikes(
         self, sounds: list[tuple[NDArray[np.float32], int]], most: int

@@ -20,10 +20,12 @@ SPEECH = -26.0
 """Level of speech in recordings as they should be [dB below full scale], by ITU-T P.56 and P.830: what a fixed gain
 brings to `HEARD`, and where a gain control begins."""
 
+LOUDEST = 10.0
+"""Samples beyond are no sound in [-1, 1] but integers that were made floats."""
+
 LEVELS = ("rms", "recorded", "agc")
 
 _FAINTEST = -50.0  # speech that a gain control still brings to `HEARD` [dB]; what is fainter stays fainter
-_LOUDEST = 10.0  # samples beyond are no sound in [-1, 1] but integers that were made floats
 _BLUR, _ATTACK, _RELEASE = 0.02, 0.1, 2.0  # time constants of the gain control [s]
 _LOWEST = 20.0  # what is slower is no sound but a constant that drifts [Hz]
 
@@ -81,7 +83,7 @@ class Level:
         """
         if self.streams:
             most = float(np.abs(recording).max())
-            if most > _LOUDEST:
+            if most > LOUDEST:
                 raise ValueError(
                     f'level "{self}" takes samples in [-1, 1], and the largest is {most:.6g}; divide by full scale'
                 )

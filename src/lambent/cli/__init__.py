@@ -1,4 +1,4 @@
-"""The command line: `lambent demo | encode | listen | train | export | evaluate | simulate | report | info`."""
+"""The command line: `lambent demo | encode | listen | train | export | evaluate | simulate | report | sweep | info`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from lambent.cli import demo, encode, evaluate, export, info, listen, report, simulate, train
+from lambent.cli import demo, encode, evaluate, export, info, listen, report, simulate, sweep, train
 from lambent.machine.version import VERSION
 
 __all__ = ["app", "main"]
@@ -52,7 +52,7 @@ def _options(
 
 for _command in (
     demo.demo, encode.encode, train.train, export.export, evaluate.evaluate, report.report, simulate.simulate,
-    listen.listen, info.info,
+    listen.listen, info.info, sweep.sweep,
 ):  # fmt: skip
     # given as `short_help` the first line is shown whole, however narrow the terminal
     app.command(cls=_Command, short_help=(_command.__doc__ or "").partition("\n")[0])(_command)

@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from lambent.training.progress import in_notebook, is_live, pace
+
+if TYPE_CHECKING:
+    from lambent.runs.detecting import Rule
 
 console = Console(highlight=False, emoji=False, force_terminal=False if in_notebook() else None)
 
@@ -33,6 +36,38 @@ TimeUnit = Annotated[
         show_default=False,
     ),
 ]
+
+
+Smoothing = Annotated[
+    float | None,
+    typer.Option(
+        min=0, metavar="MS", help="Time over which confidence is averaged on streams.  [default: 200]",
+        show_default=False,
+    ),
+]  # fmt: skip
+Refractory = Annotated[
+    float | None,
+    typer.Option(
+        min=0, metavar="MS", help="Time after a word in which no other is reported on streams.  [default: 500]",
+        show_default=False,
+    ),
+]  # fmt: skip
+Background = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASS",
+        help="A class that is no word to report in streams; may be repeated. Those called unknown, silence, noise, "
+        "background or the like never are.",
+    ),
+]
+
+
+def rule_of(threshold: float | None, smoothing: float | None, refractory: float | None) -> Rule:
+    """When words are reported, by options where they are given."""
+    from lambent.runs.detecting import Rule
+
+    values = {"threshold": threshold, "smoothing": smoothing, "refractory": refractory}
+    return Rule(**{name: value for name, value in values.items() if value is not None})
 
 
 def completing(choices: Collection[str]) -> Callable[[str], list[str]] | None:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lambent.cli._common import (
-    DataFile,
+    NETWORKS,
+    Background,
     Folder,
     Json,
+    Refractory,
+    Smoothing,
     TimeUnit,
     completing,
     console,
     last_line,
     progress_bar,
+    rule_of,
     say,
     show_accuracies,
     show_recall,
 )  # fmt: skip
 from lambent.hardware.chip import CHIPS, find_chip
 
+_SHOWN = (10.0, 5.0, 2.0, 1.0, 0.5)  # false alarms an hour
+
 
 def evaluate(
     run: Folder,
-    data: DataFile,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Spike trains, HDF5 in the Heidelberg layout (.h5 or .h5.gz). With --stream: a long recording, or a "
+            "folder of them, and beside each NAME.wav in NAME.csv what is said when: start,end,word, in seconds.",
+        ),
+    ],
     chip: Annotated[bool, typer.Option("--chip", help="Also run the exported network on the chip model.")] = False,
     crop: Annotated[bool, typer.Option(help="Drop spikes past the duration the run was trained with.")] = False,
     host: Annotated[
@@ -39,13 +53,40 @@ def evaluate(
         ),
     ] = None,
     time_unit: TimeUnit = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Report words in long recordings: misses against false alarms an hour.")
+    ] = False,
+    smoothing: Smoothing = None,
+    refractory: Refractory = None,
+    background: Background = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="S",
+            help="Time after its end in which a word may be reported.  [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cochlea's noise on streams.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Test a trained network; with --chip also on the chip model.
 
     As floats, and with --chip as integers on the model of the chip, with its modelled cost. --on NAME is for another
-    chip than the run's: the network is converted for it, and nothing of that is kept.
+    chip than the run's: the network is converted for it, and nothing of that is kept. With --stream on long recordings,
+    where words are reported as they come.
     """
+    own = {"smoothing": smoothing, "refractory": refractory, "background": background, "within": within}
+    given = [name for name, value in own.items() if value]
+    if stream:
+        others = {"host": host, "crop": crop, "time-unit": time_unit, "on": on}
+        if unfit := [name for name, value in others.items() if value]:
+            raise ValueError(f"--{unfit[0]} is not for --stream")
+        last_line(as_json, _on_streams(run, data, chip, rule_of(None, smoothing, refractory), background, within, seed))
+        return
+    if given:
+        raise ValueError(f"--{given[0]} is for --stream")
     from lambent.runs.evaluate import evaluate_on, evaluate_run, kept_chip_cost, kept_host_costs
     from lambent.runs.evaluation import load_test_data, numbering
     from lambent.training.run import Run
@@ -88,3 +129,40 @@ def evaluate(
             say(host_cost)
         summary["host"] = [x.as_dict() for x in measured]
     last_line(as_json, summary | {"classes": classes})
+
+
+def _on_streams(
+    run: Path, data: Path, chip: bool, rule: Any, background: list[str] | None, within: float | None, seed: int
+) -> dict[str, Any]:
+    from rich.table import Table
+
+    from lambent.runs.streams import WITHIN, evaluate_streams, kept_curves
+    from lambent.runs.truth import find_recordings
+    from lambent.training.run import Run
+
+    there, recordings = Run(run), find_recordings([data])
+    if (there.facts().get("level") or "rms") == "rms":
+        say("a stream cannot be heard at level rms, as trained: heard at agc")
+    with progress_bar("listening") as progress:
+        found = evaluate_streams(
+            there, recordings, chip=chip, rule=rule, background=background or [],
+            within=WITHIN if within is None else within, seed=seed, progress=progress,
+        )  # fmt: skip
+    say(f"{found['words']} words in {found['hours']:.2f} hours, at level {found['level']}")
+    table = Table("network", "false alarms an hour", "threshold", "missed", "latency (median)")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    points = []
+    for kind, curve in kept_curves(there).items():
+        for most in _SHOWN:
+            point = curve.at(most)
+            points.append({"network": kind, "at_most": most} | (point or {}))
+            cells = ("-", "-", "-")
+            if point is not None:
+                cells = (f"{point['threshold']:.4f}", f"{100 * point['misses']:.1f} %", f"{point['latency']:.0f} ms")
+            table.add_row(NETWORKS[kind], f"{most:g}", *cells)
+    console.print(table)
+    if found["hours"] < 1:
+        say(f"one false alarm in these recordings is {1 / found['hours']:.3g} an hour; longer ones tell more")
+    say(f"the curve: {there.path('detections.svg')}")
+    return found | {"points": points}

@@ -101,7 +101,7 @@ def export(
 
 def _made_of(run: Run) -> list[str]:
     """What is there that may speak of the network exported last."""
-    return [name for name in ("evaluation.npz", "report.html") if run.path(name).exists()]
+    return [name for name in ("evaluation.npz", "report.html", "stream.json") if run.path(name).exists()]
 
 
 def _say_what_changed(run: Run, bits: Sequence[int], before: Sequence[str]) -> None:

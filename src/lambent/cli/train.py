@@ -94,19 +94,45 @@ def train(
         typer.Option(min=1, help="Units of the inputs; as many as the file says, or its largest needs, if left out."),
     ] = None,
     time_unit: TimeUnit = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEEDS",
+            help="Train with several seeds, such as 0-4 or 0,3,7, side by side where cores and memory allow: runs "
+            "OUT/seed-0 and so on, and OUT/seeds.json with mean and deviation.",
+        ),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="Seeds to train at a time.  [default: as cores and memory allow]", show_default=False),
+    ] = None,
     as_json: Json = False,
     **settings: Any,
 ) -> None:
-    """Train a network on spike trains; Ctrl-C saves, --resume goes on."""
+    """Train a network on spike trains; Ctrl-C saves, --resume goes on.
+
+    torchrun --nproc-per-node 2 -m lambent train ... trains it with several processes, on several machines or GPUs.
+    """
+    if seeds is not None or at_once is not None:
+        options = {
+            "--test": test, "--config": config, "--from": start, "--n-units": n_units, "--time-unit": time_unit,
+            "--tensorboard": tensorboard, "--on": on,
+        }  # fmt: skip
+        given = {k: v for k, v in settings.items() if v is not None and v != []}
+        _with_seeds(data, out, seeds, at_once, options, given, resume=resume, overwrite=overwrite, as_json=as_json)
+        return
     from lambent.runs.evaluate import evaluate_run
     from lambent.runs.evaluation import numbering
     from lambent.runs.train import load_training_data, train_run
+    from lambent.training.distributed import joined, rank
     from lambent.training.on_chip import check_on_chip
     from lambent.training.run import Run
 
     if resume and overwrite:
         raise ValueError("--resume goes on with the run that --overwrite would replace; drop one of them")
-    run = Run(out)
+    run, follows = Run(out), rank() > 0
+    if follows:  # of several processes of torchrun the first says and writes what there is
+        console.quiet, as_json = True, False
     given = {k: v for k, v in settings.items() if v is not None and v != []}
     if resume:
         others = {"config": config, "on": on, "from": start, "n_units": n_units, "time_unit": time_unit}
@@ -119,9 +145,10 @@ def train(
     else:
         if start is not None and run.folder.resolve() == start.resolve():
             raise ValueError(f"{out}: is the run to start from; choose another folder for --out")
-        if run.exists() and not overwrite:
+        if run.exists() and not overwrite and not follows:
             raise ValueError(f"{out}: holds a run already; go on with --resume, replace it with --overwrite")
-        run.check_free()
+        if not follows:
+            run.check_free()
         if config is not None and start is not None:
             raise ValueError("--from takes the settings of that run; drop --config")
         if start is not None and given.get("qat_bits"):
@@ -153,11 +180,18 @@ def train(
         "train": str(data.resolve()), "test": str(test.resolve()) if test else None, "time_unit": time_unit,
     }  # fmt: skip
     done = len(run.metrics()) if resume else 0
-    finished = train_run(
-        run, chosen, samples, source, console,
-        resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
-        on_chip=on is not None,
-    )  # fmt: skip
+    with joined(chosen.device) as processes:
+        if processes:
+            if on is not None:
+                raise ValueError("--on trains in one process; leave torchrun out")
+            say(f"{processes.size} processes share every batch of {chosen.batch_size}")
+        finished = train_run(
+            run, chosen, samples, source, console,
+            resume=resume, tensorboard=tensorboard and not follows, start=None if start is None else Run(start),
+            on_chip=on is not None, processes=processes,
+        )  # fmt: skip
+    if follows:
+        raise typer.Exit(0 if finished else 130)
     history = run.metrics()
     result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
     if history:
@@ -196,3 +230,92 @@ def _of_update(cost: dict[str, Any]) -> str:
         f"{cost['packets']:,.0f} packets a sample, {cost['elements']} elements; "
         f"worst tick {cost['worst_tick']:,} cycles, in real time {cost['budget']:,} fit"
     )
+
+
+def _with_seeds(
+    data: Path,
+    out: Path,
+    text: str | None,
+    at_once: int | None,
+    options: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Train with each of several seeds, in a process of its own."""
+    from rich.table import Table
+
+    from lambent.runs.seeds import check_free, folder_of, parse_seeds, side_by_side, train_seeds
+    from lambent.runs.train import load_training_data
+    from lambent.training.run import Run
+
+    if text is None:
+        raise ValueError("--at-once is for --seeds")
+    if "seed" in settings:
+        raise ValueError("--seeds has all the seeds; drop --seed")
+    if resume and overwrite:
+        raise ValueError("--resume goes on with the runs that --overwrite would replace; drop one of them")
+    seeds = parse_seeds(text)
+    check_free(out, resume, overwrite)
+    plain = [x for k, v in options.items() if v is not None and v is not False for x in _option(k, v)]
+    if resume:
+        if settings or any(options[k] is not None for k in ("--config", "--from", "--n-units", "--time-unit")):
+            raise ValueError("--resume takes the runs' own settings; drop the others")
+        known = next(path for path in sorted(out.glob("seed-*")) if Run(path).exists())
+        chosen = Run(known).config()
+        plain += ["--config", str(known / "config.toml")]
+    else:
+        start, config = options["--from"], options["--config"]
+        base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
+        chosen = Config(**(vars(base) | _apart(settings)))
+    samples, _ = load_training_data(
+        data, options["--test"], chosen, n_units=options["--n-units"], time_unit=options["--time-unit"]
+    )
+    fits, threads = side_by_side(len(seeds), samples, chosen.device, chosen.threads)
+    at_once = at_once or fits
+    del samples
+    words = [x for k, v in settings.items() for x in _option(f"--{k.replace('_', '-')}", v)]
+
+    def command(seed: int) -> list[str]:
+        folder = folder_of(out, seed)
+        here = ["train", str(data), "--out", str(folder), "--json"]
+        if resume and Run(folder).path("checkpoint.pt").exists():
+            return [*here, "--resume", *_option("--test", options["--test"])]
+        again = ["--overwrite"] if Run(folder).exists() else []
+        return [*here, *plain, *words, "--seed", str(seed), "--threads", str(threads), *again]
+
+    say(f"{len(seeds)} seeds, {at_once} at a time, on {threads} threads each")
+    found = train_seeds(out, seeds, command, at_once, threads, say)
+    summary = found.summary()
+    if not found.finished:
+        again = ["lambent", "train", str(data), "--out", str(out), "--seeds", text]
+        again += [*_option("--test", options["--test"]), "--resume"]
+        say(f"interrupted; go on with: {shlex.join(again)}")
+        last_line(as_json, summary)
+        raise typer.Exit(130)
+    table = Table("seed", "validation", "test")
+    shares = ("val_accuracy", "accuracy_test")
+    for seed, result in summary["seeds"].items():
+        table.add_row(seed, *(_percent(result.get(name)) for name in shares))
+    for name, row in (("mean", summary["mean"]), ("deviation", summary["deviation"])):
+        table.add_row(name, *(_percent(row.get(share)) for share in shares))
+    console.print(table)
+    last_line(as_json, summary)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def _option(name: str, value: Any) -> list[str]:
+    """An option of the command line with its value; none where there is none."""
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [name if value else name.replace("--", "--no-", 1)]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [x for v in values for x in (name, str(v))]

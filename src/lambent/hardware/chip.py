@@ -352,6 +352,23 @@ class Chip(Protocol):
         ...
 
 
+class ChipStream(Protocol):
+    """A network on a chip that goes on from where it was."""
+
+    def run(self, events: Events, record: Sequence[str] = ("spikes", "voltage")) -> Recording:
+        """Run the next block of a stream, a batch of one."""
+        ...
+
+
+@runtime_checkable
+class StreamingChip(Chip, Protocol):
+    """A chip whose model runs streams without end."""
+
+    def stream(self, network: Any) -> ChipStream:
+        """`network` at rest. Blocks of any lengths give what the whole stream gives at once, bit for bit."""
+        ...
+
+
 @runtime_checkable
 class TrainingChip(Chip, Protocol):
     """A chip whose arithmetic a model can be trained on."""

@@ -9,6 +9,7 @@ from lambent.layers.readout import LIReadout
 from lambent.layers.recording import Recording, record
 from lambent.layers.short import AdaptiveLIF, Resonator
 from lambent.layers.spiking import Spiking
+from lambent.layers.streaming import Stream
 
 __all__ = [
     "LI",
@@ -20,6 +21,7 @@ __all__ = [
     "Recording",
     "Resonator",
     "Spiking",
+    "Stream",
     "calibrate",
     "record",
 ]

@@ -58,6 +58,8 @@ class LIReadout(Integrators):
     (torch.Size([1, 2]), torch.Size([1, 20, 2]))
     """
 
+    shared = False  # whether a batch in training is one with those of the other processes (`torch.distributed`)
+
     def __init__(
         self,
         in_features: int,
@@ -117,7 +119,11 @@ class LIReadout(Integrators):
         if self.count_gradient:
             counts = events.counts().unsqueeze(2)
             n = counts.detach()
-            typical = per_input.sum((0, 1)) / n.sum().clamp(min=1)
+            total, spikes = per_input.detach().sum((0, 1)), n.sum().reshape(1)
+            if self.shared and torch.is_grad_enabled():
+                for x in (total, spikes):
+                    torch.distributed.all_reduce(x)
+            typical = total / spikes.clamp(min=1)
             one_more = torch.where(n > 0, per_input / n.clamp(min=1), typical).detach()
             per_input = per_input + self.count_gradient * (counts - n) * one_more
         return self.scale * (per_input * self.weight).sum(1).to(self.weight.dtype)

@@ -26,8 +26,8 @@ def rate_penalty(
     Args:
         events: a layer's spikes.
         lower, upper: mean spikes per unit and sample.
-        group: processes (`torch.distributed`) whose batches are one: counts are averaged over all of them, and so must
-            be the gradients, as `DistributedDataParallel` does. Each of the processes must call this.
+        group: processes (`torch.distributed`) whose batches are one: counts are averaged over all of their samples, and
+            gradients must be over processes, as `DistributedDataParallel` does. Each of the processes must call this.
 
     Raises:
         ValueError: the bounds are negative or not in order.
@@ -35,9 +35,11 @@ def rate_penalty(
     if not 0 <= lower <= upper:
         raise ValueError(f"need 0 <= lower <= upper, got {lower} and {upper}")
     check_filled(len(events))
-    mean = events.counts().mean(0)
-    if group is not None:
-        everywhere = mean.detach().clone()
+    if group is None:
+        mean = events.counts().mean(0)
+    else:
+        own = events.counts().sum(0)
+        everywhere = torch.cat([own.detach(), own.new_tensor([len(events)])])
         torch.distributed.all_reduce(everywhere, group=group)
-        mean = mean + (everywhere / group.size() - mean.detach())
+        mean = everywhere[:-1] / everywhere[-1] + (own - own.detach()) * (group.size() / everywhere[-1])
     return ((lower - mean).clamp(min=0) ** 2 + (mean - upper).clamp(min=0) ** 2).mean()

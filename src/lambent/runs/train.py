@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rich.console import Console
 from lambent.data import SpikeDataset
 from lambent.runs.evaluation import match_classes, match_values
 from lambent.training.config import NETWORK, Config
+from lambent.training.distributed import Processes
 from lambent.training.loop import train
 from lambent.training.progress import RichWatcher, TensorBoardWatcher
 from lambent.training.run import Run
@@ -62,6 +63,8 @@ def train_run(
     tensorboard: bool = False,
     start: Run | None = None,
     on_chip: bool = False,
+    processes: Processes | None = None,
+    each: Callable[[dict[str, float]], None] | None = None,
 ) -> bool:
     """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
 
@@ -69,6 +72,8 @@ def train_run(
         source: where the data come from, kept in run.json: files "train" and "test", and the "time_unit" in them.
         start: a trained run whose model to start from.
         on_chip: learn on the model of the chip; see `lambent.training.train`.
+        processes: those that train together, see `lambent.training.train`.
+        each: called with the metrics of each epoch, once it is kept; what it raises ends the training.
 
     Raises:
         ValueError: also where a run that learned on a chip is to be resumed.
@@ -116,4 +121,21 @@ def train_run(
         watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
         if tensorboard:
             watcher = TensorBoardWatcher(watcher, run.folder / "tensorboard")
-        return train(run, config, data, watcher, facts=facts, resume=resume, model=model, on_chip=on_chip)
+        if each is not None:
+            watcher = _Telling(watcher, each)
+        return train(
+            run, config, data, watcher, facts=facts, resume=resume, model=model, on_chip=on_chip,
+            processes=processes,
+        )  # fmt: skip
+
+
+class _Telling:
+    """Hands epochs on to another watcher, and to a function."""
+
+    def __init__(self, watcher: Any, each: Callable[[dict[str, float]], None]) -> None:
+        self.watcher, self.each, self.batch = watcher, each, watcher.batch
+
+    def epoch(self, metrics: dict[str, float]) -> None:
+        """See `trainer.Watcher`."""
+        self.watcher.epoch(metrics)
+        self.each(metrics)

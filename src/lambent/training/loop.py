@@ -13,12 +13,15 @@ from torch import Tensor
 from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.machine.files import remove_left_over
+from lambent.training.confidence import calibration_error, fit_temperature
 from lambent.training.config import Config
+from lambent.training.distributed import Processes
 from lambent.training.interrupt import Stop, stop_on_interrupt
 from lambent.training.lock import locked
 from lambent.training.model import build_model
 from lambent.training.on_chip import ChipTrainer
 from lambent.training.run import Run
+from lambent.training.scoring import predict
 from lambent.training.trainer import Trainer, Watcher, score_of
 
 _CALIBRATION_SAMPLES = 64
@@ -34,6 +37,7 @@ def train(
     resume: bool = False,
     model: Mapping[str, Tensor] | None = None,
     on_chip: bool = False,
+    processes: Processes | None = None,
 ) -> bool:
     """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
 
@@ -46,6 +50,8 @@ def train(
         model: the `state_dict` of a float model, of the network that `config` describes, to start from.
         on_chip: learn on the model of the chip, which writes to the folder what an update costs there (on_chip.json).
             The chip's moments are not kept, so that such a run cannot be resumed.
+        processes: those that train together, each with the same arguments; the first alone writes, the others read what
+            it wrote.
 
     Raises:
         FileNotFoundError: nothing to resume.
@@ -71,7 +77,14 @@ def train(
     if config.valid:
         data, valid = hold_out(data, config.valid, config.seed)
     network = build_model(config, data.n_units, len(facts["class_names"]))
-    trainer = (ChipTrainer if on_chip else Trainer)(network, config, data, valid)
+    trainer: Trainer
+    if on_chip:
+        trainer = ChipTrainer(network, config, data, valid)
+    else:
+        trainer = Trainer(network, config, data, valid, processes=processes)
+    if processes is not None and processes.rank > 0:
+        with stop_on_interrupt() as stop:
+            return _follow(trainer, run, typical, watcher, stop, resume, model)
     if resume:
         run.need("checkpoint.pt")
     else:
@@ -80,18 +93,28 @@ def train(
     with locked(run.folder), stop_on_interrupt() as stop:
         remove_left_over(run.folder)
         if resume:
-            _restore(trainer, run)
+            _restore(trainer, run, run.load("checkpoint.pt"))
         else:
             trainer.start(model)
             kept = ("times", "units", "offsets", *([] if typical.values is None else ["values"]))
             calibration = {k: getattr(typical, k) for k in kept}
             run.create(config, facts, {"calibration.pt": calibration, "checkpoint.pt": trainer.checkpoint()})
         with _saying_what_is_kept(run):
-            done = _train(trainer, run, typical, watcher, stop)
+            finished = _train(trainer, run, typical, watcher, stop)
             if isinstance(trainer, ChipTrainer) and trainer.state.epoch:
                 first = data.batch(range(min(config.batch_size, len(data))))
                 run.write_json("on_chip.json", {"modelled": True, **vars(trainer.cost(*first))})
-            return done
+            if finished and valid is not None:
+                run.write_json("confidence.json", _confidence(run, valid))
+            return finished
+
+
+def _confidence(run: Run, valid: SpikeDataset) -> dict[str, float]:
+    """How sure the network that is kept may be, by samples that it was not trained on."""
+    scores, labels = (x.numpy() for x in predict(run.model(), valid))
+    temperature = fit_temperature(scores, labels)
+    errors = {"error_before": calibration_error(scores, labels, 1.0)}
+    return {"temperature": temperature, "error": calibration_error(scores, labels, temperature)} | errors
 
 
 @contextmanager
@@ -107,8 +130,9 @@ def _saying_what_is_kept(run: Run) -> Iterator[None]:
         raise OSError(error.errno, f"{error.strerror}: {kept}", error.filename) from error
 
 
-def _restore(trainer: Trainer, run: Run) -> None:
-    checkpoint = run.load("checkpoint.pt")
+def _restore(trainer: Trainer, run: Run, checkpoint: dict[str, Any]) -> None:
+    if trainer.processes:
+        checkpoint = trainer.processes.of_first(checkpoint)
     try:
         trainer.restore(checkpoint)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -119,17 +143,37 @@ def _restore(trainer: Trainer, run: Run) -> None:
     run.check_metrics(trainer.state.epoch)
 
 
+def _follow(
+    trainer: Trainer,
+    run: Run,
+    typical: Events,
+    watcher: Watcher,
+    stop: Stop,
+    resume: bool,
+    model: Mapping[str, Tensor] | None,
+) -> bool:
+    """Do what the first process does, and write nothing."""
+    if resume:
+        _restore(trainer, run, {})
+    else:
+        trainer.start(model)
+    return _train(trainer, run, typical, watcher, stop)
+
+
 def _train(trainer: Trainer, run: Run, typical: Events, watcher: Watcher, stop: Stop) -> bool:
-    state, keeper = trainer.state, _Keeper(run)
+    state, processes = trainer.state, trainer.processes
+    follows = processes is not None and processes.rank > 0
+    keeper: Keeper = _Nothing() if follows else _Keeper(run)
     if state.aware_from is None:
         if not run_epochs(trainer, keeper, watcher, stop):
             return False
         if trainer.done():
             return True
         if state.epoch:
-            trainer.model.load_state_dict(run.trained_model().state_dict())
+            best: Any = None if follows else run.trained_model().state_dict()
+            trainer.model.load_state_dict(processes.of_first(best) if processes else best)
         trainer.start_aware(typical)
-        run.save("checkpoint.pt", trainer.checkpoint())  # before best.pt is a quantised model's
+        keeper.checkpoint(trainer.checkpoint())  # before best.pt is a quantised model's
     if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
         state.best_score = score_of(trainer.validate(), state.best_score)
         keeper.best(trainer.model.state_dict())
@@ -178,9 +222,18 @@ def run_epochs(trainer: Trainer, keeper: Keeper, watcher: Watcher, stop: Stop) -
         keeper.record(metrics)
         keeper.checkpoint(trainer.checkpoint())
         watcher.epoch(metrics)
-        if stop.asked and not trainer.done():
+        if trainer.stopping(stop) and not trainer.done():
             return False
     return True
+
+
+class _Nothing:
+    """No folder, as `Keeper`."""
+
+    def checkpoint(self, values: dict[str, Any]) -> None:
+        pass
+
+    best = record = checkpoint
 
 
 class _Keeper:

@@ -123,7 +123,7 @@ class RichWatcher:
     def _say(self, line: str) -> None:
         if self.live:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
+        elif not self.console.quiet:
             print(line, file=self.console.file, flush=True)
 
 

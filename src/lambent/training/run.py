@@ -32,6 +32,8 @@ _HOLDS = {  # what must be in a file
     "host.json": ("costs",),
     "checkpoint.pt": ("model", "optimizer", "state"),
     "calibration.pt": ("times", "units", "offsets"),
+    "confidence.json": ("temperature",),
+    "stream.json": ("curves", "hours", "rule", "background"),
 }
 
 
@@ -46,6 +48,8 @@ class Run(Folder):
     calibration.pt   a few training samples, to measure activity on before quantising
     NAME.net         the exported network, named like the folder; export.json says so, and with how many bits
     FORMAT/          the same in another format of the chip, such as lava/
+    confidence.json  the temperature of its softmax, by validation samples
+    stream.json      what it misses on streams, against false alarms; detections.svg: the curve
     evaluation.npz   the last evaluation, for the report; cost.json and host.json: what it costs
     report.html
     on_chip.json     what an update cost on the chip, if the run learned there
@@ -104,7 +108,8 @@ class Run(Folder):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.outdate()
         self.path("config.toml").unlink(missing_ok=True)
-        for old in ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "on_chip.json", "listen.html"):
+        results = ("metrics.jsonl", "checkpoint.pt", "best.pt", "calibration.pt", "on_chip.json", "confidence.json")
+        for old in (*results, "listen.html"):
             self.path(old).unlink(missing_ok=True)
         shutil.rmtree(self.path("tensorboard"), ignore_errors=True)
         self.write_json("run.json", facts | {"versions": versions()})
@@ -129,6 +134,7 @@ class Run(Folder):
         also = self.programs()
         of_network = self.path("cost.json").exists()  # which an evaluation on the chip leaves
         made = ["evaluation.npz", "report.html", "cost.json", "host.json"] if export or of_network else []
+        made += ["stream.json", "detections.svg"]
         made += ["export.json", self.network.name, self.network.with_suffix(".nir").name] if export else []
         for name in made:
             self.path(name).unlink(missing_ok=True)
@@ -230,6 +236,19 @@ class Run(Folder):
         if bad := [key for key, fine in good.items() if not fine]:
             raise ValueError(f"{self.path('run.json')}: damaged: {bad[0]} is {facts[bad[0]]!r}")
         return facts
+
+    def temperature(self) -> float:
+        """By what scores are divided before the softmax, so that confidence is what it says; 1 if that is not known.
+
+        Raises:
+            ValueError: confidence.json is damaged.
+        """
+        if not self.path("confidence.json").exists():
+            return 1.0
+        value = self.read_json("confidence.json")["temperature"]
+        if type(value) not in (int, float) or not 0 < value < float("inf"):
+            raise ValueError(f"{self.path('confidence.json')}: damaged: temperature is {value!r}")
+        return float(value)
 
     def model(self) -> nn.Sequential:
         """The model of the best epoch, in evaluation mode; after quantisation-aware training with rounded values.

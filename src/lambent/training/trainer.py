@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lambent.data import DeviceDataset, SpikeDataset, augment
 from lambent.events import Events
 from lambent.layers.calibration import calibrate
+from lambent.layers.readout import LIReadout
 from lambent.losses import rate_penalty
 from lambent.machine.threads import engine_only_threads
 from lambent.machine.waiting import Reading, run_ahead
@@ -23,8 +24,9 @@ from lambent.quantize.aware import aware_of
 from lambent.training.batches import Batches, OfDataset, OfLoader
 from lambent.training.checkpoint import check_model, check_optimizer, read_state
 from lambent.training.config import Config
+from lambent.training.distributed import Processes
 from lambent.training.interrupt import Stop
-from lambent.training.objective import Objective
+from lambent.training.objective import Objective, together
 from lambent.training.parameters import constrain, parameter_groups
 from lambent.training.rewiring import Rewiring
 from lambent.training.scoring import EVALUATION_BATCH, activity, answers, forward
@@ -78,6 +80,8 @@ class Trainer:
         augment: (events, targets, generator) -> events, in place of what the settings say.
         optimizer: of the model's parameters, in place of AdamW with the rates and the schedule of the settings.
         scheduler: of that optimiser, stepped after each epoch.
+        processes: those that train the model together, each with the same data: of every batch each takes its share,
+            after augmentation, so that they do, up to rounding, what one would.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Trainer:
         augment: Augment | None = None,
         optimizer: torch.optim.Optimizer | None = None,
         scheduler: Any = None,
+        processes: Processes | None = None,
     ) -> None:
         if config.qat_bits and isinstance(data, SpikeDataset) and data.values is not None:
             raise ValueError(
@@ -101,7 +106,7 @@ class Trainer:
         self.objective = Objective(label_smoothing=config.label_smoothing) if objective is None else objective
         self.state = State()
         self._samples, self._augment = (data, valid), augment
-        self._own_optimizer, self.scheduler = optimizer, scheduler
+        self._own_optimizer, self.scheduler, self.processes = optimizer, scheduler, processes
         self._settle(model, config.device, config.rewire)
 
     def _settle(self, model: nn.Module, device: str, rewire: float = 0.0) -> None:
@@ -111,12 +116,16 @@ class Trainer:
         self.data, self.valid = self._batches(data), None if valid is None else self._batches(valid)
         self.batches = len(self.data)
         self.augment = self._augment or augmentation(self.config, getattr(self.data, "data", None))
+        if self.processes:
+            self.processes.as_first(self.model.state_dict())
         self.optimizer = self._own_optimizer or torch.optim.AdamW(
             parameter_groups(self.model, self.config), lr=self.config.lr, fused=True
         )
         self.rewiring = Rewiring(self.model, self.optimizer, rewire) if rewire else None
         parallel = (m.process_group for m in self.model.modules() if isinstance(m, DistributedDataParallel))
-        self._processes = next(parallel, None)  # whose batches are one
+        self._group = self.processes.group if self.processes else next(parallel, None)  # whose batches are one
+        for readout in (m for m in self.model.modules() if isinstance(m, LIReadout)):
+            readout.shared = self.processes is not None
 
     def _batches(self, data: Source) -> Batches:
         if not isinstance(data, SpikeDataset):
@@ -145,6 +154,8 @@ class Trainer:
         chosen = torch.randperm(len(samples), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
         with self._own_randomness():
             calibrate(self.model, samples.batch(chosen)[0], self.config.initial_spikes, per_unit=False)
+        if self.processes:
+            self.processes.as_first(self.model.state_dict())
 
     def start_aware(self, calibration: Events) -> None:
         """Go on with quantised weights, on scales chosen for the events `calibration`."""
@@ -183,13 +194,18 @@ class Trainer:
 
     @engine_only_threads()
     def step(self, events: Events, targets: Any) -> dict[str, float]:
-        """One optimiser step; returns sums over the batch: "samples", "loss", the metrics, "spikes_per_unit" (mean) and
-        "silent" (share of units), the last two 0 for a model without spiking layers.
+        """One optimiser step; with `processes` on this one's share of the batch.
+
+        Returns:
+            Sums over the batch: "samples", "loss", the metrics, "spikes_per_unit" (mean) and "silent" (share of units),
+            the last two 0 for a model without spiking layers.
 
         Raises:
             ValueError: training diverged, or the model's outputs do not fit the targets.
         """
-        config = self.config
+        config, processes, weight = self.config, self.processes, 1.0
+        if processes:
+            events, targets, weight = processes.share(events, targets)
         if self._sets_rates:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["base"] * self.rate()
@@ -201,23 +217,31 @@ class Trainer:
             figures = {"loss": shown} | self.objective.figures(outputs, targets) | activity(hidden, shown)
             reading = Reading(torch.stack([x.double() for x in figures.values()]))
             if config.rate_strength:
-                penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper, self._processes) for h in hidden)
-                loss = loss + config.rate_strength * penalty
+                penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper, self._group) for h in hidden)
+                loss = weight * loss + config.rate_strength * penalty
+            else:
+                loss = weight * loss
             loss.backward()
             return list(figures), reading
 
         try:
-            names, reading = run_ahead(gradients)
+            # what is tried again would wait for others that do not
+            names, reading = gradients() if processes else run_ahead(gradients)
         except ValueError:
             self._check_values()  # what the layers complain about may be the last step's doing
             raise
+        figures, n = dict(zip(names, reading.tolist(), strict=True)), len(events)
+        if processes:
+            processes.average(p.grad for p in self.model.parameters())
+            sums = torch.tensor([float(n), *(n * x for x in figures.values())], dtype=torch.float64)
+            n, *rest = processes.total(sums.to(self.device)).tolist()
+            figures = {name: x / n for name, x in zip(names, rest, strict=True)}
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         if self.rewiring is None:
             self.optimizer.step()
         else:
             self.rewiring.step(generator(config.seed, 4, self.state.epoch, self.state.batch))
         constrain(self.model)
-        figures, n = dict(zip(names, reading.tolist(), strict=True)), len(events)
         if not math.isfinite(figures["loss"]):
             raise self._diverged(f"the loss is {figures['loss']}")
         return {"samples": n} | {name: value * n for name, value in figures.items()}
@@ -247,13 +271,14 @@ class Trainer:
         for events, targets in self.data.epoch(config.seed, state.epoch, state.batch):
             dice = generator(config.seed, 2, state.epoch, state.batch, device=self.device)
             events = self.augment(events, targets, dice)
-            with self._own_randomness(state.epoch, state.batch):
+            own = () if self.processes is None else (self.processes.rank,)
+            with self._own_randomness(state.epoch, state.batch, *own):
                 sums = self.step(events, targets)
             sums["seconds"], start = time.perf_counter() - start, time.perf_counter()
             state.sums = {k: state.sums.get(k, 0.0) + v for k, v in sums.items()}
             state.batch += 1
             watcher.batch(state.epoch, state.batch, self.batches, means(state.sums))
-            if stopping.asked:
+            if self.stopping(stopping):
                 return None
         self._check_values()  # before this epoch's model can be kept
         metrics = {"epoch": state.epoch + 1} | means(state.sums) | {"lr": self._shown_rate()}
@@ -262,6 +287,10 @@ class Trainer:
         state.seconds += state.sums["seconds"]
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
         return metrics
+
+    def stopping(self, stop: Stop) -> bool:
+        """Whether this process, or one of the others, was asked to stop."""
+        return stop.asked if self.processes is None else self.processes.any(stop.asked, self.device)
 
     def _shown_rate(self) -> float:
         rates = self.optimizer.param_groups[0]
@@ -275,9 +304,18 @@ class Trainer:
             return {}
         self.model.eval()
         with self._own_randomness(self.state.epoch):
-            outputs, targets = answers(self.model, self.valid.in_order(EVALUATION_BATCH))
+            outputs, targets = self._answers(self.valid)
         figures = {"loss": self.objective.losses(outputs, targets)[1]} | self.objective.figures(outputs, targets)
         return {f"val_{name}": value.item() for name, value in figures.items()}
+
+    def _answers(self, valid: Batches) -> tuple[Any, Any]:
+        """What the model gives for all samples; each process does its share of the batches."""
+        processes, batches = self.processes, valid.in_order(EVALUATION_BATCH)
+        if processes is None:
+            return answers(self.model, batches)
+        own = [(self.model(e).cpu(), y) for i, (e, y) in enumerate(batches) if i % processes.size == processes.rank]
+        outputs, targets = zip(*processes.gathered([(x, y.cpu()) for x, y in own]), strict=True)
+        return together(outputs), together(targets)
 
     def end_epoch(self, metrics: dict[str, float]) -> None:
         """Take note of a finished epoch: the scheduler's step, and whether its model is the best so far.

@@ -30,6 +30,8 @@ from lambent.machine.waiting import expect
 from lambent.neurons.neuron import Neuron
 from lambent.neurons.payload import Payload
 
+_LONGEST_DELAY = 30_000  # steps on a stream, as those of its blocks are no bound
+
 
 def _array(x: Tensor) -> np.ndarray:
     return np.ascontiguousarray(x.detach().numpy())
@@ -46,6 +48,12 @@ def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray]:
 
 def _units(kind: str, tensors: Sequence[Tensor]) -> Any:
     return told_apart(class_of(kind)(*_arrays(tensors)))
+
+
+def _nothing_kept(units: Any) -> tuple[np.ndarray, np.ndarray, int]:
+    """For a sample that begins at rest."""
+    nothing = np.empty((0, 0), units[0].dtype)
+    return nothing, nothing, 0
 
 
 def _connections(kind: str, tensors: Sequence[Tensor]) -> tuple[Any, int]:
@@ -103,6 +111,7 @@ def spikes_forward(
     args = (
         _array(steps), _array(sources), _values(values, neuron[0].dtype), _array(offsets), units, connections, own,
         max(rows, own_rows), n_steps, Payload(*payload) if payload else None, counts, peak_step,
+        *_nothing_kept(units),
     )  # fmt: skip
     parts = run_groups(lambda g, first, last: kernels.spikes_forward(first, last, *args), batch)
     own_steps, own_units, marks = (torch.from_numpy(np.concatenate(x)) for x in zip(*parts, strict=True))
@@ -176,7 +185,7 @@ def levels_forward(
     out = np.empty((batch, n_steps, len(units[0])), units[0].dtype)
     args = (
         _array(steps), _array(sources), _values(values, neuron[0].dtype), _array(offsets), units, connections, rows,
-        out,
+        out, *_nothing_kept(units),
     )  # fmt: skip
     run_groups(lambda g, first, last: kernels.levels_forward(first, last, *args), batch)
     return torch.from_numpy(out)
@@ -225,6 +234,64 @@ def spikes(
     expect(*soundness(neuron, inputs, recurrent))
     layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, count_steps(events.duration, dt))
     return _spikes(events, layer, inputs.n_out, dt, payload)
+
+
+_Given = tuple[int, int, np.ndarray, np.ndarray, Any, np.ndarray]
+"""The one sample as kernels take it: first and last, steps, units, values and offsets."""
+
+
+class Onward:
+    """A layer on a stream: what goes on from block to block, of any lengths, as if they were one sample.
+
+    Args:
+        recurrent: connections among the units, or None.
+        dt: time step [ms].
+        payload: what spikes carry.
+    """
+
+    def __init__(
+        self, neuron: Neuron, inputs: Connections, recurrent: Connections | None, dt: float,
+        payload: Payload | None = None,
+    ) -> None:  # fmt: skip
+        expect(*soundness(neuron, inputs, recurrent))
+        layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, _LONGEST_DELAY)
+        self.dt, self._payload, self._size = dt, payload, inputs.n_out
+        self._units = _units(layer.neuron_kind, layer.neuron)
+        self._inputs, rows = _connections(layer.inputs_kind, layer.inputs)
+        self._own, own_rows = _connections(layer.recurrent_kind, layer.recurrent)
+        self._rows, self._steps = max(rows, own_rows), 0
+        dtype = self._units[0].dtype
+        self._window = np.zeros((kernels.BLOCK + self._rows, self._size), dtype)
+        self._state = np.zeros((type(self._units).n_states, self._size), dtype)
+
+    def _arguments(self, events: Events) -> tuple[_Given, tuple[np.ndarray, np.ndarray, int], int]:
+        steps, sources, values, offsets = _spike_arrays(events, self.dt, self._state.dtype)
+        before, n_steps = self._steps, count_steps(events.duration, self.dt)
+        self._steps += n_steps
+        return (0, 1, steps, sources, values, offsets), (self._window, self._state, before), n_steps
+
+    @torch.no_grad()
+    def spikes(self, events: Events) -> Events:
+        """The layer's spikes in the next block, a batch of one."""
+        given, kept, n_steps = self._arguments(events)
+        counts, peaks = np.zeros((1, self._size), self._state.dtype), np.zeros((1, self._size), np.int32)
+        steps, units, marks = kernels.spikes_forward(
+            *given, self._units, self._inputs, self._own, self._rows, n_steps, self._payload, counts, peaks, *kept
+        )
+        times = torch.from_numpy(steps.astype(np.float64) * self.dt).to(events.dtype)
+        values = torch.from_numpy(marks[:, -1].copy()).to(events.dtype) if self._payload else None
+        own = torch.from_numpy(units), torch.tensor([0, len(units)])
+        out = Events(times, *own, self._size, events.duration, values, check=False)
+        out.dt = self.dt
+        return out
+
+    @torch.no_grad()
+    def levels(self, events: Events) -> Tensor:
+        """What units that never spike come to after each step of the next block, (1, steps, size)."""
+        given, kept, n_steps = self._arguments(events)
+        out = np.empty((1, n_steps, self._size), self._state.dtype)
+        kernels.levels_forward(*given, self._units, self._inputs, self._rows, out, *kept)
+        return torch.from_numpy(out)
 
 
 @torch.no_grad()

@@ -3,8 +3,8 @@
 One kernel serves all neurons and connections: their types pick what they do (`lambent.engines.grid.units`). Each works
 on samples `first:last` and holds no lock, so that threads run several at once.
 
-Forward, what is under way waits in a window of `_BLOCK` + `rows` steps, one value per unit, that moves on every
-`_BLOCK` steps (`rows` = max delay + 1). Backward, the adjoint of a chunk of steps is kept, and of the `rows` after it,
+Forward, what is under way waits in a window of `BLOCK` + `rows` steps, one value per unit, that moves on every
+`BLOCK` steps (`rows` = max delay + 1). Backward, the adjoint of a chunk of steps is kept, and of the `rows` after it,
 where its spikes arrive; so each unit's row of gradients is fetched once a chunk, and not once a spike, and memory does
 not grow with steps. Where states matter they are worked out once more, a chunk at a time.
 
@@ -43,24 +43,45 @@ from lambent.engines.grid.units import (
 from lambent.machine.compiling import fast, fast_inline, grown
 from lambent.neurons.payload import slope_of
 
-_BLOCK = 16  # steps
+BLOCK = 16  # steps by which the window moves
 _CHUNK = 1024  # steps, at least, of which the adjoint is kept at once
 
 
 @fast_inline
 def _move_on(window):
-    """Let the window begin `_BLOCK` steps later."""
-    rest = window.shape[0] - _BLOCK
+    """Let the window begin `BLOCK` steps later."""
+    rest = window.shape[0] - BLOCK
     for row in range(window.shape[0]):
         for j in range(window.shape[1]):
-            window[row, j] = window[row + _BLOCK, j] if row < rest else 0
+            window[row, j] = window[row + BLOCK, j] if row < rest else 0
+
+
+@fast_inline
+def _begin(window, state, kept_window, kept_state):
+    """At rest, or from what was kept."""
+    window[:] = 0
+    state[:] = 0
+    if kept_window.shape[0] > 0:
+        window[:] = kept_window
+        state[:] = kept_state
+
+
+@fast_inline
+def _keep(window, state, kept_window, kept_state):
+    if kept_window.shape[0] > 0:
+        kept_window[:] = window
+        kept_state[:] = state
 
 
 @fast
 def spikes_forward(
-    first, last, steps, sources, values, offsets, units, inputs, recurrent, rows, n_steps, payload, counts, peak_step
+    first, last, steps, sources, values, offsets, units, inputs, recurrent, rows, n_steps, payload, counts, peak_step,
+    kept_window, kept_state, before,
 ):  # fmt: skip
     """Run samples first:last; returns the spikes of all (steps, units, marks) and fills `counts`, `peak_step`.
+
+    `kept_window` and `kept_state`, unless they are empty, are what the one sample goes on from, after `before` steps,
+    and become what goes on from it.
 
     `values` are those of the spikes that come in, None where all are 1, and `payload` says what the layer's own carry,
     None for nothing; Numba compiles other kernels for None. `marks` is what the neuron keeps of each spike, and then
@@ -72,7 +93,7 @@ def spikes_forward(
     out_units = np.empty(64 * size, np.int32)
     marks = np.empty((64 * size, n_marks(units) + n_payload(payload)), dtype)
     total = 0
-    window = np.empty((_BLOCK + rows, size), dtype)
+    window = np.empty((BLOCK + rows, size), dtype)
     state = np.empty((n_states(units), size), dtype)
     peak = np.empty(size, dtype)
     fired = np.empty(size + 8, np.int32)
@@ -80,15 +101,14 @@ def spikes_forward(
     above = np.zeros((size + 7) // 8 * 8, np.uint8)
     above_words = above.view(np.uint64)
     for b in range(first, last):
-        window[:] = 0
-        state[:] = 0
+        _begin(window, state, kept_window, kept_state)
         peak[:] = -np.inf
         counts[b] = 0
         e = offsets[b]
         for n in range(n_steps):
-            if n > 0 and n % _BLOCK == 0:
+            if before + n > 0 and (before + n) % BLOCK == 0:
                 _move_on(window)
-            row = n % _BLOCK
+            row = (before + n) % BLOCK
             step(units, state, window, row, above)
             watch(units, state, peak, peak_step, b, np.int32(n))
             found = 0
@@ -114,6 +134,7 @@ def spikes_forward(
             while e < offsets[b + 1] and steps[e] == n:
                 e += 1
             deliver(window, row + 1, inputs, sources, values, arrived, e)
+        _keep(window, state, kept_window, kept_state)
         for j in range(size):
             if counts[b, j] > 0:
                 peak_step[b, j] = -1
@@ -151,13 +172,13 @@ def replay(
     `states` (span + 1, n_states, size) after the reset, row k + 1 of step begin + k; row 0, before them, is given.
     `arrived` (span, size).
     """
-    window = np.zeros((_BLOCK + rows, arrived.shape[1]), arrived.dtype)
+    window = np.zeros((BLOCK + rows, arrived.shape[1]), arrived.dtype)
     start = max(0, begin - rows)  # what arrives from `begin` on was sent from there on
     e, s = _first_from(steps, e, e_end, start), _first_from(own_steps, s, s_end, start)
     for n in range(start, end):
-        if n > start and (n - start) % _BLOCK == 0:
+        if n > start and (n - start) % BLOCK == 0:
             _move_on(window)
-        row = (n - start) % _BLOCK
+        row = (n - start) % BLOCK
         if n >= begin:
             replay_step(units, states, arrived, window, row, n - begin)
         spiked, came = s, e
@@ -295,25 +316,30 @@ def spikes_backward(
 
 
 @fast
-def levels_forward(first, last, steps, sources, values, offsets, units, inputs, rows, out):
-    """`out` (batch, n_steps, size) becomes the levels of units that never spike."""
+def levels_forward(
+    first, last, steps, sources, values, offsets, units, inputs, rows, out, kept_window, kept_state, before
+):
+    """`out` (batch, n_steps, size) becomes the levels of units that never spike.
+
+    What is kept is as in `spikes_forward`.
+    """
     size = out.shape[2]
     state = np.empty((n_states(units), size), out.dtype)
-    window = np.empty((_BLOCK + rows, size), out.dtype)
+    window = np.empty((BLOCK + rows, size), out.dtype)
     for b in range(first, last):
-        window[:] = 0
-        state[:] = 0
+        _begin(window, state, kept_window, kept_state)
         e = offsets[b]
         for n in range(out.shape[1]):
-            if n > 0 and n % _BLOCK == 0:
+            if before + n > 0 and (before + n) % BLOCK == 0:
                 _move_on(window)
-            row = n % _BLOCK
+            row = (before + n) % BLOCK
             move(units, state, window, row)
             levels(units, state, out, b, n)
             arrived = e
             while e < offsets[b + 1] and steps[e] == n:
                 e += 1
             deliver(window, row + 1, inputs, sources, values, arrived, e)
+        _keep(window, state, kept_window, kept_state)
 
 
 @fast

@@ -17,7 +17,7 @@ from lambent.hardware.loihi2.cost import Cost, estimate_cost, mean_cost, publish
 from lambent.hardware.loihi2.export import NetxReport, write
 from lambent.hardware.loihi2.lava import FILES, how_to_run, not_held_by_lava, save_lava, verified
 from lambent.hardware.loihi2.layers.base import MAX_DELAY
-from lambent.hardware.loihi2.network import Loihi2Network, Recording
+from lambent.hardware.loihi2.network import Loihi2Network, Recording, Stream
 from lambent.hardware.loihi2.netx import load_netx
 from lambent.hardware.loihi2.netx.lava import misread_by_lava
 from lambent.hardware.loihi2.placement.mapping import Mapping as Placement
@@ -131,6 +131,10 @@ class Loihi2:
     def run(self, network: Loihi2Network, events: Events, record: Sequence[str] = ("spikes", "voltage")) -> Recording:
         """Bit for bit as Lava's fixed-point models."""
         return network.run(events, record)
+
+    def stream(self, network: Loihi2Network) -> Stream:
+        """See `Loihi2Network.stream`."""
+        return network.stream()
 
     def place(
         self, network: Loihi2Network, recording: Recording | None = None, *, partition: bool = False

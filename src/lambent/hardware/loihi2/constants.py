@@ -21,9 +21,31 @@ from lambent.hardware.loihi2.neurons import CUBA, Neuron, ResonateAndFire, Sigma
 class Constants(Protocol):
     """A layer in the form its kernel takes."""
 
-    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
-        """Run one sample: its spikes out. Arrays (steps, n_out) are filled; those without rows are not."""
+    def at_rest(self) -> State:
+        """The layer before the first step."""
         ...
+
+    def run(
+        self,
+        sample: Sample,
+        spikes: np.ndarray,
+        current: np.ndarray,
+        voltage: np.ndarray,
+        state: State | None = None,
+        first: int = 0,
+    ) -> Spikes:
+        """Run one sample: its spikes out. Arrays (steps, n_out) are filled; those without rows are not.
+
+        Args:
+            state: the layer before the sample, which becomes that after it; left out, at rest.
+            first: number of the first step.
+        """
+        ...
+
+
+State = tuple[np.ndarray, ...]
+"""What a layer carries from step to step: arrays (rows, n_out) of what is under way, the next step's row first, and
+arrays (n_out,) of its units."""
 
 
 _NO_MATRIX = np.zeros((0, 0), np.int32)
@@ -51,9 +73,20 @@ class _Cuba:
     synapses: Synapses
     units: cuba.Units
 
-    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+    def at_rest(self) -> State:
+        size = len(self.units.threshold)
+        return _ring(self.synapses, size), *np.zeros((2, size), np.int32)
+
+    def run(
+        self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray,
+        state: State | None = None, first: int = 0,
+    ) -> Spikes:  # fmt: skip
         lists, drive = _split(sample)
-        out = cuba.run(*lists, drive, self.synapses, self.units, spikes, current, voltage)
+        state, units = self.at_rest() if state is None else state, self.units
+        if units.interval:
+            units = units._replace(phase=(units.phase - first) % units.interval)
+        out = cuba.run(*lists, drive, self.synapses, units, spikes, current, voltage, *state)
+        _turn(state, lists)
         return Spikes(*out, NO_VALUES)
 
 
@@ -62,9 +95,19 @@ class _SigmaDelta:
     synapses: Synapses
     units: sigma_delta.Units
 
-    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+    def at_rest(self) -> State:
+        size = len(self.units.threshold)
+        return _ring(self.synapses, size), *np.zeros((3, size), np.int32)
+
+    def run(
+        self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray,
+        state: State | None = None, first: int = 0,
+    ) -> Spikes:  # fmt: skip
         lists, drive = _split(sample)
-        return Spikes(*sigma_delta.run(*lists, drive, self.synapses, self.units, spikes, current, voltage))
+        state = self.at_rest() if state is None else state
+        out = sigma_delta.run(*lists, drive, self.synapses, self.units, spikes, current, voltage, *state)
+        _turn(state, lists)
+        return Spikes(*out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +116,31 @@ class _Resonator:
     imag: Synapses
     units: resonator.Units
 
-    def run(self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray) -> Spikes:
+    def at_rest(self) -> State:
+        size = len(self.units.threshold)
+        return _ring(self.real, size), _ring(self.imag, size), *np.zeros((2, size), np.int64)
+
+    def run(
+        self, sample: Sample, spikes: np.ndarray, current: np.ndarray, voltage: np.ndarray,
+        state: State | None = None, first: int = 0,
+    ) -> Spikes:  # fmt: skip
         lists, _ = _split(sample)
-        out = resonator.run(*lists, self.real, self.imag, self.units, spikes, current, voltage)
+        state = self.at_rest() if state is None else state
+        out = resonator.run(*lists, self.real, self.imag, self.units, spikes, current, voltage, *state)
+        _turn(state, lists)
         return Spikes(*out, NO_VALUES)
+
+
+def _ring(synapses: Synapses, size: int) -> np.ndarray:
+    return np.zeros((synapses.rows, size), np.int32)
+
+
+def _turn(state: State, lists: Spikes) -> None:
+    """Let the rings begin with the row of the step after those of a sample."""
+    steps = len(lists.offsets) - 1
+    for ring in state:
+        if ring.ndim == 2 and steps % len(ring):
+            ring[:] = np.roll(ring, -steps, axis=0)
 
 
 def _split(sample: Sample) -> tuple[Spikes, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from lambent.events import Events, n_steps
-from lambent.hardware.loihi2.constants import Constants, constants_of
+from lambent.hardware.loihi2.constants import Constants, State, constants_of
 from lambent.hardware.loihi2.kernels import lists
 from lambent.hardware.loihi2.kernels.lists import NO_VALUES, Drive, Sample, Spikes
 from lambent.hardware.loihi2.layers.base import BIAS_LIMIT, Layer
@@ -176,6 +176,10 @@ class Loihi2Network:
             parts.append(self.readout.scores(recording))
         return np.concatenate(parts)
 
+    def stream(self) -> Stream:
+        """The network at rest, to be run on and on."""
+        return Stream(self)
+
     def _check_sizes(self) -> None:
         shape = self.in_shape
         if math.prod(shape) != self.n_in:
@@ -223,14 +227,55 @@ def check_network(network: object) -> None:
         )
 
 
+class Stream:
+    """A network that goes on from where it was, as the chip does: block after block of one stream, without end.
+
+    Blocks of any lengths give, bit for bit, what the whole stream gives at once.
+
+    Attributes:
+        network: the `Loihi2Network`.
+        steps: time steps so far.
+
+    Example:
+        >>> import numpy as np
+        >>> from lambent.hardware.loihi2 import CUBA, Loihi2Layer, Loihi2Network
+        >>> layer = Loihi2Layer("layer/1", "dense", np.array([[1]]), neuron=CUBA(0, 0, 100))
+        >>> stream = Loihi2Network(1, [layer]).stream()
+        >>> [stream.run(np.ones((1, 1, 2), int)).voltage[0].tolist() for _ in range(2)]
+        [[[[0, 64]]], [[[192, 384]]]]
+    """
+
+    def __init__(self, network: Loihi2Network) -> None:
+        self.network, self.steps = network, 0
+        self._states = [layer.at_rest() for layer in network.constants]
+
+    def run(
+        self, spikes: Events | Tensor | np.ndarray, record: Sequence[str] = ("spikes", "current", "voltage")
+    ) -> Recording:
+        """Run the next block, a batch of one; see `Loihi2Network.run`.
+
+        Raises:
+            TypeError, ValueError: as `Loihi2Network.run`, or there are other than one sample.
+        """
+        if len(spikes) != 1:
+            raise ValueError(f"a stream's block is a batch of one, got {len(spikes)} samples")
+        recording = _run(self.network, spikes, record, carried=(self._states, self.steps))
+        self.steps += len(recording.inputs[0][0]) - 1
+        return recording
+
+
 def _run(
     network: Loihi2Network,
     spikes: Events | Tensor | np.ndarray,
     record: Sequence[str],
     last_only: bool = False,
     mantissas: bool = False,
+    carried: tuple[Sequence[State], int] | None = None,
 ) -> Recording:
-    """Run all samples; `last_only` records of the last layer alone. See `Loihi2Network.run`."""
+    """Run all samples; `last_only` records of the last layer alone. See `Loihi2Network.run`.
+
+    With `carried`, the layers' states and the steps so far, the one sample goes on from there.
+    """
     unknown = [name for name in record if name not in _RECORDABLE]
     if unknown or isinstance(record, str):
         raise ValueError(f"record must list any of {', '.join(_RECORDABLE)}, got {record!r}")
@@ -262,7 +307,9 @@ def _run(
         if isinstance(signal, Spikes):
             inputs[b] = signal.offsets, signal.units
         for i, layer in enumerate(constants):
-            signal = layer.run(signal, *(trace(name, i, b) for name in _RECORDABLE))
+            state, first = (None, 0) if carried is None else (carried[0][i], carried[1])
+            traces = [trace(name, i, b) for name in _RECORDABLE]
+            signal = layer.run(signal, traces[0], traces[1], traces[2], state, first)
             if i in quiet and isinstance(signal, Spikes) and len(signal.units):
                 fired.add(i)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lambent.hardware.chip import Recording
 from lambent.layers.readout import REDUCTIONS
+from lambent.layers.reducing import reduced
 from lambent.machine.showing import Short
 
 
@@ -66,18 +67,9 @@ class Readout(Short):
         """
         if voltage.ndim != 3 or voltage.shape[1] != len(self.scale) or voltage.shape[2] == 0:
             raise ValueError(f"voltage must be (batch, {len(self.scale)}, steps), got shape {voltage.shape}")
-        steps = voltage.shape[2]
         if self.reduce == "none":
             return voltage.transpose(0, 2, 1) / self.scale
-        if self.reduce == "mean":
-            reduced = voltage.mean(2)
-        elif self.reduce == "exp_mean":
-            reduced = voltage @ np.exp(-np.arange(steps) / steps) / steps
-        elif self.reduce == "max":
-            reduced = voltage.max(2)
-        else:
-            reduced = voltage[:, :, -1]
-        return reduced / self.scale
+        return reduced(voltage, self.reduce) / self.scale
 
 
 @dataclass(frozen=True, eq=False)

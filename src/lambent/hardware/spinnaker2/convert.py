@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ def check_model(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
             delay = getattr(module, name)
             if delay is not None and bool((delay_steps(delay, dt) != 0).any()):
                 raise ValueError(f"{where}: the programs that learn have no delays; leave {name} out")
-    return modules, dt
+    return cast("list[Spiking | LIReadout]", modules), dt
 
 
 def _matrix(module: Spiking | LIReadout) -> np.ndarray:

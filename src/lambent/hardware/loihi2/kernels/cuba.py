@@ -61,19 +61,21 @@ def run(
     spikes: np.ndarray,
     currents: np.ndarray,
     voltages: np.ndarray,
+    ring: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one sample through one layer: offsets and units of its spikes.
 
     Input are spikes (offsets, units, values), and `drive` (steps, out) int32, added to what arrives, or
-    without rows. `spikes` (steps, out) int8 of zeros and `currents` and `voltages` (steps, out) int32 are
-    filled in; those without rows are not recorded.
+    without rows. `ring` (rows, out), what is under way, and the states `u` and `v` (out,) are those before the
+    first step, and become those after the last; the row of the ring that is next is then steps % rows. `spikes`
+    (steps, out) int8 of zeros and `currents` and `voltages` (steps, out) int32 are filled in; those without rows
+    are not recorded.
     """
     keep_current, keep_voltage, bias, threshold, interval, phase = neurons
     steps, size = len(offsets) - 1, len(threshold)
-    ring = np.zeros((synapses.rows, size), np.int32)
     gathered = np.zeros(size if len(synapses.late) > 0 else 0, np.int32)
-    u = np.zeros(size, np.int32)
-    v = np.zeros(size, np.int32)
     fired = np.empty(size + 1, np.int32)
     sent_offsets = np.zeros(steps + 1, np.int64)
     sent = np.empty(4 * size, np.int32)

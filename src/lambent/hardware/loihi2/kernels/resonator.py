@@ -52,19 +52,19 @@ def run(
     spikes: np.ndarray,
     reals: np.ndarray,
     imags: np.ndarray,
+    real_ring: np.ndarray,
+    imag_ring: np.ndarray,
+    re: np.ndarray,
+    im: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one sample through one layer: offsets and units of its spikes.
 
-    As `cuba.run`, with the real and the imaginary part recorded.
+    As `cuba.run`, with a ring for each part, the states `re` and `im` (out,) int64, and these recorded.
     """
     sin, cos, threshold, phase = neurons
     steps, size = len(offsets) - 1, len(threshold)
-    real_ring = np.zeros((real_synapses.rows, size), np.int32)
-    imag_ring = np.zeros((imag_synapses.rows, size), np.int32)
     real_gathered = np.zeros(size if len(real_synapses.late) > 0 else 0, np.int32)
     imag_gathered = np.zeros(size if len(real_synapses.late) > 0 else 0, np.int32)
-    re = np.zeros(size, np.int64)
-    im = np.zeros(size, np.int64)
     sent_offsets = np.zeros(steps + 1, np.int64)
     sent = np.empty(4 * size, np.int32)
     total = 0

@@ -48,19 +48,19 @@ def run(
     spikes: np.ndarray,
     sigmas: np.ndarray,
     acts: np.ndarray,
+    ring: np.ndarray,
+    sigma: np.ndarray,
+    act: np.ndarray,
+    residue: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run one sample through one layer: offsets, units and values of its spikes.
 
-    As `cuba.run`, with `drive` << 12 instead of sigma, `spikes` int32 for the values sent, and sigma and act
-    recorded.
+    As `cuba.run`, with the states `sigma`, `act` and `residue` (out,) int32, `drive` << 12 instead of sigma, `spikes`
+    int32 for the values sent, and sigma and act recorded.
     """
     bias, threshold, rectify, output = neurons
     steps, size = len(offsets) - 1, len(bias)
-    ring = np.zeros((synapses.rows, size), np.int32)
     gathered = np.zeros(size if len(synapses.late) > 0 else 0, np.int32)
-    sigma = np.zeros(size, np.int32)
-    act = np.zeros(size, np.int32)
-    residue = np.zeros(size, np.int32)
     message = np.zeros(size, np.int32)
     sent_offsets = np.zeros(steps + 1, np.int64)
     sent = np.empty(4 * size, np.int32)
