@@ -315,7 +315,7 @@ def test_help_of_a_narrow_terminal_is_whole(run, monkeypatch):
     assert max(map(len, out.splitlines())) <= 50
     monkeypatch.setenv("COLUMNS", "80")
     listed = run("--help")[1].partition("Commands:\n")[2].splitlines()
-    assert len(listed) == 9  # a line each
+    assert len(listed) == 10  # a line each
 
 
 def test_help_of_train_is_in_groups(run):
