@@ -140,7 +140,9 @@ class Config(Short):
     qat_bits: str = _aware("", "bits of a weight, 2 to 8: 4, or one for each layer such as 4,8; empty: none")
     qat_epochs: int = _aware(8, "passes over the training data with quantised weights, the chip's integers forward")
     qat_lr: float = _aware(0.2, "factor on the learning rates in these passes")
-    valid: float = _procedure(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
+    valid: float = _procedure(
+        0.1, "share of the samples, or speakers, held out to choose the best epoch; 0: keep the last"
+    )
     patience: int = _procedure(0, "stop after this many epochs without a better validation accuracy; 0: never")
     seed: int = _procedure(0, "seed of everything random")
     device: str = _procedure("cpu", "where to train: cpu or cuda; quantised weights always on the cpu", ("cpu", "cuda"))

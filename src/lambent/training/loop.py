@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,10 +138,15 @@ def of_one_class(data: SpikeDataset) -> bool:
 
 
 def hold_out(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset, SpikeDataset]:
-    """Samples to train on, and a share of them to validate on; ValueError where either would be none."""
+    """Samples to train on, and a share of them to validate on; ValueError where either would be none.
+
+    Where the share is two speakers or more, whole speakers are held out: the best epoch is then the one that is best
+    on voices that were not trained on.
+    """
     if not 0 < round(share * len(data)) < len(data):
         raise ValueError(f"valid = {share} of {len(data)} samples leaves a part empty; use valid = 0 (fit: None)")
-    return data.split(share, seed=seed)
+    speakers = 0 if data.speakers is None else len(np.unique(data.speakers))
+    return data.split(share, seed, "speaker" if 2 <= round(share * speakers) < speakers else "label")
 
 
 class Keeper(Protocol):
