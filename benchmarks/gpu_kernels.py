@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -29,9 +29,11 @@ from lambent import Events
 from lambent.connections import Connections, Conv2d, Dense, Sparse
 from lambent.engines.grid import gpu
 from lambent.neurons import LIF, Integrator, Neuron
+from lambent.neurons.payload import Payload
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-FIXED = {"readout": 20, "large map": 32 * 24 * 24}  # units, whatever is asked for; the map is split into tiles
+# units of cases that begin so, whatever is asked for; the map is split into tiles
+FIXED = {"readout": 20, "large map": 32 * 24 * 24}
 
 
 class Driver:
@@ -98,24 +100,45 @@ def conv(size: int, delay: float | None = None) -> Conv2d:
     return Conv2d((2, places, places), size // places**2, 3, padding=1, delay=delay)
 
 
-# for a number of units: these, their inputs and recurrent connections, and whether everything or weights are trained
-CASES: dict[str, Callable[[int], tuple[type[Neuron], Connections, Connections | None, bool]]] = {
-    "recurrent": lambda size: (LIF, dense(70, size), dense(size, size), False),
-    "recurrent, delays": lambda size: (LIF, dense(70, size, 2.0), dense(size, size, 2.0), True),
-    "recurrent, sparse": lambda size: (LIF, sparse(70, size), sparse(size, size), True),
-    "dense": lambda size: (LIF, dense(70, size), None, False),
-    "convolution": lambda size: (LIF, conv(size), None, False),
-    "convolution, delays": lambda size: (LIF, conv(size, 2.0), None, True),
-    "sparse": lambda size: (LIF, sparse(70, size), None, True),
-    "large map": lambda size: (LIF, conv(size, 2.0), None, True),
-    "readout": lambda size: (Integrator, dense(70, size), None, False),
+class Layer(NamedTuple):
+    """What is launched.
+
+    Attributes:
+        kind, inputs, recurrent: the units, and their connections.
+        everything: whether that is trained, or weights alone.
+        graded: whether spikes have values, those of the inputs and those of the layer.
+    """
+
+    kind: type[Neuron]
+    inputs: Connections
+    recurrent: Connections | None = None
+    everything: bool = False
+    graded: bool = False
+
+
+# for a number of units
+CASES: dict[str, Callable[[int], Layer]] = {
+    "recurrent": lambda size: Layer(LIF, dense(70, size), dense(size, size)),
+    "recurrent, delays": lambda size: Layer(LIF, dense(70, size, 2.0), dense(size, size, 2.0), everything=True),
+    "recurrent, sparse": lambda size: Layer(LIF, sparse(70, size), sparse(size, size), everything=True),
+    "recurrent, graded": lambda size: Layer(LIF, dense(70, size), dense(size, size), graded=True),
+    "recurrent, sparse and graded": lambda size: Layer(LIF, sparse(70, size), sparse(size, size), True, True),
+    "dense": lambda size: Layer(LIF, dense(70, size)),
+    "convolution": lambda size: Layer(LIF, conv(size)),
+    "convolution, delays": lambda size: Layer(LIF, conv(size, 2.0), everything=True),
+    "sparse": lambda size: Layer(LIF, sparse(70, size), everything=True),
+    "large map": lambda size: Layer(LIF, conv(size, 2.0), everything=True),
+    "large map, graded": lambda size: Layer(LIF, conv(size), graded=True),
+    "readout": lambda size: Layer(Integrator, dense(70, size)),
+    "readout, graded": lambda size: Layer(Integrator, dense(70, size), graded=True),
 }
 
 
-def launch(kind: type[Neuron], inputs: Connections, recurrent: Connections | None, everything: bool) -> None:
+def launch(layer: Layer) -> None:
     """Let the engine launch what it has for a layer, forward and backward."""
-    values = {"tau_mem": 20.0, "tau_syn": 5.0} | ({"threshold": 1.0} if kind.spiking else {})
-    neuron = kind(**{name: torch.full((inputs.n_out,), x, requires_grad=everything) for name, x in values.items()})
+    kind, inputs, recurrent, everything, graded = layer
+    constants = {"tau_mem": 20.0, "tau_syn": 5.0} | ({"threshold": 1.0} if kind.spiking else {})
+    neuron = kind(**{name: torch.full((inputs.n_out,), x, requires_grad=everything) for name, x in constants.items()})
     for side in (inputs, recurrent):
         if side is not None:
             side.weight.requires_grad_()
@@ -123,9 +146,11 @@ def launch(kind: type[Neuron], inputs: Connections, recurrent: Connections | Non
             side.delay.requires_grad_(everything)
     events = Events.from_lists([[], []], [[], []], inputs.n_in, 9.0)
     times = events.times.requires_grad_(everything)
-    events = Events(times, events.units, events.offsets, inputs.n_in, events.duration)
+    values = torch.ones_like(times, requires_grad=True) if graded else None
+    events = Events(times, events.units, events.offsets, inputs.n_in, events.duration, values)
     if kind.spiking:
-        gpu.spikes(events, neuron, inputs, recurrent, 1.0).counts().sum().backward()
+        payload = Payload(3.0, 0.3) if graded else None
+        gpu.spikes(events, neuron, inputs, recurrent, 1.0, payload).counts().sum().backward()
     else:
         gpu.levels(events, neuron, inputs, 1.0).sum().backward()
 
@@ -162,11 +187,16 @@ def facts(name: str, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def size_of(case: str, size: int) -> int:
+    """Units of a case."""
+    return next((n for start, n in FIXED.items() if case.startswith(start)), size)
+
+
 def rows_of(job: tuple[str, int, int]) -> list[dict[str, Any]]:
     """The table's rows of one case, number of units and compute capability."""
     case, size, arch = job
     with loaded(arch) as kernels:
-        launch(*CASES[case](size))
+        launch(CASES[case](size))
     about = {"case": case, "arch": f"sm_{arch}", "units": size}
     return [{"kernel": name, **about, **facts(name, files)} for name, files in kernels]
 
@@ -181,10 +211,10 @@ def main() -> None:
         args.sizes, archs = [64], (90,)
     if args.show:
         with loaded(90) as kernels:
-            launch(*CASES[args.show](FIXED.get(args.show, args.sizes[0])))
+            launch(CASES[args.show](size_of(args.show, args.sizes[0])))
         print(*(machine_code(*kernel) for kernel in kernels), sep="\n")
         return
-    layers = [(case, FIXED.get(case, size)) for size in args.sizes for case in CASES]
+    layers = [(case, size_of(case, size)) for size in args.sizes for case in CASES]
     jobs = [(*layer, arch) for layer in dict.fromkeys(layers) for arch in archs]
     with ProcessPoolExecutor() as pool:
         show("gpu_kernels", [row for rows in pool.map(rows_of, jobs) for row in rows])

@@ -26,3 +26,8 @@ def test_the_form_that_kernels_get_changes_no_result(monkeypatch, density):
     assert len(results[0][0]) > 50
     for a, b in zip(*results, strict=True):
         assert torch.allclose(a, b)
+
+
+def test_a_density_is_a_number():
+    with pytest.raises(TypeError, match=r"density must be a number, got '0.1'"):
+        lb.connections.Sparse(3, 2, density="0.1")

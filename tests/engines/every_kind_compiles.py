@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import torch
 from test_every_kind import ON_GPU, events, layer, leaves
+from test_graded import PAYLOAD
 
 from gpu_kernels import loaded
 from lambent.engines.grid import gpu
@@ -22,15 +23,18 @@ def single(value):
     return value.with_values(**{name: x.float() for name, x in values.items() if x is not None})
 
 
-def kernels_of(pair, deterministic=False):
+def kernels_of(pair, deterministic=False, graded=False):
     """The kernels that were loaded for a layer."""
     torch.use_deterministic_algorithms(deterministic)
     (neuron, inputs, own), _ = leaves(*map(single, layer(*pair)))
+    x = events()
+    if graded:
+        x = x.with_values(torch.ones_like(x.times).requires_grad_())
     with loaded(90) as kernels:
         if neuron.spiking:
-            gpu.spikes(events(), neuron, inputs, own, 1.0).counts().sum().backward()
+            gpu.spikes(x, neuron, inputs, own, 1.0, PAYLOAD if graded else None).counts().sum().backward()
         else:
-            gpu.levels(events(), neuron, inputs, 1.0).sum().backward()
+            gpu.levels(x, neuron, inputs, 1.0).sum().backward()
     return [name for name, _ in kernels]
 
 
@@ -40,5 +44,6 @@ if __name__ == "__main__":
     with ProcessPoolExecutor() as pool:
         running = [pool.submit(kernels_of, pair) for pair in pairs]
         running += [pool.submit(kernels_of, pair, deterministic=True) for pair in ordered]
-        for pair, kernels in zip([*pairs, *ordered], running, strict=True):
+        running += [pool.submit(kernels_of, pair, deterministic=True, graded=True) for pair in ordered]
+        for pair, kernels in zip([*pairs, *ordered, *ordered], running, strict=True):
             print(*pair, *kernels.result(), sep="; ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_every_kind import DOUBLE, assert_same_gradients, events, layer, leaves
+from test_every_kind import DOUBLE, ENGINES, assert_same_gradients, device_of, events, layer, leaves, moved
 
 import lambent as lb
 from lambent.connections import Dense, Sparse
@@ -24,12 +24,14 @@ def values_of(e, seed=1):
     return torch.rand(len(e.times), generator=g, dtype=DOUBLE) + 0.5
 
 
-def outcome(engine, made, payload, graded=True):
+def outcome(engine, made, payload, graded=True, e=None):
     (neuron, inputs, own), found = leaves(*made)
-    e = events()
+    e = events() if e is None else e
     times, values = e.times.clone().requires_grad_(), values_of(e).requires_grad_()
     x = lb.Events(times, e.units, e.offsets, e.n_units, e.duration, values if graded else None)
-    out = engine.spikes(x, neuron, inputs, own, 1.0, payload)
+    device = device_of(engine)
+    there = (moved(part, device) for part in (neuron, inputs, own))
+    out = engine.spikes(x.to(device), *there, 1.0, payload).to("cpu")
     weigh = torch.cos(torch.arange(out.counts().numel(), dtype=DOUBLE)).view_as(out.counts())
     loss = (out.counts() * weigh).sum() + torch.sin(0.1 * out.times + out.units).sum()
     if payload is not None:
@@ -53,13 +55,17 @@ KINDS = [
     ("Resonator, phase", "Dense", None),
     ("Equations, nonlinear", "Dense", None),
 ]
+# Triton's interpreter takes seconds for each
+ON_GPU = [("LIF, bias", "Dense, delays", "Dense, delays"), ("LIF", "Sparse, delays", "Sparse")]
+RUNS = [("cpu", *kinds) for kinds in KINDS] + [("gpu", *kinds) for kinds in ON_GPU if "gpu" in ENGINES]
+BOTH = pytest.mark.parametrize("engine", ENGINES)
 
 
-@pytest.mark.parametrize(("neuron", "inputs", "recurrent"), KINDS)
-def test_values_and_payloads_equal_the_reference(neuron, inputs, recurrent):
+@pytest.mark.parametrize(("engine", "neuron", "inputs", "recurrent"), RUNS)
+def test_values_and_payloads_equal_the_reference(engine, neuron, inputs, recurrent):
     made = layer(neuron, inputs, recurrent)
     payload = PAYLOAD._replace(full=8.0) if "phase" in neuron else PAYLOAD  # which spikes far above its threshold
-    (expected, gradients), (out, found) = (outcome(engine, made, payload) for engine in (reference, grid_cpu))
+    (expected, gradients), (out, found) = (outcome(x, made, payload) for x in (reference, ENGINES[engine]))
     assert len(expected.times) > 10
     assert torch.equal(out.units, expected.units)
     assert torch.equal(out.values, expected.values)
@@ -68,10 +74,12 @@ def test_values_and_payloads_equal_the_reference(neuron, inputs, recurrent):
     assert_same_gradients(gradients, found)
 
 
+@BOTH
 @pytest.mark.parametrize(("payload", "graded"), [(None, True), (PAYLOAD, False)])
-def test_either_alone_equals_the_reference(payload, graded):
+def test_either_alone_equals_the_reference(engine, payload, graded):
     made = layer("LIF", "Dense", "Dense, delays")
-    (expected, gradients), (out, found) = (outcome(engine, made, payload, graded) for engine in (reference, grid_cpu))
+    engines = reference, ENGINES[engine]
+    (expected, gradients), (out, found) = (outcome(x, made, payload, graded) for x in engines)
     assert torch.equal(out.units, expected.units)
     assert (out.values is None) == (payload is None)
     assert_same_gradients(gradients, found)
@@ -103,18 +111,63 @@ def test_without_values_the_kernels_know_none():
     assert 2 in nones  # values and payload
 
 
+@BOTH
 @pytest.mark.parametrize("inputs", ["Dense", "Sparse, delays"])
-def test_levels_equal_the_reference(inputs):
+def test_levels_equal_the_reference(engine, inputs):
     def outcome(engine):
         (neuron, connections), found = leaves(*layer("Integrator", inputs)[:2])
         values = values_of(events()).requires_grad_()
-        v = engine.levels(events().with_values(values), neuron, connections, 1.0)
+        device = device_of(engine)
+        there = (moved(part, device) for part in (neuron, connections))
+        v = engine.levels(events().with_values(values).to(device), *there, 1.0).to("cpu")
         (v * torch.sin(torch.arange(v.numel(), dtype=DOUBLE).view_as(v))).sum().backward()
         return v.detach(), {n: x.grad for n, x in found.items()} | {"values": values.grad}
 
-    (expected, gradients), (v, found) = outcome(reference), outcome(grid_cpu)
+    (expected, gradients), (v, found) = outcome(reference), outcome(ENGINES[engine])
     assert torch.allclose(v, expected, rtol=1e-9, atol=1e-11)
     assert_same_gradients(gradients, found)
+
+
+@pytest.mark.skipif("gpu" not in ENGINES, reason="needs Triton: pip install 'lambent[gpu]'")
+@pytest.mark.parametrize("inputs", ["Dense", "Sparse"])
+def test_deterministic_mode_keeps_the_order_of_what_spikes_of_one_unit_and_step_add(inputs, monkeypatch):
+    """Their values differ, so that they add different numbers to one weight."""
+    gpu = ENGINES["gpu"]
+    monkeypatch.setattr(gpu, "_COPIES", 2)
+    made, device = layer("LIF", inputs), device_of(gpu)
+    x = lb.Events.from_lists(
+        [[1.0] * 6 + [5.0]], [[0, 0, 0, 0, 1, 1, 0]], 12, 12.0, DOUBLE, [[1.3, 0.7, 2.9, 0.1, 3, 5, 2]]
+    )
+
+    def gradient(engine, device):
+        neuron, connections, _ = (moved(part, device) for part in made)
+        weight = (3 * connections.weight).requires_grad_()
+        out = engine.spikes(x.to(device), neuron, connections.with_values(weight=weight), None, 1.0)
+        return torch.autograd.grad(torch.sin(out.times).sum(), weight)[0].to("cpu")
+
+    torch.use_deterministic_algorithms(True)
+    try:
+        first, again = (gradient(gpu, device) for _ in range(2))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert first.any()
+    assert torch.allclose(first, gradient(reference, "cpu"))
+    assert torch.equal(first, again)
+
+
+@pytest.mark.skipif("gpu" not in ENGINES, reason="needs Triton: pip install 'lambent[gpu]'")
+def test_payloads_survive_running_ahead(monkeypatch):
+    """Where spikes come with padding."""
+    gpu = ENGINES["gpu"]
+    made, device = layer("LIF", "Dense", "Dense"), device_of(gpu)
+    expected = gpu.spikes(events().to(device), *(moved(x, device) for x in made), 1.0, PAYLOAD)
+    monkeypatch.setattr(gpu, "running_ahead", lambda device: True)
+    monkeypatch.setattr(gpu, "learn", lambda *_: None)
+    out = gpu.spikes(events().to(device), *(moved(x, device) for x in made), 1.0, PAYLOAD)
+    assert len(out.padded().values) > len(expected.values)
+    assert not out.padded().values[len(expected.values) :].any()
+    assert torch.equal(out.values, expected.values)
+    assert torch.equal(out.units, expected.units)
 
 
 # -- readouts --------------------------------------------------------------------------------------------------------
@@ -302,9 +355,6 @@ def test_what_knows_no_values_says_so(tmp_path):
     lb.hardware.loihi2.export_netx(plain, tmp_path / "plain.net")
     with pytest.raises(ValueError, match="the input of a chip network carries no values"):
         lb.hardware.loihi2.load_netx(tmp_path / "plain.net").run(x)
-    gpu = pytest.importorskip("lambent.engines.grid.gpu")
-    with pytest.raises(NotImplementedError, match="run on the CPU only so far"):
-        gpu.spikes(x, LIF(), Dense(3, 2), None, 1.0)
 
 
 def test_states_are_those_with_values():

@@ -370,8 +370,9 @@ def test_every_kernel_compiles(capsys):
     (table, _), (kinds, _) = outcomes
     with capsys.disabled():
         print("\n" + table[table.index("gpu_kernels (") :])
-    assert kinds.count("; spikes_forward; spikes_backward") == len(ON_GPU) + 2
-    assert kinds.count("; levels_forward; levels_backward") == 3
+    assert len(kinds.splitlines()) == len(ON_GPU) + 7  # which name kernels that a process has not had before
+    assert "; spikes_forward; spikes_backward\n" in kinds
+    assert "; levels_forward; levels_backward\n" in kinds
     rows = [json.loads(line) for line in table.splitlines() if line.startswith("{")]
     assert {(row["kernel"], row["arch"]) for row in rows} == set(itertools.product(KERNELS, ("sm_80", "sm_90")))
     assert all(row["in_order"] == "yes" for row in rows if row["kernel"] == "spikes_forward")

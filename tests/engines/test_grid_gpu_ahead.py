@@ -27,7 +27,7 @@ def waits(device, monkeypatch):
     )
     monkeypatch.setattr(waiting, "makes_wait", lambda device: True)
     monkeypatch.setattr("lambent.layers.spiking.engine_for", lambda device, dt: grid_gpu)
-    monkeypatch.setattr("lambent.layers.readout.engine_for", lambda device, dt: grid_gpu)
+    monkeypatch.setattr("lambent.layers.integrators.engine_for", lambda device, dt: grid_gpu)
 
     def unseen(owner, name):
         work = getattr(owner, name)

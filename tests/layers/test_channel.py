@@ -70,6 +70,7 @@ def test_noise_and_gradients():
         ({"bit_flip": -0.1, "bits": 2}, ValueError, "bit_flip must be a probability"),
         ({"bit_flip": 0.1}, ValueError, "bit_flip needs bits"),
         ({"bits": 0}, ValueError, "bits must lie in 1 to 16"),
+        ({"erasure": "0.1"}, TypeError, "erasure must be a number, got '0.1'"),
         ({"bits": 2.0}, TypeError, "bits must be a whole number"),
         ({"noise": float("nan")}, ValueError, "noise must be finite"),
     ],

@@ -14,6 +14,8 @@ from __future__ import annotations
 import triton
 from triton import language as tl
 
+from lambent.connections.graded_gpu import scaled, scaled_each
+
 
 @triton.jit
 def fetch(parts, unit, count, columns, inside, size: tl.constexpr, FETCH: tl.constexpr, LOCATE: tl.constexpr):
@@ -23,32 +25,37 @@ def fetch(parts, unit, count, columns, inside, size: tl.constexpr, FETCH: tl.con
 
 @triton.jit
 def send(
-    arriving, parts, unit, count, weights, ring, next_row, rows, columns, inside, size: tl.constexpr,
+    arriving, parts, unit, count, weights, values, begin, ring, next_row, rows, columns, inside, size: tl.constexpr,
     FETCH: tl.constexpr, LOCATE: tl.constexpr,
 ):  # fmt: skip
-    """Send spikes, whose weights these are, on their way: to `arriving`, which is returned, or to the ring."""
+    """Send spikes, whose weights these are, on their way: to `arriving`, which is returned, or to the ring.
+
+    Entry `begin` of `values` is that of the first; see `graded_gpu`.
+    """
     if parts[1] is None:
         for k in tl.static_range(FETCH):
-            arriving += weights[k]
+            arriving += scaled(weights[k], values, begin, k, count)
     else:
         delays = _of_each(parts[1], parts, unit, count, columns, inside, size, FETCH, LOCATE)
         for k in tl.static_range(FETCH):
             at = next_row + delays[k]
             at = tl.where(at >= rows, at - rows, at) * size + columns
-            tl.atomic_add(ring + at, weights[k], mask=inside & (k < count), sem="relaxed", scope="cta")
+            sent = scaled(weights[k], values, begin, k, count)
+            tl.atomic_add(ring + at, sent, mask=inside & (k < count), sem="relaxed", scope="cta")
     return arriving
 
 
 @triton.jit
 def collect(
-    unit, live, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns, inside,
-    size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, ORDERED: tl.constexpr,
-    LOCATE: tl.constexpr, SHARED: tl.constexpr,
+    unit, live, values, begin, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns,
+    inside, size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, WORTH: tl.constexpr,
+    ORDERED: tl.constexpr, LOCATE: tl.constexpr, SHARED: tl.constexpr,
 ):  # fmt: skip
     """Add the adjoint where the spikes of `unit` (FETCH,) arrived to their weights' (and delays') gradients.
 
-    `copy` is the place of the sum to add to. Returns the drift there times the weights, summed over targets (FETCH,),
-    if `WEIGH`; otherwise zeros. `SHARED` says whether different units may have a weight in common.
+    `copy` is the place of the sum to add to, and entry `begin` of `values` that of the first spike; see `graded_gpu`.
+    Returns two sums over targets (FETCH,), or zeros: if `WEIGH`, of the drift there times weight and value, and if
+    `WORTH`, of the adjoint there times weight. `SHARED` says whether different units may have a weight in common.
     """
     place, there = LOCATE(parts, unit[:, None], columns[None, :], inside[None, :], size)
     there &= live[:, None]
@@ -63,20 +70,27 @@ def collect(
         arrived = tl.load(adjoints + at, mask=there, other=0.0, cache_modifier=".cg")
         if WEIGH or (gradients[1] is not None):
             moved = tl.load(drifts + at, mask=there, other=0.0, cache_modifier=".cg")
+    # without values, spikes of one unit and step add equal numbers, so their own order does not matter
+    ONE_BY_ONE: tl.constexpr = ORDERED and (SHARED or (values is not None))
     if gradients[0] is not None:
-        _add(gradients[0] + copy + place, arrived, there, FETCH, ORDERED and SHARED)
+        add(gradients[0] + copy + place, scaled_each(arrived, values, begin, live, FETCH), there, FETCH, ONE_BY_ONE)
     if gradients[1] is not None:
-        _add(gradients[1] + copy + place, moved, there, FETCH, ORDERED and SHARED)
-    if ORDERED:  # spikes of one unit and step add equal numbers, so their own order does not matter
+        add(gradients[1] + copy + place, scaled_each(moved, values, begin, live, FETCH), there, FETCH, ONE_BY_ONE)
+    if ORDERED:
         tl.debug_barrier()
-    if WEIGH:
-        return tl.sum(moved * tl.load(parts[0] + place, mask=there, other=0.0), 1)
-    else:
-        return tl.zeros([FETCH], adjoint.dtype)
+    moves = tl.zeros([FETCH], adjoint.dtype)
+    worth = moves
+    if WEIGH or WORTH:
+        weight = tl.load(parts[0] + place, mask=there, other=0.0)
+        if WEIGH:
+            moves = scaled_each(tl.sum(moved * weight, 1), values, begin, live, FETCH)
+        if WORTH:
+            worth = tl.sum(arrived * weight, 1)
+    return moves, worth
 
 
 @triton.jit
-def _add(at, values, there, FETCH: tl.constexpr, ONE_BY_ONE: tl.constexpr):
+def add(at, values, there, FETCH: tl.constexpr, ONE_BY_ONE: tl.constexpr):
     """Add to memory, spike after spike if their order matters."""
     if ONE_BY_ONE:
         for k in tl.static_range(FETCH):

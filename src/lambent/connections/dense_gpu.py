@@ -27,24 +27,26 @@ def fetch(parts, unit, count, columns, inside, size: tl.constexpr, FETCH: tl.con
 
 @triton.jit
 def send(
-    arriving, parts, unit, count, weights, ring, next_row, rows, columns, inside, size: tl.constexpr,
-    FETCH: tl.constexpr,
+    arriving, parts, unit, count, weights, values, begin, ring, next_row, rows, columns, inside,
+    size: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """See `columns_gpu.send`."""
     return columns_gpu.send(
-        arriving, parts, unit, count, weights, ring, next_row, rows, columns, inside, size, FETCH, locate
+        arriving, parts, unit, count, weights, values, begin, ring, next_row, rows, columns, inside, size, FETCH,
+        locate,
     )  # fmt: skip
 
 
 @triton.jit
 def collect(
-    unit, live, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns, inside,
-    size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, ORDERED: tl.constexpr,
+    unit, live, values, begin, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns,
+    inside, size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, WORTH: tl.constexpr,
+    ORDERED: tl.constexpr,
 ):  # fmt: skip
     """See `columns_gpu.collect`."""
     return columns_gpu.collect(
-        unit, live, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns, inside,
-        size, BLOCK, FETCH, WEIGH, ORDERED, locate, False,
+        unit, live, values, begin, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns,
+        inside, size, BLOCK, FETCH, WEIGH, WORTH, ORDERED, locate, False,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -54,6 +55,8 @@ class Sparse(Connections):
         if (self.density is None) == (self.indices is None):
             raise ValueError("give either density or indices")
         if self.density is not None:
+            if not isinstance(self.density, Real):
+                raise TypeError(f"density must be a number, got {self.density!r}")
             if not 0 < self.density <= 1:
                 raise ValueError(f"density must lie in (0, 1], got {self.density}")
             pairs = self.n_in * self.n_out

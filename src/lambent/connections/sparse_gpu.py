@@ -15,7 +15,9 @@ import triton
 from torch import Tensor
 from triton import language as tl
 
+from lambent.connections.columns_gpu import add
 from lambent.connections.gpu import GpuConnections
+from lambent.connections.graded_gpu import scaled, scaled_each
 
 
 @triton.jit
@@ -40,7 +42,7 @@ def _in_ring(parts, entry, there, next_row, rows, columns, size: tl.constexpr, B
 
 @triton.jit
 def send(
-    arriving, parts, unit, count, weights, ring, next_row, rows, columns, inside, size: tl.constexpr,
+    arriving, parts, unit, count, weights, values, begin, ring, next_row, rows, columns, inside, size: tl.constexpr,
     FETCH: tl.constexpr,
 ):  # fmt: skip
     """Send spikes on their way; `arriving` is returned as it is."""
@@ -50,7 +52,7 @@ def send(
         for some in range(first, last, columns.shape[0]):
             entry = some + columns % columns.shape[0]
             at, there = _in_ring(parts, entry, entry < last, next_row, rows, columns, size, columns.shape[0])
-            weight = tl.load(parts[0] + entry, mask=there, other=0.0)
+            weight = scaled(tl.load(parts[0] + entry, mask=there, other=0.0), values, begin, k, count)
             tl.atomic_add(ring + at, weight, mask=there, sem="relaxed", scope="cta")
         tl.debug_barrier()
     return arriving
@@ -58,29 +60,38 @@ def send(
 
 @triton.jit
 def collect(
-    unit, live, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns, inside,
-    size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, ORDERED: tl.constexpr,
+    unit, live, values, begin, adjoint, drift, adjoints, drifts, next_row, rows, parts, gradients, copy, columns,
+    inside, size: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr, WEIGH: tl.constexpr, WORTH: tl.constexpr,
+    ORDERED: tl.constexpr,
 ):  # fmt: skip
     """As `columns_gpu.collect`."""
     first = tl.load(parts[2] + unit, mask=live, other=0).to(tl.int32)
     last = tl.load(parts[2] + unit + 1, mask=live, other=0).to(tl.int32)
-    total = tl.zeros([FETCH], adjoint.dtype)
+    # without values, spikes of one unit and step add equal numbers, so their own order does not matter
+    ONE_BY_ONE: tl.constexpr = ORDERED and (values is not None)
+    moves = tl.zeros([FETCH], adjoint.dtype)
+    worth = tl.zeros([FETCH], adjoint.dtype)
     for some in range(0, tl.max(last - first), BLOCK):
         entry = first[:, None] + some + columns[None, :] % BLOCK
         there = entry < last[:, None]
         at, there = _in_ring(parts, entry, there, next_row, rows, columns[None, :], size, BLOCK)
-        if gradients[0] is not None:
+        if WORTH or (gradients[0] is not None):
             arrived = tl.load(adjoints + at, mask=there, other=0.0, cache_modifier=".cg")
-            tl.atomic_add(gradients[0] + copy + entry, arrived, mask=there, sem="relaxed")
+            if gradients[0] is not None:
+                graded = scaled_each(arrived, values, begin, live, FETCH)
+                add(gradients[0] + copy + entry, graded, there, FETCH, ONE_BY_ONE)
+            if WORTH:
+                worth += tl.sum(arrived * tl.load(parts[0] + entry, mask=there, other=0.0), 1)
         if WEIGH or (gradients[1] is not None):
             moved = tl.load(drifts + at, mask=there, other=0.0, cache_modifier=".cg")
             if gradients[1] is not None:
-                tl.atomic_add(gradients[1] + copy + entry, moved, mask=there, sem="relaxed")
+                graded = scaled_each(moved, values, begin, live, FETCH)
+                add(gradients[1] + copy + entry, graded, there, FETCH, ONE_BY_ONE)
             if WEIGH:
-                total += tl.sum(moved * tl.load(parts[0] + entry, mask=there, other=0.0), 1)
-    if ORDERED:  # spikes of one unit and step add equal numbers, so their own order does not matter
+                moves += tl.sum(moved * tl.load(parts[0] + entry, mask=there, other=0.0), 1)
+    if ORDERED:
         tl.debug_barrier()
-    return total
+    return scaled_each(moves, values, begin, live, FETCH), worth
 
 
 def longest(tensors: Sequence[Tensor]) -> Tensor:

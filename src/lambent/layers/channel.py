@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class Channel(nn.Module):
         in_evaluation: do all this in evaluation, too.
 
     Raises:
-        TypeError: `bits` is no whole number.
+        TypeError: `bits` is no whole number, or another argument no number.
         ValueError: a probability outside 0 to 1, a negative `noise`, `bits` outside 1 to 16, or `bit_flip` without
             `bits`. On a call: `bit_flip`, and the spikes carry no payload of so many bits.
 
@@ -48,6 +50,9 @@ class Channel(nn.Module):
         in_evaluation: bool = False,
     ) -> None:
         super().__init__()
+        for name, number in (("erasure", erasure), ("bit_flip", bit_flip), ("noise", noise)):
+            if not isinstance(number, Real):
+                raise TypeError(f"{name} must be a number, got {number!r}")
         for name, p in (("erasure", erasure), ("bit_flip", bit_flip)):
             if not 0 <= p <= 1:
                 raise ValueError(f"{name} must be a probability in [0, 1], got {p}")

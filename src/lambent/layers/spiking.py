@@ -151,8 +151,8 @@ class Spiking(Layer):
             ValueError: its number of units is not `in_features`, it is on another device, or a parameter is out of
                 range.
             ImportError: it is on a CUDA device, and Triton is not installed.
-            NotImplementedError: it is on a CUDA device, where dt is None, the connections do not run or spikes have
-                values; or the derivative is wanted in forward mode or by `torch.func`.
+            NotImplementedError: it is on a CUDA device, where dt is None or the connections do not run; or the
+                derivative is wanted in forward mode or by `torch.func`.
             RuntimeError: in continuous time a sample has too many spikes.
         """
         neuron, connections = self.neuron, self.connections

@@ -3,8 +3,8 @@
 A program holds the states of its units in registers. A larger layer, unless it is recurrent, is therefore split into
 tiles, `_TILE` units each: every tile runs by itself, as if the others were not there, and has the columns of its own
 units in weights, rings and gradients. What the tiles of a sample share is added up afterwards: their spikes are put
-in the order of steps (they are in that of units), and the gradients of event times, and of weights that several
-units have in common, are summed.
+in the order of steps (they are in that of units), and the gradients of event times and values, and of weights that
+several units have in common, are summed.
 
 Work per spike is one row of weights forward and one row of gradients backward, as on the CPU; memory is
 O(spikes) plus, per running program, one sample's rings of delayed arrivals and, while the neuron's constants are
@@ -35,7 +35,6 @@ from lambent.machine.waiting import Check, expect, learn, running_ahead
 from lambent.neurons.neuron import Neuron
 from lambent.neurons.payload import Payload
 
-_GRADED = "spikes with values (payload_bits, Events.values) run on the CPU only so far; use CPU tensors"
 _SPIKES_PER_UNIT = 32  # room for this many on average, until a batch is known
 _ROWS = 63  # of the rings, running ahead, until longer delays are known: Loihi's longest is 62 steps
 _PROGRAMS = 1024  # at most, of a backward pass: more than run at once on any device
@@ -124,11 +123,13 @@ def spikes_forward(
         rings = fields.new_zeros(batch, n_rows, size) if n_rows else None
         own_steps, own_units = (sources.new_empty(parts * capacity) for _ in range(2))
         marks = fields.new_empty(parts * capacity, n_marks)
+        own_values, overshoots = (fields.new_empty(parts * capacity) if payload else None for _ in range(2))
         with torch.cuda.device_of(fields):
             gpu_forward.spikes_forward[(batch, tiles)](
-                starts, sources.contiguous(), fields, into.parts, own.parts, rings, own_steps, own_units, marks,
-                lengths, counts, peak_step, n_steps, n_rows or 1, capacity, size, gpu_neuron(class_of(neuron_kind)),
-                into.functions, own.functions, **known, **_shape(block),
+                starts, sources.contiguous(), _like(fields, values), fields, into.parts, own.parts, rings, own_steps,
+                own_units, own_values, overshoots, marks, lengths, counts, peak_step, n_steps, n_rows or 1, capacity,
+                size, gpu_neuron(class_of(neuron_kind)), into.functions, own.functions, *(payload or (None, None)),
+                **known, **_shape(block),
             )  # fmt: skip
         part_offsets = lengths.clamp(max=capacity).cumsum(0)
         if ahead:
@@ -144,13 +145,18 @@ def spikes_forward(
     every = torch.arange(total, device=sources.device)
     part = torch.searchsorted(part_offsets[1:], every, right=True)
     entry = every + (part * capacity - part_offsets[part])
-    spare = part == parts
     if ahead:
+        spare = part == parts
         entry.clamp_(max=total - 1)
     if tiles > 1:
-        order = (part // tiles * n_steps + own_steps[entry]).masked_fill_(spare, batch * n_steps)
+        order = part // tiles * n_steps + own_steps[entry]
+        if ahead:
+            order.masked_fill_(spare, batch * n_steps)
         entry = entry[order.sort(stable=True).indices]
     own_steps, own_units, marks = own_steps[entry], own_units[entry], marks[entry]
+    carried = [x[entry].unsqueeze(1) for x in (overshoots, own_values) if x is not None]
+    if carried:
+        marks = torch.cat([marks, *carried], 1)
     if ahead:
         own_steps.masked_fill_(spare, 0)
         marks.masked_fill_(spare.unsqueeze(1), 0)
@@ -158,7 +164,8 @@ def spikes_forward(
         own_units = torch.where(spare, (every % size).to(sources.dtype), own_units)
     own_times = (own_steps.to(torch.float64) * dt).to(times.dtype)
     own_offsets = part_offsets[::tiles].contiguous()
-    return own_times, counts, own_units, own_offsets, own_steps, marks, peak_step, times.new_empty(0)
+    sent = marks[:, -1].to(times.dtype, copy=True) if payload else times.new_empty(0)  # outputs must not share
+    return own_times, counts, own_units, own_offsets, own_steps, marks, peak_step, sent
 
 
 def spikes_backward(
@@ -180,24 +187,31 @@ def spikes_backward(
     block, tiles = _tiles(size, recurrent_kind)
     programs, copies = _programs(batch, tiles, kept, [*inputs[:2], *recurrent[:2]])
     ordered = torch.are_deterministic_algorithms_enabled()
-    d_times = fields.new_zeros(tiles if ordered else 1, len(times)) if wants_times else None
+    sums = tiles if ordered else 1
+    d_times = fields.new_zeros(sums, len(times)) if wants_times else None
+    d_values = fields.new_zeros(sums, len(times)) if wants_values else None
+    carried, slopes = None, None
+    if payload:
+        slopes, carried = Payload(*payload).slope(marks[:, -2]), marks[:, -1].contiguous()
+        marks, grad_values = marks[:, :-2].contiguous(), grad_values.to(fields.dtype).contiguous()
     d_inputs, d_recurrent = _Sums(into, wants_inputs, copies), _Sums(own, wants_recurrent, copies)
     d_step = fields.new_zeros(programs, len(cls.step_gradients), size)
     d_spike = fields.new_zeros(programs, len(cls.spike_gradients), size)
     with torch.cuda.device_of(fields):
         gpu_backward.spikes_backward[(programs, tiles)](
-            _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts, own.parts,
-            _starts(own_steps, own_offsets, n_steps, own_units // block, tiles), own_units, marks, peak_step,
+            _starts(steps, offsets, n_steps), sources.contiguous(), _like(fields, values), fields, into.parts,
+            own.parts, _starts(own_steps, own_offsets, n_steps, own_units // block, tiles), own_units, carried, slopes,
+            marks, peak_step,
             grad_times.to(fields.dtype).contiguous(), grad_counts.to(fields.dtype).contiguous(),
+            grad_values if payload else None,
             fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
             fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
-            d_times, d_inputs.parts, d_recurrent.parts, d_step if traced else None, d_spike,
+            d_times, d_values, d_inputs.parts, d_recurrent.parts, d_step if traced else None, d_spike,
             batch, n_steps, n_rows or 1, len(times), d_inputs.size, d_recurrent.size, size, gpu_neuron(cls),
             into.functions, own.functions, **numbers(cls), COPIES=ordered, **_shape(block, backward=True),
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, d_spike, wants_neuron)
-    d_times = times.new_empty(0) if d_times is None else _sum(d_times).to(times.dtype)
-    return d_times, times.new_empty(0), d_neuron, d_inputs.total(), d_recurrent.total()
+    return _given(d_times, times), _given(d_values, times), d_neuron, d_inputs.total(), d_recurrent.total()
 
 
 def levels_forward(
@@ -213,7 +227,7 @@ def levels_forward(
     known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES")}
     with torch.cuda.device_of(fields):
         gpu_readout.levels_forward[(batch, tiles)](
-            _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
+            _starts(steps, offsets, n_steps), sources.contiguous(), _like(fields, values), fields, into.parts,
             fields.new_zeros(batch, n_rows, size) if n_rows else None, levels,
             n_steps, n_rows or 1, size, gpu_neuron(class_of(neuron_kind)), into.functions, **known, **_shape(block),
         )  # fmt: skip
@@ -236,22 +250,33 @@ def levels_backward(
     block, tiles = _tiles(size)
     programs, copies = _programs(batch, tiles, kept, list(inputs[:2]))
     ordered = torch.are_deterministic_algorithms_enabled()
-    d_times = fields.new_zeros(tiles if ordered else 1, len(times)) if wants_times else None
+    sums = tiles if ordered else 1
+    d_times = fields.new_zeros(sums, len(times)) if wants_times else None
+    d_values = fields.new_zeros(sums, len(times)) if wants_values else None
     d_inputs = _Sums(into, wants_inputs, copies)
     d_step = fields.new_zeros(programs, len(cls.step_gradients), size)
     known = {k: v for k, v in numbers(class_of(neuron_kind)).items() if k in ("FIELDS", "STATES", "STEP")}
     with torch.cuda.device_of(fields):
         gpu_readout.levels_backward[(programs, tiles)](
-            _starts(steps, offsets, n_steps), sources.contiguous(), fields, into.parts,
+            _starts(steps, offsets, n_steps), sources.contiguous(), _like(fields, values), fields, into.parts,
             grad.to(fields.dtype).contiguous(), fields.new_empty(programs, 2, n_rows, size) if n_rows else None,
             fields.new_empty(programs, _trace(cls, n_steps), size) if traced else None,
-            d_times, d_inputs.parts, d_step if traced else None, batch, n_steps, n_rows or 1, len(times),
+            d_times, d_values, d_inputs.parts, d_step if traced else None, batch, n_steps, n_rows or 1, len(times),
             d_inputs.size, size, gpu_neuron(cls), into.functions, **known, COPIES=ordered,
             **_shape(block, backward=True),
         )  # fmt: skip
     d_neuron = _fields(cls, neuron, d_step, None, wants_neuron)
-    d_times = times.new_empty(0) if d_times is None else _sum(d_times).to(times.dtype)
-    return d_times, times.new_empty(0), d_neuron, d_inputs.total()
+    return _given(d_times, times), _given(d_values, times), d_neuron, d_inputs.total()
+
+
+def _like(fields: Tensor, values: Tensor | None) -> Tensor | None:
+    """Values of spikes as kernels take them, in the type of the fields; None where all are 1."""
+    return None if values is None else values.to(fields.dtype).contiguous()
+
+
+def _given(gradient: Tensor | None, times: Tensor) -> Tensor:
+    """A gradient of event times or values as it is handed out, empty where it is not wanted."""
+    return times.new_empty(0) if gradient is None else _sum(gradient).to(times.dtype)
 
 
 def _traced(cls: Any, wanted: Sequence[bool]) -> bool:
@@ -361,14 +386,7 @@ def _fits(size: int, n_steps: int, capacity: int, longest: float) -> bool:
 
 
 _spikes = operation.define_spikes("grid_gpu", spikes_forward, spikes_backward)
-_levels = operation.define_levels("grid_gpu", levels_forward, levels_backward, as_places=False)
-
-
-def levels(events: Events, neuron: Neuron, inputs: Connections, dt: float) -> Tensor:
-    """Levels (batch, steps, out) of units that never spike; see `lambent.engines`."""
-    if events.padded().values is not None:
-        raise NotImplementedError(_GRADED)
-    return _levels(events, neuron, inputs, dt)
+levels = operation.define_levels("grid_gpu", levels_forward, levels_backward, as_places=False)
 
 
 def spikes(
@@ -376,30 +394,29 @@ def spikes(
     payload: Payload | None = None,
 ) -> Events:  # fmt: skip
     """Spikes of a layer; see `lambent.engines`."""
-    if payload is not None or events.padded().values is not None:
-        raise NotImplementedError(_GRADED)
     must = soundness(neuron, inputs, recurrent)
     n_steps, size = count_steps(events.duration, dt), inputs.n_out
     layer = operation.layer_on_grid(neuron, inputs, recurrent, dt, n_steps, as_places=False)
     sides = [(type(c), x) for c, x in ((inputs, layer.inputs), (recurrent, layer.recurrent)) if c is not None]
     longest = _longest(sides) if any(len(x) > 1 for _, x in sides) else None
     if running_ahead(events.device) and len(events):
-        return _ahead(events, layer, must, longest, size, n_steps, dt)
+        return _ahead(events, layer, must, longest, size, n_steps, dt, payload)
     try:
         if longest is not None:
             rows, held = torch.stack([longest, must.holds.to(longest.dtype)]).tolist()  # the host waits here
             if not held:
                 raise operation.Unsound
-            return _spikes(events, layer, size, dt, None, [1 + rows], must.holds)
-        return _spikes(events, layer, size, dt, None, [0], must.holds)
+            return _spikes(events, layer, size, dt, payload, [1 + rows], must.holds)
+        return _spikes(events, layer, size, dt, payload, [0], must.holds)
     except operation.Unsound:
         must.complain()
         raise
 
 
 def _ahead(
-    events: Events, layer: operation.GridLayer, must: Check, longest: Tensor | None, size: int, n_steps: int, dt: float
-) -> Events:
+    events: Events, layer: operation.GridLayer, must: Check, longest: Tensor | None, size: int, n_steps: int, dt: float,
+    payload: Payload | None,
+) -> Events:  # fmt: skip
     """The spikes without waiting, in buffers that are supposed to have enough room; see `lambent.run_ahead`."""
     expect(*must)
     block, _ = _tiles(size, layer.recurrent_kind)
@@ -414,7 +431,7 @@ def _ahead(
 
     if longest is not None:
         learn(longest, reaches)
-    out = _spikes(events, layer, size, dt, None, [rows, capacity], None)
+    out = _spikes(events, layer, size, dt, payload, [rows, capacity], None)
     tiles = out.counts().detach().split(block, 1)  # also of what was cut off
     most = torch.stack([x.sum(1, dtype=torch.float64).max() for x in tiles]).max()
     learn(most, lambda longest: _fits(min(size, block), n_steps, capacity, longest))

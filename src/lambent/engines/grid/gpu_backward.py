@@ -1,8 +1,9 @@
 """Triton kernels of the grid, backward: the adjoint of `gpu_forward.spikes_forward`.
 
 A program integrates one sample after another (b, b + programs, ...) backwards in time, or its tile of each. Weight
-gradients are added atomically, `FETCH` spikes at a time; with several tiles also those of event times. `COPIES` gives
-every program its own sum of both, added to in a fixed order, so that what comes out is the same in every run.
+gradients are added atomically, `FETCH` spikes at a time; with several tiles also those of event times and values.
+`COPIES` gives every program its own sum of each, added to in a fixed order, so that what comes out is the same in
+every run.
 
 With delays, the adjoint of the last `rows` steps lies in rings as in the forward pass, and a spike reads from them
 where it arrived.
@@ -26,8 +27,8 @@ def spread(unit, live, values, columns):
 
 @triton.jit
 def replay(
-    starts, units, inputs, recurrent, own_starts, tiles, own_units, p, ring, states, arrivals, columns, inside,
-    n_steps, rows, dtype: tl.constexpr, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
+    starts, units, values, inputs, recurrent, own_starts, tiles, own_units, own_values, p, ring, states, arrivals,
+    columns, inside, n_steps, rows, dtype: tl.constexpr, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
     RECURRENT: tl.constexpr, STATES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Work out once more the states of one sample with known spikes.
@@ -62,8 +63,8 @@ def replay(
                 x = where_each(fired, NEURON.reset(x, p), x, STATES)
         store_each(states + (at + size) * STATES, size, columns, inside, x, STATES)
         arriving = deliver(
-            ring, next_row, rows, units, first, last, inputs, own_units, own_first, own_last, recurrent,
-            columns, inside, INPUTS, RECURRENT, dtype, size, BLOCK, FETCH,
+            ring, next_row, rows, units, values, first, last, inputs, own_units, own_values, own_first, own_last,
+            recurrent, columns, inside, INPUTS, RECURRENT, dtype, size, BLOCK, FETCH,
         )  # fmt: skip
         if ring is not None:
             tl.debug_barrier()
@@ -77,28 +78,30 @@ def clear(ring, rows, columns, inside, size: tl.constexpr, dtype: tl.constexpr, 
 
 
 @triton.jit
-def add_times(at, moves, live, SHARED: tl.constexpr):
-    """Add what moving some spikes gives to their gradients; `SHARED` between the tiles of a layer."""
+def add_to_spikes(at, amounts, live, SHARED: tl.constexpr):
+    """Add to the gradients of some spikes' times or values; `SHARED` between the tiles of a layer."""
     if SHARED:
-        tl.atomic_add(at, moves, mask=live, sem="relaxed")
+        tl.atomic_add(at, amounts, mask=live, sem="relaxed")
     else:
-        tl.store(at, moves, mask=live)
+        tl.store(at, amounts, mask=live)
 
 
 @triton.jit(do_not_specialize=["batch", "n_steps", "rows", "n_times", "input_size", "own_size"])
 def spikes_backward(
-    starts, units, fields, inputs, recurrent, own_starts, own_units, marks, peak_steps, grad_times, grad_counts,
-    rings, traces, d_times, d_inputs, d_recurrent, d_step, d_spike, batch, n_steps, rows, n_times, input_size, own_size,
-    size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, RECURRENT: tl.constexpr, FIELDS: tl.constexpr,
-    STATES: tl.constexpr, MARKS: tl.constexpr, STEP: tl.constexpr, SPIKE: tl.constexpr,
-    COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
+    starts, units, values, fields, inputs, recurrent, own_starts, own_units, own_values, slopes, marks, peak_steps,
+    grad_times, grad_counts, grad_values, rings, traces, d_times, d_values, d_inputs, d_recurrent, d_step, d_spike,
+    batch, n_steps, rows, n_times, input_size, own_size, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr,
+    RECURRENT: tl.constexpr, FIELDS: tl.constexpr, STATES: tl.constexpr, MARKS: tl.constexpr, STEP: tl.constexpr,
+    SPIKE: tl.constexpr, COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Integrate the adjoint of `batch` samples, adding to the gradients d_*; see `cpu_kernels.spikes_backward`.
 
     Scratch of one program each: `rings` (2, rows, size), None without delays; `traces`
     (n_steps + 1, STATES, size) and then (n_steps, size), None unless states matter. `d_step` (STEP, size) and `d_spike`
     (SPIKE, size) are always one per program, the gradients of connections with `COPIES`, which are `input_size` and
-    `own_size` entries apart; then `d_times` is one per tile, `n_times` entries apart. What is None is not wanted.
+    `own_size` entries apart; then `d_times` and `d_values` are one per tile, `n_times` entries apart. What is None is
+    not wanted. Of spikes without payloads `own_values`, their `slopes` (d value / d overshoot) and `grad_values` are
+    None.
     """
     program = tl.program_id(0).to(tl.int64)
     tile = tl.program_id(1)
@@ -123,6 +126,8 @@ def spikes_backward(
         own_copy += program * own_size
         if d_times is not None:
             d_times += tl.cast(tile, tl.int64) * n_times
+        if d_values is not None:
+            d_values += tl.cast(tile, tl.int64) * n_times
     step_sums = same(zero, STEP)
     spike_sums = same(zero, SPIKE)
     for sample in range(program, batch, tl.num_programs(0)):
@@ -132,9 +137,9 @@ def spikes_backward(
             tl.debug_barrier()
         if traces is not None:
             replay(
-                starts + b * n_steps, units, inputs, recurrent, own_starts + b * n_steps * tiles, tiles, own_units, p,
-                adjoints, states, arrivals, columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS, RECURRENT,
-                STATES, BLOCK, FETCH,
+                starts + b * n_steps, units, values, inputs, recurrent, own_starts + b * n_steps * tiles, tiles,
+                own_units, own_values, p, adjoints, states, arrivals, columns, inside, n_steps, rows, zero.dtype, size,
+                NEURON, INPUTS, RECURRENT, STATES, BLOCK, FETCH,
             )  # fmt: skip
             tl.debug_barrier()
         if rings is not None:
@@ -160,29 +165,42 @@ def spikes_backward(
                 slot = some + tl.arange(0, FETCH)
                 live = slot < last
                 unit = tl.load(units + slot, mask=live, other=0)
-                moves = INPUTS.collect(
-                    unit, live, arriving, drift, adjoints, drifts, next_row, rows, inputs, d_inputs, copy,
-                    columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
+                moves, worth = INPUTS.collect(
+                    unit, live, values, some, arriving, drift, adjoints, drifts, next_row, rows, inputs,
+                    d_inputs, copy, columns, inside, size, BLOCK, FETCH, d_times is not None, d_values is not None,
+                    COPIES,
                 )  # fmt: skip
                 if d_times is not None:
-                    add_times(d_times + slot, moves, live, size > BLOCK)
+                    add_to_spikes(d_times + slot, moves, live, size > BLOCK)
+                if d_values is not None:
+                    add_to_spikes(d_values + slot, worth, live, size > BLOCK)
             # `a` is now the adjoint after the reset of this step
             for some in range(own_first, own_last, FETCH):
                 slot = some + tl.arange(0, FETCH)
                 live = slot < own_last
                 unit = tl.load(own_units + slot, mask=live, other=0)
                 pull = tl.load(grad_times + slot, mask=live, other=0.0)
+                lift = push
+                of_value = pull
+                if slopes is not None:
+                    of_value = tl.load(grad_values + slot, mask=live, other=0.0)
                 if RECURRENT is not None:
-                    pull += RECURRENT.collect(
-                        unit, live, arriving, drift, adjoints, drifts, next_row, rows, recurrent, d_recurrent,
-                        own_copy, columns, inside, size, BLOCK, FETCH, True, COPIES,
+                    moves, worth = RECURRENT.collect(
+                        unit, live, own_values, some, arriving, drift, adjoints, drifts, next_row, rows,
+                        recurrent, d_recurrent, own_copy, columns, inside, size, BLOCK, FETCH, True,
+                        slopes is not None, COPIES,
                     )  # fmt: skip
+                    pull += moves
+                    of_value += worth
+                if slopes is not None:
+                    of_value *= tl.load(slopes + slot, mask=live, other=0.0)
+                    lift += spread(unit, live, of_value, columns)
                 fired = spread(unit, live, tl.full([FETCH], 1.0, zero.dtype), columns) > 0
                 mark = ()
                 for k in tl.static_range(MARKS):
                     kept = tl.load(marks + slot * MARKS + k, mask=live, other=1.0)
                     mark = mark + (tl.where(fired, spread(unit, live, kept, columns), 1.0),)  # type: ignore[assignment]  # noqa: RUF005
-                jumped = NEURON.jump(a, spread(unit, live, pull, columns), push, mark, p)
+                jumped = NEURON.jump(a, spread(unit, live, pull, columns), lift, mark, p)
                 spiked = NEURON.spike_gradient(jumped, a, mark, p)
                 spike_sums = plus(spike_sums, where_each(fired, spiked, same(zero, SPIKE), SPIKE), SPIKE)
                 a = where_each(fired, jumped, a, STATES)

@@ -30,13 +30,14 @@ def some_of(units, first, last, FETCH: tl.constexpr):
 
 @triton.jit
 def deliver(
-    ring, next_row, rows, units, first, last, inputs, own_units, own_first, own_last, recurrent, columns, inside,
-    INPUTS: tl.constexpr, RECURRENT: tl.constexpr, dtype: tl.constexpr, size: tl.constexpr, BLOCK: tl.constexpr,
-    FETCH: tl.constexpr,
+    ring, next_row, rows, units, values, first, last, inputs, own_units, own_values, own_first, own_last, recurrent,
+    columns, inside, INPUTS: tl.constexpr, RECURRENT: tl.constexpr, dtype: tl.constexpr, size: tl.constexpr,
+    BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Send the spikes first:last of the inputs and own_first:own_last of the layer on their way.
 
-    `FETCH` rows of either are read at once, before any is used. Returns what arrives by connections without delay.
+    `FETCH` rows of either are read at once, before any is used; `values` and `own_values` are None where all are 1.
+    Returns what arrives by connections without delay.
     """
     arriving = tl.zeros([BLOCK], dtype)
     most = last - first
@@ -51,12 +52,13 @@ def deliver(
         if RECURRENT is not None:
             own_weights = RECURRENT.fetch(recurrent, own_unit, own_count, columns, inside, size, FETCH)
         arriving = INPUTS.send(
-            arriving, inputs, unit, count, weights, ring, next_row, rows, columns, inside, size, FETCH
+            arriving, inputs, unit, count, weights, values, first + some, ring, next_row, rows, columns,
+            inside, size, FETCH,
         )  # fmt: skip
         if RECURRENT is not None:
             arriving = RECURRENT.send(
-                arriving, recurrent, own_unit, own_count, own_weights, ring, next_row, rows, columns, inside, size,
-                FETCH,
+                arriving, recurrent, own_unit, own_count, own_weights, own_values, own_first + some, ring,
+                next_row, rows, columns, inside, size, FETCH,
             )  # fmt: skip
     return arriving
 
@@ -71,22 +73,28 @@ def take(arriving, here, inside):
 
 @triton.jit(do_not_specialize=["n_steps", "rows", "capacity"])
 def spikes_forward(
-    starts, units, fields, inputs, recurrent, rings, own_steps, own_units, marks, lengths, counts, peak_steps,
-    n_steps, rows, capacity, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, RECURRENT: tl.constexpr,
-    FIELDS: tl.constexpr, STATES: tl.constexpr, MARKS: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
+    starts, units, values, fields, inputs, recurrent, rings, own_steps, own_units, own_values, overshoots, marks,
+    lengths, counts, peak_steps, n_steps, rows, capacity, size: tl.constexpr, NEURON: tl.constexpr,
+    INPUTS: tl.constexpr, RECURRENT: tl.constexpr, LEVELS: tl.constexpr, FULL: tl.constexpr, FIELDS: tl.constexpr,
+    STATES: tl.constexpr, MARKS: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Run one tile of a sample; its spikes (steps, units, marks) go to its `capacity` entries of the buffers.
 
     `fields` (FIELDS, size) are those of the units; `inputs` and `recurrent` pointers, None without the latter. Entry
     k + 1 of `lengths` gets the number of spikes of part k, the tiles of a sample one after the other; it may exceed
-    `capacity`: then the buffers were too small and all that came out is void. `rings` (batch, rows, size) begins as
-    zeros, and is None without delays. `marks`, `counts` and `peak_steps` are those of `cpu_kernels.spikes_forward`.
+    `capacity`: then the buffers were too small and all that came out is void. Spikes that carry a payload of `LEVELS`
+    and `FULL` (`lambent.neurons.payload`) leave their `own_values` and `overshoots`; else all four are None. `rings`
+    (batch, rows, size) begins as zeros, and is None without delays. `marks`, `counts` and `peak_steps` are those of
+    `cpu_kernels.spikes_forward`.
     """
     b = tl.program_id(0).to(tl.int64)
     part = b * tl.num_programs(1) + tl.program_id(1)
     starts += b * n_steps
     own_steps += part * capacity
     own_units += part * capacity
+    if LEVELS is not None:
+        own_values += part * capacity
+        overshoots += part * capacity
     marks += part * capacity * MARKS
     if rings is not None:
         rings += b * rows * size
@@ -119,6 +127,11 @@ def spikes_forward(
             kept = fired & (place < capacity)
             tl.store(own_steps + place, tl.full([BLOCK], n, tl.int32), mask=kept)
             tl.store(own_units + place, columns, mask=kept)
+            if LEVELS is not None:
+                overshoot = level - p.threshold
+                share = tl.minimum(tl.maximum(overshoot / FULL, 0.0), 1.0)
+                tl.store(own_values + place, 1.0 + tl.floor(share * LEVELS + 0.5) / LEVELS, mask=kept)
+                tl.store(overshoots + place, overshoot, mask=kept)
             mark = NEURON.marks(x, p)
             for k in tl.static_range(MARKS):
                 tl.store(marks + place * MARKS + k, mark[k], mask=kept)
@@ -128,9 +141,9 @@ def spikes_forward(
         if rings is not None:
             tl.debug_barrier()
         arriving = deliver(
-            rings, next_row, rows, units, first, last, inputs, own_units, tl.minimum(total, capacity),
-            tl.minimum(total + found, capacity), recurrent, columns, inside, INPUTS, RECURRENT,
-            fields.dtype.element_ty, size, BLOCK, FETCH,
+            rings, next_row, rows, units, values, first, last, inputs, own_units, own_values,
+            tl.minimum(total, capacity), tl.minimum(total + found, capacity), recurrent, columns, inside, INPUTS,
+            RECURRENT, fields.dtype.element_ty, size, BLOCK, FETCH,
         )  # fmt: skip
         if rings is not None:
             tl.debug_barrier()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import triton
 from triton import language as tl
 
-from lambent.engines.grid.gpu_backward import add_times, clear, replay
+from lambent.engines.grid.gpu_backward import add_to_spikes, clear, replay
 from lambent.engines.grid.gpu_forward import deliver, take
 from lambent.engines.grid.gpu_units import columns_of, load_each, plus, same, store_each, unit_of
 
 
 @triton.jit(do_not_specialize=["n_steps", "rows"])
 def levels_forward(
-    starts, units, fields, inputs, rings, levels, n_steps, rows, size: tl.constexpr, NEURON: tl.constexpr,
+    starts, units, values, fields, inputs, rings, levels, n_steps, rows, size: tl.constexpr, NEURON: tl.constexpr,
     INPUTS: tl.constexpr, FIELDS: tl.constexpr, STATES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Levels (batch, n_steps, size); arguments as `gpu_forward.spikes_forward`."""
@@ -36,7 +36,7 @@ def levels_forward(
         x = NEURON.advance(x, arriving, p)
         tl.store(levels + tl.cast(n, tl.int64) * size + columns, NEURON.level(x, p), mask=inside)
         arriving = deliver(
-            rings, (n + 1) % rows, rows, units, first, last, inputs, None, 0, 0, None,
+            rings, (n + 1) % rows, rows, units, values, first, last, inputs, None, None, 0, 0, None,
             columns, inside, INPUTS, None, fields.dtype.element_ty, size, BLOCK, FETCH,
         )  # fmt: skip
         if rings is not None:
@@ -45,8 +45,8 @@ def levels_forward(
 
 @triton.jit(do_not_specialize=["batch", "n_steps", "rows", "n_times", "input_size"])
 def levels_backward(
-    starts, units, fields, inputs, grad, rings, traces, d_times, d_inputs, d_step, batch, n_steps, rows, n_times,
-    input_size, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, FIELDS: tl.constexpr,
+    starts, units, values, fields, inputs, grad, rings, traces, d_times, d_values, d_inputs, d_step, batch, n_steps,
+    rows, n_times, input_size, size: tl.constexpr, NEURON: tl.constexpr, INPUTS: tl.constexpr, FIELDS: tl.constexpr,
     STATES: tl.constexpr, STEP: tl.constexpr, COPIES: tl.constexpr, BLOCK: tl.constexpr, FETCH: tl.constexpr,
 ):  # fmt: skip
     """Exact derivative of `levels_forward`; the times get the continuous one. Arguments as `spikes_backward`."""
@@ -68,6 +68,8 @@ def levels_backward(
         copy += (program * tl.num_programs(1) + tl.program_id(1)) * input_size
         if d_times is not None:
             d_times += tl.program_id(1).to(tl.int64) * n_times
+        if d_values is not None:
+            d_values += tl.program_id(1).to(tl.int64) * n_times
     step_sums = same(zero, STEP)
     for sample in range(program, batch, tl.num_programs(0)):
         b = tl.cast(sample, tl.int64)
@@ -77,7 +79,7 @@ def levels_backward(
             tl.debug_barrier()
         if traces is not None:
             replay(
-                starts + b * n_steps, units, inputs, None, None, 1, None, p, adjoints, states, arrivals,
+                starts + b * n_steps, units, values, inputs, None, None, 1, None, None, p, adjoints, states, arrivals,
                 columns, inside, n_steps, rows, zero.dtype, size, NEURON, INPUTS, None, STATES, BLOCK, FETCH,
             )  # fmt: skip
             tl.debug_barrier()
@@ -96,12 +98,15 @@ def levels_backward(
                 slot = some + tl.arange(0, FETCH)
                 live = slot < last
                 unit = tl.load(units + slot, mask=live, other=0)
-                moves = INPUTS.collect(
-                    unit, live, arriving, drift, adjoints, drifts, (n + 1) % rows, rows, inputs, d_inputs, copy,
-                    columns, inside, size, BLOCK, FETCH, d_times is not None, COPIES,
+                moves, worth = INPUTS.collect(
+                    unit, live, values, some, arriving, drift, adjoints, drifts, (n + 1) % rows, rows,
+                    inputs, d_inputs, copy, columns, inside, size, BLOCK, FETCH, d_times is not None,
+                    d_values is not None, COPIES,
                 )  # fmt: skip
                 if d_times is not None:
-                    add_times(d_times + slot, moves, live, size > BLOCK)
+                    add_to_spikes(d_times + slot, moves, live, size > BLOCK)
+                if d_values is not None:
+                    add_to_spikes(d_values + slot, worth, live, size > BLOCK)
             at = tl.cast(n, tl.int64) * size
             after = plus(a, NEURON.lift(tl.load(grad + row + at, mask=inside, other=0.0), p), STATES)
             if traces is not None:
