@@ -31,7 +31,10 @@ SETTINGS = (
 """Settings of `lambent train` that `fit` takes beside its own arguments."""
 
 # no augmentation unless asked for, and what wants to be trained is
-_DEFAULTS: dict[str, Any] = {"shift": 0, "blend": 0.0, "valid": 0.0, "lr_tau": 0.1}
+_DEFAULTS: dict[str, Any] = {
+    "shift": 0.0, "stretch": 0.0, "shift_time": 0.0, "dilate": 0.0, "mask": 0.0, "mask_time": 0.0, "blend": 0.0,
+    "valid": 0.0, "lr_tau": 0.1,
+}  # fmt: skip
 
 
 def fit(
