@@ -65,6 +65,7 @@ def all_of(dataset):
     each = [
         ShiftChannels(5),
         ShiftTime(20.0),
+        ShiftTime(20.0, inside=0.8),
         JitterTimes(10.0),
         Dilate(0.5, 2.0),
         Dilate(0.5, 2.0, about_centre=True),
@@ -209,6 +210,19 @@ def test_shift_time_drops_what_leaves():
     out = ShiftTime(10.0)(events, labels, generator())
     assert 0.5 < len(out.times) / 1000 < 0.6
     assert out.times.max() < DURATION
+
+
+def test_shift_time_keeps_the_middle_inside():
+    events, labels = crowd(1000, n_spikes=100)
+    events.times[:] = torch.linspace(5.0, 85.0, 100).repeat(1000)
+    out = ShiftTime(1000.0, inside=1.0)(events, labels, generator())
+    assert len(out.times) >= 99_000  # the last may touch the end
+    starts = torch.stack([x.times[0] for x in out])
+    assert starts.min() == pytest.approx(0.0, abs=1e-4)
+    assert starts.max() == pytest.approx(20.0, abs=1e-4)
+    out = ShiftTime(1000.0, inside=0.9)(events, labels, generator())
+    assert out.counts().sum(1).min() >= 94
+    assert len(ShiftTime(10.0, inside=0.9)(events[:0], labels[:0], generator())) == 0
 
 
 def test_jitter_moves_every_spike_on_its_own():

@@ -172,18 +172,34 @@ class ShiftTime:
 
     Args:
         max_ms: largest shift [ms].
+        inside: share of a sample's spikes, the middle ones, that no shift moves out of the duration: it ends there.
     """
 
     max_ms: float
+    inside: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_ms < math.inf:
             raise ValueError(f"max_ms must be finite and not negative, got {self.max_ms}")
+        if not 0 <= self.inside <= 1:
+            raise ValueError(f"inside must be a share in [0, 1], got {self.inside}")
 
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one shift a sample."""
         shift = (2 * _uniform(len(events), generator) - 1) * self.max_ms
+        if self.inside:
+            room_before, room_behind = self._room(events)
+            shift = torch.maximum(torch.minimum(shift.to(events.device, non_blocking=True), room_behind), -room_before)
         return operations_for(events).move(events, time_shift=shift)
+
+    def _room(self, events: Events) -> tuple[Tensor, Tensor]:
+        """How far [ms] each sample can go either way; 0 for one without spikes."""
+        times = torch.cat([events.padded().times.double(), events.offsets.new_zeros(1, dtype=torch.float64)])
+        first, n = events.offsets[:-1], events.offsets.diff()
+        skipped = ((1 - self.inside) / 2 * n).long()
+        begin = times[first + skipped]
+        end = times[(first + n - 1 - skipped).clamp(min=0)]
+        return torch.where(n > 0, begin, 0.0), torch.where(n > 0, events.duration - end, 0.0)
 
 
 @dataclass(frozen=True)

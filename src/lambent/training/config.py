@@ -142,7 +142,7 @@ class Config(Short):
         0.03, "shift of all channels, up to this either way: a share of them, or from 1 on a number"
     )
     stretch: float = _augmentation(0.15, "channels are stretched by a factor in [1 / (1 + stretch), 1 + stretch]")
-    shift_time: float = _augmentation(80.0, "shift of a sample in time, up to this many ms either way")
+    shift_time: float = _augmentation(80.0, "shift of a sample in time, up to this many ms either way; no word is cut")
     dilate: float = _augmentation(0.2, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
     mask: float = _augmentation(0.2, "a band of channels is left out, up to this share of them")
     mask_time: float = _augmentation(0.1, "a span of time is left out, up to this share of the sample")
@@ -199,8 +199,8 @@ class Config(Short):
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
         for name in ("duration", "tau_spread", "count_gradient", "delay", "lr_tau", "lr_delay", "warmup",
-                     "weight_decay", "rewire", "rate_strength", "rate_lower", "shift", "stretch", "shift_time", "jitter",
-                     "dilate", "patience", "seed", "threads"):  # fmt: skip
+                     "weight_decay", "rewire", "rate_strength", "rate_lower", "shift", "stretch", "shift_time",
+                     "jitter", "dilate", "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         self._need("seed", self.seed < 2**63, "below 2^63")
         for f in fields(self):

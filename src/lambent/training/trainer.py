@@ -30,6 +30,8 @@ from lambent.training.rewiring import Rewiring
 from lambent.training.scoring import EVALUATION_BATCH, activity, answers, forward
 from lambent.training.state import State, generator, means
 
+_WORD = 0.9  # share of the spikes of a sample that are a word's, and no noise before and behind it
+
 Source = SpikeDataset | Iterable[tuple[Events, Any]]
 Augment = Callable[[Events, Any, torch.Generator], Events]
 
@@ -56,7 +58,7 @@ def augmentation(config: Config, data: SpikeDataset | DeviceDataset | None) -> a
     if config.shift % 1 or config.stretch:
         steps.append(augment.WarpChannels(config.shift % 1, config.stretch))
     if config.shift_time:
-        steps.append(augment.ShiftTime(config.shift_time))
+        steps.append(augment.ShiftTime(config.shift_time, inside=_WORD))
     if config.mask or config.mask_time:
         steps.append(augment.Mask(config.mask, config.mask_time))
     if config.jitter:
