@@ -119,7 +119,7 @@ class ConvBPTT(nn.Module):
 
 
 class DelayedBPTT(nn.Module):
-    """The usual network of `lambent train` on dense spikes: a convolution with delays, recurrent LIF, LI readout (mean).
+    """The usual network of `lambent train` on dense spikes: a convolution with delays, recurrent LIF, LI readout.
 
     Args:
         model: as `build_model` makes it; weights, time constants and delays are taken over, the last two fixed.
@@ -164,7 +164,7 @@ class DelayedBPTT(nn.Module):
         return torch.stack(out)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Class scores (batch, out) of spikes (batch, steps, inputs), and spike counts (batch, units) of both layers."""
+        """Class scores (batch, out) of spikes (batch, steps, inputs), and both layers' spike counts (batch, units)."""
         first = self._units(self._arrivals(x), self.constants[0])
         second = self._units(_later(first) @ self.weight, self.constants[1], self.recurrent_weight)
         alpha_mem, alpha_syn, gain = self.constants[2]

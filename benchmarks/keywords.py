@@ -1,4 +1,4 @@
-"""Claim: commands of new speakers, default settings: better than a plain CNN and a GRU, with a tenth of their operations.
+"""Claim: commands of new speakers, default settings: better than a CNN and a GRU, with a tenth of their operations.
 
 All on the same spikes, which `lambent encode` made of recordings whose split keeps speakers apart. "lambent" is what
 `lambent train`, `export` and `evaluate --chip` do; "bptt" its network trained by surrogate gradients in PyTorch, with
@@ -132,9 +132,10 @@ def bptt(data: SpikeDataset, test: SpikeDataset, seed: int) -> Figures:
     trainer.start()
     net, change = DelayedBPTT(trainer.model), augmentation(config, data)
     optimizer, start = torch.optim.AdamW(net.parameters(), weight_decay=0.0), time.perf_counter()
-    for trainer.state.epoch in range(config.epochs):
-        for trainer.state.batch, (events, labels) in enumerate(trainer.data.epoch(seed, trainer.state.epoch)):
-            dice = torch.Generator().manual_seed(trainer.state.epoch * 10**6 + trainer.state.batch)
+    dice = torch.Generator().manual_seed(seed)
+    for epoch in range(config.epochs):
+        for number, (events, labels) in enumerate(trainer.data.epoch(seed, epoch)):
+            trainer.state.epoch, trainer.state.batch = epoch, number
             scores, counts = net(change(events, labels, dice).to_dense(config.dt))
             loss = F.cross_entropy(scores, labels, label_smoothing=config.label_smoothing)
             for mean in (c.mean(0) for c in counts):

@@ -230,7 +230,7 @@ class Config(Short):
     @property
     def widths(self) -> tuple[int, ...]:
         """The units of each hidden layer, by `hidden` and `layers`."""
-        if "," in str(self.hidden):
+        if isinstance(self.hidden, str) and self.hidden:
             return tuple(int(part) for part in self.hidden.split(","))
         return (_WIDTH if self.hidden == "" else int(self.hidden),) * self.layers
 
