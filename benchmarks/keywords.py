@@ -237,7 +237,7 @@ def main() -> None:
         EPOCHS.update(cnn=1, gru=1, bptt=1)
     elif args.test is None:
         parser.error("needs the files of a training and of a test set")
-    data, test = load_training_data(args.train, args.test, Config())
+    data, test, _ = load_training_data(args.train, args.test, Config())
     assert test is not None
     rows = []
     for case in args.cases:

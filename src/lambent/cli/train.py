@@ -60,6 +60,9 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run, made if need be.")],
     test: Annotated[Path | None, typer.Option(help="Test words, evaluated at the end.")] = None,
+    validate: Annotated[
+        Path | None, typer.Option(help="Words that choose the best epoch, in place of a share of DATA (--valid).")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; options given here win.")] = None,
     start: Annotated[
         Path | None,
@@ -111,19 +114,22 @@ def train(
         say(f"the run began with --test {known}; give it again to have it evaluated")
     loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen
     least = Run(start).facts()["duration"] if start is not None else 0.0
-    samples, held = load_training_data(data, test, loading, least, n_units=n_units, time_unit=time_unit)
+    samples, held, voices = load_training_data(
+        data, test, loading, least, valid=validate, n_units=n_units, time_unit=time_unit
+    )
     say(f"{data}: {samples}")
     if samples.values is not None:
         say("the data's spikes carry values, which the input of a chip does not: this network cannot be exported")
     elif advice := find_chip(chosen.chip).advice(chosen):
         say(advice)
     source = {
-        "train": str(data.resolve()), "test": str(test.resolve()) if test else None, "time_unit": time_unit,
+        "train": str(data.resolve()), "test": str(test.resolve()) if test else None,
+        "valid": str(validate.resolve()) if validate else None, "time_unit": time_unit,
     }  # fmt: skip
     done = len(run.metrics()) if resume else 0
     finished = train_run(
         run, chosen, samples, source, console,
-        resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start),
+        resume=resume, tensorboard=tensorboard, start=None if start is None else Run(start), valid=voices,
     )  # fmt: skip
     history = run.metrics()
     result: dict[str, Any] = {"run": str(out), "finished": finished, "epochs": len(history)}
@@ -140,7 +146,8 @@ def train(
         if finished and resume and done == len(history):
             say("the run was finished already")
     if not finished:
-        again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ()), "--resume"]
+        again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ())]
+        again += [*(("--validate", str(validate)) if validate else ()), "--resume"]
         say(f"interrupted; go on with: {shlex.join(again)}")
     elif held is not None:
         kind = "chip" if chosen.qat_bits else "float"

@@ -33,6 +33,7 @@ def train(
     facts: dict[str, Any],
     resume: bool = False,
     model: Mapping[str, Tensor] | None = None,
+    valid: SpikeDataset | None = None,
 ) -> bool:
     """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
 
@@ -43,6 +44,7 @@ def train(
         facts: what run.json should say of the data.
         resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
         model: the `state_dict` of a float model, of the network that `config` describes, to start from.
+        valid: samples that choose the best epoch, in place of a share of `data` (`config.valid`).
 
     Raises:
         FileNotFoundError: nothing to resume.
@@ -64,8 +66,7 @@ def train(
         )
     spread = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
     typical, _ = data.batch(spread)
-    valid = None
-    if config.valid:
+    if valid is None and config.valid:
         data, valid = hold_out(data, config.valid, config.seed)
     network = build_model(config, data.n_units, len(facts["class_names"]))
     trainer = Trainer(network, config, data, valid)
