@@ -19,7 +19,7 @@ from lambent.hardware.chip import CHIPS, DEFAULT, find_chip
 
 SMALL = [
     "--hidden", "20", "--epochs", "2", "--batch-size", "50", "--initial-spikes", "1", "--rate-lower", "0.2",
-    "--shift", "0", "--delay", "5", "--no-recurrent",
+    "--shift", "0", "--dt", "1", "--delay", "5", "--no-recurrent",
 ]  # fmt: skip
 
 

@@ -137,7 +137,8 @@ class Mask:
 
     Args:
         units: the widest band, as a share of the units; its width is drawn evenly from 0 on, then its place.
-        time: the longest span, as a share of the duration; likewise.
+        time: the longest span, as the share of the sample's spikes that lie in it, so that a short word loses a short
+            span; likewise.
 
     Example:
         >>> gaps = lb.data.augment.Mask(units=0.2, time=0.1)
@@ -162,7 +163,8 @@ class Mask:
             return (at >= first[sample]) & (at < (first + width)[sample])
 
         hidden = inside((spikes.units + 0.5) / events.n_units, self.units * draws[0], draws[1])
-        hidden |= inside(spikes.times.double() / events.duration, self.time * draws[2], draws[3])
+        number = torch.arange(len(sample), device=events.device) - events.offsets[sample]  # within the sample
+        hidden |= inside((number + 0.5) / events.offsets.diff()[sample], self.time * draws[2], draws[3])
         return operations.move(events, keep=~hidden)
 
 

@@ -145,7 +145,7 @@ class Config(Short):
     shift_time: float = _augmentation(80.0, "shift of a sample in time, up to this many ms either way; no word is cut")
     dilate: float = _augmentation(0.2, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
     mask: float = _augmentation(0.2, "a band of channels is left out, up to this share of them")
-    mask_time: float = _augmentation(0.1, "a span of time is left out, up to this share of the sample")
+    mask_time: float = _augmentation(0.15, "a span of time is left out, with up to this share of the spikes")
     jitter: float = _augmentation(0.0, "standard deviation of the jitter of each spike [ms]")
     drop: float = _augmentation(0.0, "share of spikes removed")
     blend: float = _augmentation(0.0, "share of samples blended with another of their class")
