@@ -116,3 +116,66 @@ class ConvBPTT(nn.Module):
         second = self.units(self.hidden(first), True)
         fading = torch.exp(-torch.arange(steps, device=x.device) / steps)
         return (self.units(self.readout(second), False) * fading[:, None, None]).mean(0)
+
+
+class DelayedBPTT(nn.Module):
+    """The usual network of `lambent train` on dense spikes: a convolution with delays, recurrent LIF, LI readout.
+
+    Args:
+        model: as `build_model` makes it; weights, time constants and delays are taken over, the last two fixed.
+    """
+
+    def __init__(self, model: nn.Sequential):
+        super().__init__()
+        conv, hidden, readout = model
+        self.kernel = nn.Parameter(conv.weight.detach().squeeze(1).clone())  # (filters, channels)
+        self.weight, self.recurrent_weight = (
+            nn.Parameter(w.detach().clone()) for w in (hidden.weight, hidden.recurrent_weight)
+        )
+        self.readout = nn.Parameter(readout.weight.detach().clone())
+        self.scale, self.stride = readout.scale, conv.connections.geometry.stride[-1]
+        self.delays = (conv.delay.detach().squeeze(1) / conv.dt).round().long().tolist()
+        self.constants = [tuple(c.detach().float() for c in grid_constants(x.tau_mem, x.tau_syn, x.dt)) for x in model]
+
+    def _arrivals(self, x: Tensor) -> Tensor:
+        """What reaches the filters of spikes (batch, steps, inputs): (steps, batch, filters x places)."""
+        steps, longest = x.shape[1], max(map(max, self.delays)) + 1
+        late = nn.functional.pad(x.transpose(1, 2), (longest, 0)).unfold(1, self.kernel.shape[1], self.stride)
+        late = late.permute(3, 0, 1, 2).contiguous()  # (channels, batch, places, steps)
+        out = []
+        for weights, delays in zip(self.kernel, self.delays, strict=True):
+            taps = [late[k, ..., longest - 1 - d : longest - 1 - d + steps] for k, d in enumerate(delays)]
+            out.append(torch.tensordot(weights, torch.stack(taps), 1))
+        return torch.stack(out, 1).flatten(1, 2).permute(2, 0, 1)
+
+    def _units(self, drive: Tensor, constants: tuple[Tensor, ...], among: Tensor | None = None) -> Tensor:
+        """Spikes (steps, batch, units) of units that `drive` reaches, and through `among` one another."""
+        alpha_mem, alpha_syn, gain = constants
+        i = v = s = torch.zeros_like(drive[0])
+        out = []
+        for arriving in drive:
+            i = alpha_syn * i + arriving
+            if among is not None:
+                i = i + s @ among
+            v = alpha_mem * v + gain * i
+            s = _Surrogate.apply(v - 1)
+            v = v * (1 - s)
+            out.append(s)
+        return torch.stack(out)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Class scores (batch, out) of spikes (batch, steps, inputs), and both layers' spike counts (batch, units)."""
+        first = self._units(self._arrivals(x), self.constants[0])
+        second = self._units(_later(first) @ self.weight, self.constants[1], self.recurrent_weight)
+        alpha_mem, alpha_syn, gain = self.constants[2]
+        i = v = total = torch.zeros_like(second[0] @ self.readout)
+        for arriving in _later(second) @ self.readout:
+            i = alpha_syn * i + arriving
+            v = alpha_mem * v + gain * i
+            total = total + v
+        return self.scale * total / len(second), [first.sum(0), second.sum(0)]
+
+
+def _later(spikes: Tensor) -> Tensor:
+    """Spikes (steps, ...) in the step in which they arrive."""
+    return torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])

@@ -140,7 +140,7 @@ def main() -> None:
     elif args.test is None:
         parser.error("needs the files of a training and of a test set")
     torch.set_num_threads(1)
-    data, test = load_training_data(args.train, args.test, Config())
+    data, test, _ = load_training_data(args.train, args.test, Config())
     assert test is not None
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / "networks.jsonl"

@@ -88,7 +88,7 @@ def main() -> None:
         SETTINGS.update(hidden=16, epochs=1, qat_epochs=1)
     elif args.test is None:
         parser.error("needs the files of a training and of a test set")
-    data, test = load_training_data(args.train, args.test, Config())
+    data, test, _ = load_training_data(args.train, args.test, Config())
     assert test is not None
     rows = []
     for bits in args.bits:

@@ -74,7 +74,7 @@ def main() -> None:
         (args.train, args.test), args.epochs, cases = tiny_words(Path(tempfile.mkdtemp())), 1, [(TRAINED, 2)]
     elif args.test is None:
         parser.error("needs the files of spoken digits")
-    data, words = load_training_data(args.train, args.test, Config())
+    data, words, _ = load_training_data(args.train, args.test, Config())
     rows = []
     for seed in range(args.seeds):
         for trained, bits in cases:

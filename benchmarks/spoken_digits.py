@@ -40,6 +40,8 @@ SETTINGS: dict[str, Any] = {}  # beside those of every case; only --smoke has so
 SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
 CHUNK = 32  # steps of BPTT that are compiled at a time
 PLAIN: dict[str, Any] = {
+    "hidden": 256, "reduce": "exp_mean", "initial_spikes": 10.0, "rate_lower": 2.0, "stretch": 0.0, "shift_time": 0.0,
+    "mask": 0.0, "mask_time": 0.0,
     "tau_spread": 0.0, "lr_tau": 0.0, "delay": 0.0, "lr_delay": 0.0, "shift": 0, "blend": 0.0, "jitter": 0.0,
     "drop": 0.0, "dilate": 0.0, "label_smoothing": 0.0, "valid": 0.0, "epochs": 30, "dt": 2.0,
 }  # fmt: skip
@@ -171,7 +173,7 @@ def main() -> None:
         SETTINGS.update(hidden=16, epochs=1)
     elif args.test is None:
         parser.error("needs the files of a training and of a test set")
-    data, test = load_training_data(args.train, args.test, Config())
+    data, test, _ = load_training_data(args.train, args.test, Config())
     assert test is not None
     rows = []
     for case in args.cases:

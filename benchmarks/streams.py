@@ -95,7 +95,7 @@ def smoke(folder: Path) -> tuple[Path, Path]:
         csv.writer(table).writerows([("file", "class"), *rows])
     lb.data.encode_recordings(folder / "test.csv", folder / "words.h5", 20, level="agc")
     config = Config(hidden=16, epochs=4, dt=2.0, batch_size=4, delay=20.0, shift=0)
-    data, _ = load_training_data(folder / "words.h5", None, config)
+    data, *_ = load_training_data(folder / "words.h5", None, config)
     run = Run(folder / "run")
     train_run(run, config, data, {"train": "beeps", "test": None}, Console(quiet=True))
     return run.folder, folder / "test.csv"

@@ -19,7 +19,7 @@ from lambent.hardware.chip import CHIPS, DEFAULT, find_chip
 
 SMALL = [
     "--hidden", "20", "--epochs", "2", "--batch-size", "50", "--initial-spikes", "1", "--rate-lower", "0.2",
-    "--shift", "0", "--delay", "5", "--no-recurrent",
+    "--shift", "0", "--dt", "1", "--delay", "5", "--no-recurrent",
 ]  # fmt: skip
 
 
@@ -34,6 +34,26 @@ def files(tmp_path_factory):
 
 def last_line(out):
     return json.loads(out.strip().splitlines()[-1])
+
+
+def test_validation_from_a_file(run, files, tmp_path):
+    train, voices = files
+    folder = tmp_path / "words"
+    options = ("train", train, "--out", folder, "--validate", voices)
+    code, _, _ = run(*options, *SMALL)
+    assert code == 0
+    facts = lb.training.Run(folder).facts("data")
+    assert facts["data"]["valid"] == str(voices.resolve())
+    assert facts["samples"] == 200  # all are trained on
+    code, _, error = run("train", train, "--out", folder, "--resume")
+    assert code == 1
+    assert "was validated on other data; give the same --validate" in error
+    code, out, _ = run("train", train, "--out", folder, "--validate", voices, "--resume")
+    assert code == 0
+    data = lb.data.SpikeDataset.from_shd(voices, facts["duration"])
+    scores, labels = lb.training.predict(lb.training.Run(folder).model(), data)
+    accuracy = 100 * (scores.argmax(1) == labels).double().mean()
+    assert f"validation accuracy {accuracy:.2f} %" in out
 
 
 def test_the_whole_way(run, files, tmp_path):

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from lambent import Events
 from lambent.data import SpikeDataset
-from lambent.data.augment import Blend, Compose, Dilate, Drop, JitterTimes, ShiftChannels, ShiftTime
+from lambent.data.augment import (
+    Blend,
+    Compose,
+    Dilate,
+    Drop,
+    JitterTimes,
+    Mask,
+    ShiftChannels,
+    ShiftTime,
+    WarpChannels,
+)
 from lambent.data.host import sort_samples
 
 quick = settings(deadline=None, max_examples=40)
@@ -55,8 +65,12 @@ def all_of(dataset):
     each = [
         ShiftChannels(5),
         ShiftTime(20.0),
+        ShiftTime(20.0, inside=0.8),
         JitterTimes(10.0),
         Dilate(0.5, 2.0),
+        Dilate(0.5, 2.0, about_centre=True),
+        WarpChannels(0.1, 0.3),
+        Mask(0.4, 0.4),
         Drop(0.3),
         Blend(dataset, 0.7),
     ]
@@ -95,6 +109,9 @@ def test_nothing_to_do():
         ShiftTime(0),
         JitterTimes(0),
         Dilate(1, 1),
+        Dilate(1, 1, about_centre=True),
+        WarpChannels(),
+        Mask(),
         Drop(0),
         Blend(dataset, 0),
         Compose([]),
@@ -127,6 +144,10 @@ def test_a_duration_between_two_float32_numbers():
         (lambda: JitterTimes(float("nan")), "std_ms"),
         (lambda: Dilate(0.0, 1.0), "0 < low <= high"),
         (lambda: Dilate(2.0, 1.0), "0 < low <= high"),
+        (lambda: WarpChannels(shift=2), r"shift must be a share of the units in \[0, 1\), got 2"),
+        (lambda: WarpChannels(stretch=-0.1), "stretch"),
+        (lambda: Mask(units=1.1), r"units must be a share in \[0, 1\], got 1\.1"),
+        (lambda: Mask(time=float("nan")), "time must be a share"),
         (lambda: Drop(1.1), "p must be a probability"),
         (lambda: Blend(random_set(0), -0.1), "p must be a probability"),
     ],
@@ -142,7 +163,8 @@ def test_shifts_are_whole():
 
 
 @pytest.mark.parametrize(
-    "augmentation", [ShiftChannels(1), ShiftTime(1.0), JitterTimes(1.0), Dilate(0.9, 1.1), Drop(0.5)]
+    "augmentation",
+    [ShiftChannels(1), WarpChannels(0.1), ShiftTime(1.0), JitterTimes(1.0), Dilate(0.9, 1.1), Drop(0.5), Mask(0.5)],
 )
 def test_gradients_would_be_lost(augmentation):
     times = torch.tensor([1.0], requires_grad=True)
@@ -190,6 +212,19 @@ def test_shift_time_drops_what_leaves():
     assert out.times.max() < DURATION
 
 
+def test_shift_time_keeps_the_middle_inside():
+    events, labels = crowd(1000, n_spikes=100)
+    events.times[:] = torch.linspace(5.0, 85.0, 100).repeat(1000)
+    out = ShiftTime(1000.0, inside=1.0)(events, labels, generator())
+    assert len(out.times) >= 99_000  # the last may touch the end
+    starts = torch.stack([x.times[0] for x in out])
+    assert starts.min() == pytest.approx(0.0, abs=1e-4)
+    assert starts.max() == pytest.approx(20.0, abs=1e-4)
+    out = ShiftTime(1000.0, inside=0.9)(events, labels, generator())
+    assert out.counts().sum(1).min() >= 94
+    assert len(ShiftTime(10.0, inside=0.9)(events[:0], labels[:0], generator())) == 0
+
+
 def test_jitter_moves_every_spike_on_its_own():
     out = JitterTimes(3.0)(*crowd(2, n_spikes=20_000), generator())
     assert out.offsets.tolist() == [0, 20_000, 40_000]
@@ -220,6 +255,52 @@ def test_dilate_drops_what_leaves():
     out = Dilate(1.0, 4.0)(*crowd(1000), generator())
     assert 0.45 < len(out.times) / 1000 < 0.55
     assert len(out) == 1000
+
+
+def test_dilate_about_the_centre_leaves_the_mean_time():
+    events, labels = crowd(1000, n_spikes=2)
+    events.times[::2] = 30.0
+    out = Dilate(0.5, 2.0, about_centre=True)(events, labels, generator()).times.reshape(-1, 2)
+    assert torch.allclose(out.mean(1), torch.tensor(40.0))
+    assert 4.9 < (out[:, 1] - out[:, 0]).min() / 2 < 5.5
+    assert 18 < (out[:, 1] - out[:, 0]).max() / 2 < 20.1
+
+
+def test_warp_shifts_by_a_share_of_the_units():
+    out = WarpChannels(shift=0.2)(*crowd(10_000), generator())
+    share = torch.bincount(out.units - 6) / 10_000  # unit 10, from 4 below to 4 above
+    assert torch.allclose(share, torch.tensor([0.5, 1, 1, 1, 1, 1, 1, 1, 0.5]) / 8, atol=0.02)
+
+
+def test_warp_stretches_about_the_middle():
+    factors = []
+    for unit in (2, 17):
+        out = WarpChannels(stretch=0.2)(*crowd(10_000, unit=unit), generator())
+        assert len(out.units) == 10_000
+        far = (out.units + 0.5 - N_UNITS / 2).abs()
+        assert 7.5 / 1.2 - 0.5 <= far.min() < far.max() <= 7.5 * 1.2 + 0.5
+        factors.append(far)
+    assert (factors[0] - factors[1]).abs().max() <= 1  # what is drawn is a sample's: both ends move alike
+    left = len(WarpChannels(stretch=0.2)(*crowd(10_000, unit=0), generator()).units)
+    assert left / 10_000 == pytest.approx(
+        (1 + np.log(10 / 9.5) / np.log(1.2)) / 2, abs=0.02
+    )  # the rest is past the end
+
+
+def test_mask_hides_a_band_and_a_span():
+    n = 2000
+    events, labels = crowd(n, n_spikes=N_UNITS)
+    events.units[:] = torch.arange(N_UNITS).repeat(n)
+    events.times[:] = torch.linspace(0, 99, N_UNITS).repeat(n)
+    for mask, of in ((Mask(units=0.5), "units"), (Mask(time=0.5), "times")):
+        left = [getattr(x, of).unique() for x in mask(events, labels, generator())]
+        gone = torch.tensor([N_UNITS - len(x) for x in left])
+        assert gone.min() == 0
+        assert gone.max() in (9, 10)
+        assert gone.double().mean() == pytest.approx(5, abs=0.3)
+        kept = torch.cat(left).unique(return_counts=True)[1]
+        assert kept.min() > n / 2  # all are seen
+        assert all(len(x.double().diff().round(decimals=3).unique()) <= 2 for x in left)  # one gap
 
 
 def test_drop():
@@ -315,7 +396,9 @@ def test_sort_is_a_stable_sort(samples):
 
 
 @pytest.mark.parametrize(
-    "augmentation", [ShiftChannels(3), ShiftTime(20.0), JitterTimes(5.0), Dilate(0.5, 2.0), Drop(0.3)], ids=repr
+    "augmentation",
+    [ShiftChannels(3), ShiftTime(20.0), JitterTimes(5.0), Dilate(0.5, 2.0), Drop(0.3), Mask(0.3, 0.3)],
+    ids=repr,
 )
 def test_values_stay_with_their_spikes(augmentation):
     events, labels = random_set(3).batch(range(6))

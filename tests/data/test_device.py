@@ -38,13 +38,29 @@ def same(a, b):
     [
         lambda data: augment.ShiftChannels(5),
         lambda data: augment.ShiftTime(20.0),
+        lambda data: augment.ShiftTime(20.0, inside=0.9),
         lambda data: augment.JitterTimes(10.0),
         lambda data: augment.Dilate(0.5, 2.0),
+        lambda data: augment.Dilate(0.5, 2.0, about_centre=True),
+        lambda data: augment.WarpChannels(0.1, 0.2),
+        lambda data: augment.Mask(0.3, 0.3),
         lambda data: augment.Drop(0.3),
         lambda data: augment.Blend(data, 0.5),
         lambda data: augment.Compose([augment.Blend(data, 1.0), augment.ShiftChannels(2), augment.Drop(0.1)]),
     ],
-    ids=["channels", "time", "jitter", "dilate", "drop", "blend", "all"],
+    ids=[
+        "channels",
+        "time",
+        "time inside",
+        "jitter",
+        "dilate",
+        "dilate about centre",
+        "warp",
+        "mask",
+        "drop",
+        "blend",
+        "all",
+    ],
 )
 def test_augmentations_equal_those_on_the_host(make, place, words, monkeypatch):
     chosen = torch.randperm(len(words), generator=torch.Generator().manual_seed(1))
@@ -62,6 +78,8 @@ def test_augmentations_do_not_wait(place, words, monkeypatch):
     monkeypatch.setattr(augment, "makes_wait", lambda device: True)
     monkeypatch.setattr(augment, "operations_for", lambda events: device)
     steps = [augment.Drop(0.3), augment.ShiftChannels(5), augment.JitterTimes(10.0), augment.ShiftTime(20.0)]
+    steps += [augment.WarpChannels(0.02, 0.05), augment.Mask(0.1, 0.1)]
+    steps += [augment.Dilate(0.9, 1.1, about_centre=True), augment.ShiftTime(5.0, inside=0.9)]
     events, labels = DeviceDataset(words, place).batch(torch.arange(len(words)))
     given = len(events.times)
     generator = torch.Generator(place).manual_seed(0)

@@ -16,6 +16,6 @@ def data():
 @pytest.fixture
 def config():
     return Config(
-        hidden=20, epochs=3, batch_size=50, delay=5.0, initial_spikes=1.0, rate_lower=0.2, shift=0, blend=0.5,
+        hidden=20, epochs=3, batch_size=50, dt=1.0, delay=5.0, initial_spikes=1.0, rate_lower=0.2, shift=0, blend=0.5,
         jitter=0.5, seed=1,
     )  # fmt: skip

@@ -6,13 +6,14 @@ import tomllib
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambent.layers.readout import REDUCTIONS
 from lambent.training import Config
 
 
+@settings(deadline=None)
 @given(
     hidden=st.integers(1, 10_000),
     lr=st.floats(1e-9, 10),
@@ -56,8 +57,8 @@ def test_partial_file_takes_defaults(tmp_path):
         ("", None),
         ("qat_bits = 4", 4),
         ('qat_bits = "4"', 4),
-        ("qat_bits = [4, 8]", (4, 8)),
-        ('qat_bits = "4,8"', (4, 8)),
+        ("qat_bits = [4, 8, 6]", (4, 8, 6)),
+        ('hidden = 64\nqat_bits = "4,8"', (4, 8)),
     ],
 )
 def test_bits(tmp_path, text, bits):
@@ -83,10 +84,13 @@ def test_bits(tmp_path, text, bits):
         ('reduce = "none"', "reduce"),
         ('schedule = "linear"', "schedule"),
         ("rate_lower = 20", "rate_upper"),
+        ("shift = 1.5", "shift must be a share below 1, or a whole number, got 1.5"),
+        ("stretch = -1", "stretch must be 0 or more"),
+        ("mask = 1", r"mask must be in \[0, 1\)"),
         ("valid = 1.0", "valid"),
         ("qat_bits = 9", "qat_bits: weight_bits must be whole numbers from 2 to 8, got 9"),
         ('qat_bits = "4,"', "qat_bits: bits must be a number such as 4"),
-        ("qat_bits = [4, 4, 4]", "qat_bits: .* one for each of 2 layers"),
+        ("qat_bits = [4, 4]", "qat_bits: .* one for each of 3 layers"),
         ("qat_bits = 4.0", "qat_bits must be of type str"),
         ("qat_bits = 4\nqat_epochs = 0", "qat_epochs must be at least 1"),
         ('qat_bits = 4\nreset = "subtract"', "reset must be zero with qat_bits"),

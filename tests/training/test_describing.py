@@ -42,15 +42,51 @@ def test_networks_are_built_and_learn(lines, settings, shapes):
 
 
 def test_what_lines_say():
-    made = model("adaptive 12 tau_mem 30 delay 0", "conv 2 3 delay 5", tau_spread=0.0, delay=20.0)
+    made = model("adaptive 12 tau_mem 30 delay 0", "conv 2 3 delay 5", tau_spread=0.0, delay=20.0, dt=1.0)
     assert made[0].delay is None
     assert made[0].tau_mem.unique().tolist() == [30.0]
     assert 0 < made[1].delay.max() <= 5
     assert made[1].tau_mem.unique().tolist() == [20.0]
-    spread = model("conv 2 3", "resonator 50 period 12")
+    spread = model("conv 2 3", "resonator 50 period 12", dt=1.0)
     assert len(spread[0].tau_mem.unique()) == 2  # one for each channel
     assert len(spread[1].period.unique()) == 50
     assert made[0].recurrent is None
+
+
+@pytest.mark.parametrize(
+    ("n_units", "kernel", "stride", "places"), [(140, 15, 4, 32), (700, 77, 21, 30), (20, 2, 1, 19), (5, 1, 1, 5)]
+)
+def test_the_usual_network_scales_with_its_inputs(n_units, kernel, stride, places):
+    conv, hidden = build_model(Config(), n_units, 3)[:-1]
+    assert conv.weight.shape == conv.delay.shape == (32, 1, kernel)
+    assert conv.connections.geometry.stride[-1] == stride
+    assert conv.out_features == 32 * places
+    assert hidden.recurrent is not None
+    assert hidden.delay is None
+
+
+def test_hidden_in_place_of_the_usual_network():
+    for settings in ({"hidden": 256}, {"input_shape": "4x10"}, {"layer": ("256 recurrent",)}):
+        made = build_model(Config(**settings), 40, 3)
+        assert [tuple(layer.weight.shape) for layer in made] == [(40, 256), (256, 3)]
+    assert len(build_model(Config(layers=2, recurrent=False), 40, 3)) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "settings", "message"),
+    [
+        ("conv 16% 3", {}, "only what a convolution's kernel is like can be a share"),
+        ("25%", {}, "share"),
+        ("conv 2 120%", {}, "100 % at most"),
+        ("conv 2 x%", {}, "unknown"),
+        ("conv 2 3x%", {}, "sizes must be a number"),
+        ("conv 2 10%", {"input_shape": "4x10"}, "sizes in % are shares of the length of a signal"),
+        ("conv 2 3 stride 0%", {}, "stride"),
+    ],
+)
+def test_shares_that_are_none(line, settings, message):
+    with pytest.raises(ValueError, match=message):
+        model(line, **settings)
 
 
 def test_widths():

@@ -177,7 +177,8 @@ def test_checkpoint_of_another_network(tmp_path, data, config, damage):
 def test_it_learns(tmp_path, data):
     config = Config(
         hidden=40, recurrent=False, epochs=15, batch_size=25, lr=1e-2, initial_spikes=2.0, rate_lower=0.5, shift=0,
-        blend=0.0, delay=0.0, logit_scale=100.0, valid=0.0,
+        stretch=0.0, shift_time=0.0, dilate=0.0, mask=0.0, mask_time=0.0, dt=1.0, delay=0.0, reduce="exp_mean",
+        logit_scale=100.0, valid=0.0,
     )  # fmt: skip
     run = Run(tmp_path / "r")
     watcher = Quiet()

@@ -39,7 +39,7 @@ def sweep(
     from lambent.training.config import Config
 
     ranges, fixed = read_space(space)
-    samples, _ = load_training_data(data, None, Config(**fixed), n_units=n_units, time_unit=time_unit)
+    samples, *_ = load_training_data(data, None, Config(**fixed), n_units=n_units, time_unit=time_unit)
     study = Sweep(out, ranges, fixed)
     source = {"train": str(data.resolve()), "test": None, "time_unit": time_unit}
     finished = study.work(samples, source, trials, say)

@@ -71,6 +71,9 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run, made if need be.")],
     test: Annotated[Path | None, typer.Option(help="Test words, evaluated at the end.")] = None,
+    validate: Annotated[
+        Path | None, typer.Option(help="Words that choose the best epoch, in place of a share of DATA (--valid).")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; options given here win.")] = None,
     start: Annotated[
         Path | None,
@@ -116,7 +119,7 @@ def train(
     if seeds is not None or at_once is not None:
         options = {
             "--test": test, "--config": config, "--from": start, "--n-units": n_units, "--time-unit": time_unit,
-            "--tensorboard": tensorboard, "--on": on,
+            "--tensorboard": tensorboard, "--on": on, "--validate": validate,
         }  # fmt: skip
         given = {k: v for k, v in settings.items() if v is not None and v != []}
         _with_seeds(data, out, seeds, at_once, options, given, resume=resume, overwrite=overwrite, as_json=as_json)
@@ -165,7 +168,9 @@ def train(
         say(f"the run began with --test {known}; give it again to have it evaluated")
     loading = replace(chosen, duration=run.facts()["duration"]) if resume else chosen
     least = Run(start).facts()["duration"] if start is not None else 0.0
-    samples, held = load_training_data(data, test, loading, least, n_units=n_units, time_unit=time_unit)
+    samples, held, voices = load_training_data(
+        data, test, loading, least, valid=validate, n_units=n_units, time_unit=time_unit
+    )
     say(f"{data}: {samples}")
     if held is not None and (note := numbering(held, samples.class_names, str(test))):
         say(note)
@@ -177,7 +182,8 @@ def train(
     elif advice := find_chip(chosen.chip).advice(chosen):
         say(advice)
     source = {
-        "train": str(data.resolve()), "test": str(test.resolve()) if test else None, "time_unit": time_unit,
+        "train": str(data.resolve()), "test": str(test.resolve()) if test else None,
+        "valid": str(validate.resolve()) if validate else None, "time_unit": time_unit,
     }  # fmt: skip
     done = len(run.metrics()) if resume else 0
     with joined(chosen.device) as processes:
@@ -188,7 +194,7 @@ def train(
         finished = train_run(
             run, chosen, samples, source, console,
             resume=resume, tensorboard=tensorboard and not follows, start=None if start is None else Run(start),
-            on_chip=on is not None, processes=processes,
+            on_chip=on is not None, processes=processes, valid=voices,
         )  # fmt: skip
     if follows:
         raise typer.Exit(0 if finished else 130)
@@ -212,7 +218,8 @@ def train(
     if not finished and on is not None:
         say("interrupted; the best epoch so far is kept")
     elif not finished:
-        again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ()), "--resume"]
+        again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ())]
+        again += [*(("--validate", str(validate)) if validate else ()), "--resume"]
         say(f"interrupted; go on with: {shlex.join(again)}")
     elif held is not None:
         kind = "chip" if chosen.qat_bits else "float"
@@ -270,7 +277,7 @@ def _with_seeds(
         start, config = options["--from"], options["--config"]
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()
         chosen = Config(**(vars(base) | _apart(settings)))
-    samples, _ = load_training_data(
+    samples, *_ = load_training_data(
         data, options["--test"], chosen, n_units=options["--n-units"], time_unit=options["--time-unit"]
     )
     fits, threads = side_by_side(len(seeds), samples, chosen.device, chosen.threads)

@@ -37,8 +37,10 @@ __all__ = [
     "Dilate",
     "Drop",
     "JitterTimes",
+    "Mask",
     "ShiftChannels",
     "ShiftTime",
+    "WarpChannels",
 ]
 
 
@@ -97,23 +99,109 @@ class ShiftChannels:
 
 
 @dataclass(frozen=True)
+class WarpChannels:
+    """Shift and stretch each sample along the units, by amounts that need not be whole, as voices differ in pitch and
+    in the length of the vocal tract.
+
+    For inputs whose units are an axis, as with `ShiftChannels` (vocal tract length perturbation: Jaitly & Hinton 2013).
+
+    Args:
+        shift: the largest shift either way, as a share of the units; drawn evenly.
+        stretch: units lie further from the middle of the axis by a factor drawn from
+            ``[1 / (1 + stretch), 1 + stretch]``, evenly in its logarithm.
+
+    Example:
+        >>> voice = lb.data.augment.WarpChannels(shift=0.03, stretch=0.15)
+    """
+
+    shift: float = 0.0
+    stretch: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shift < 1:
+            raise ValueError(f"shift must be a share of the units in [0, 1), got {self.shift}")
+        if not 0 <= self.stretch < math.inf:
+            raise ValueError(f"stretch must be finite and not negative, got {self.stretch}")
+
+    def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
+        """Draws a shift and a factor a sample."""
+        shift, factor = 2 * _uniform(2 * len(events), generator).view(2, -1) - 1
+        factor = torch.exp(math.log1p(self.stretch) * factor)
+        shift = self.shift * events.n_units * shift + (1 - factor) * events.n_units / 2
+        return operations_for(events).move(events, unit_factor=factor, unit_shift=shift)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Leave out a band of units and a span of time of each sample (SpecAugment: Park et al. 2019, arXiv:1904.08779).
+
+    Args:
+        units: the widest band, as a share of the units; its width is drawn evenly from 0 on, then its place.
+        time: the longest span, as the share of the sample's spikes that lie in it, so that a short word loses a short
+            span; likewise.
+
+    Example:
+        >>> gaps = lb.data.augment.Mask(units=0.2, time=0.1)
+    """
+
+    units: float = 0.0
+    time: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("units", "time"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share in [0, 1], got {getattr(self, name)}")
+
+    def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
+        """Draws a width and a place for either, for each sample."""
+        operations, spikes = operations_for(events), events.padded()
+        draws = _uniform(4 * len(events), generator).view(4, -1).to(events.device, non_blocking=True)
+        sample = spikes.samples().clamp(max=len(events) - 1)  # padding's is past the last
+
+        def inside(at: Tensor, width: Tensor, place: Tensor) -> Tensor:
+            first = place * (1 - width)
+            return (at >= first[sample]) & (at < (first + width)[sample])
+
+        hidden = inside((spikes.units + 0.5) / events.n_units, self.units * draws[0], draws[1])
+        number = torch.arange(len(sample), device=events.device) - events.offsets[sample]  # within the sample
+        hidden |= inside((number + 0.5) / events.offsets.diff()[sample], self.time * draws[2], draws[3])
+        return operations.move(events, keep=~hidden)
+
+
+@dataclass(frozen=True)
 class ShiftTime:
     """Move each sample in time by an amount drawn evenly from ``[-max_ms, max_ms)``.
 
     Args:
         max_ms: largest shift [ms].
+        inside: share of a sample's spikes, the middle ones, that no shift moves out of the duration: it ends there.
     """
 
     max_ms: float
+    inside: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_ms < math.inf:
             raise ValueError(f"max_ms must be finite and not negative, got {self.max_ms}")
+        if not 0 <= self.inside <= 1:
+            raise ValueError(f"inside must be a share in [0, 1], got {self.inside}")
 
     def __call__(self, events: Events, labels: Tensor, generator: Generator) -> Events:
         """Draws one shift a sample."""
         shift = (2 * _uniform(len(events), generator) - 1) * self.max_ms
+        if self.inside:
+            room_before, room_behind = self._room(events)
+            shift = torch.maximum(torch.minimum(shift.to(events.device, non_blocking=True), room_behind), -room_before)
         return operations_for(events).move(events, time_shift=shift)
+
+    def _room(self, events: Events) -> tuple[Tensor, Tensor]:
+        """How far [ms] each sample can go either way; 0 for one without spikes."""
+        times = torch.cat([events.padded().times.double(), events.offsets.new_zeros(1, dtype=torch.float64)])
+        first, n = events.offsets[:-1], events.offsets.diff()
+        skipped = ((1 - self.inside) / 2 * n).long()
+        begin = times[first + skipped]
+        end = times[(first + n - 1 - skipped).clamp(min=0)]
+        return torch.where(n > 0, begin, 0.0), torch.where(n > 0, events.duration - end, 0.0)
 
 
 @dataclass(frozen=True)
@@ -147,10 +235,12 @@ class Dilate:
 
     Args:
         low, high: bounds of the factor; below 1 the sample gets shorter.
+        about_centre: the mean time of a sample's spikes stays where it is, in place of time 0.
     """
 
     low: float
     high: float
+    about_centre: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high < math.inf:
@@ -160,7 +250,12 @@ class Dilate:
         """Draws one factor a sample."""
         span = math.log(self.high / self.low)
         factor = self.low * torch.exp(_uniform(len(events), generator) * span)
-        return operations_for(events).move(events, factor=factor)
+        operations = operations_for(events)
+        if not self.about_centre:
+            return operations.move(events, factor=factor)
+        factor = factor.to(events.device, non_blocking=True)
+        centre = torch.nan_to_num(operations.centres(events)[0])
+        return operations.move(events, factor=factor, time_shift=(1 - factor) * centre)
 
 
 @dataclass(frozen=True)

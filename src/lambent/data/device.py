@@ -93,6 +93,7 @@ def move(
     time_shift: Tensor | None = None,
     unit_shift: Tensor | None = None,
     keep: Tensor | None = None,
+    unit_factor: Tensor | None = None,
 ) -> Events:
     """As `host.move`; the arguments may also lie on the CPU. `keep` has an entry for every one of `events.padded()`."""
     padded, batch = events.padded(), len(events)
@@ -105,8 +106,13 @@ def move(
         times = factor.to(events.device, non_blocking=True)[sample] * times
     if time_shift is not None:
         times = times + time_shift.to(events.device, non_blocking=True)[sample]
-    if unit_shift is not None:
-        units = units + unit_shift.to(events.device, non_blocking=True)[sample]
+    if unit_factor is not None or unit_shift is not None:
+        middle = units + 0.5
+        if unit_factor is not None:
+            middle = unit_factor.to(events.device, non_blocking=True)[sample] * middle
+        if unit_shift is not None:
+            middle = middle + unit_shift.to(events.device, non_blocking=True)[sample]
+        units = middle.floor().to(units.dtype)
     times = times.to(padded.times.dtype)  # what is judged is the number rounded to its type
     last = times.new_full((), events.duration)
     inside &= (times >= 0) & (times < last) & (units >= 0) & (units < events.n_units)
@@ -137,7 +143,8 @@ def take(events: Events, chosen: Tensor) -> Events:
 
 def centres(events: Events) -> tuple[Tensor, Tensor]:
     """As `host.centres`."""
-    sizes = events.offsets.diff()
-    sums = torch.stack([events.times.double(), events.units.double()], 1)
-    mean = sums.new_zeros(len(events), 2).index_add_(0, events.samples(), sums) / sizes.unsqueeze(1)
+    spikes, sizes = events.padded(), events.offsets.diff()
+    sums = torch.stack([spikes.times.double(), spikes.units.double()], 1)
+    sums = sums.new_zeros(len(events) + 1, 2).index_add_(0, spikes.samples(), sums)[:-1]  # without the padding's
+    mean = sums / sizes.unsqueeze(1)
     return mean[:, 0], mean[:, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ def move(
     time_shift: Tensor | None = None,
     unit_shift: Tensor | None = None,
     keep: Tensor | None = None,
+    unit_factor: Tensor | None = None,
 ) -> Events:
     """Move each sample as a whole and drop the spikes that leave it; see `move_spikes`.
 
@@ -33,7 +35,8 @@ def move(
         offsets,
         np.ones(n) if factor is None else factor.numpy(),
         np.zeros(n) if time_shift is None else time_shift.numpy(),
-        np.zeros(n, dtype=np.int64) if unit_shift is None else unit_shift.numpy(),
+        np.ones(n) if unit_factor is None else unit_factor.numpy(),
+        np.zeros(n) if unit_shift is None else unit_shift.double().numpy(),
         np.ones(len(times), dtype=np.bool_) if keep is None else keep.numpy(),
         events.n_units,
         times.dtype.type(events.duration),
@@ -121,20 +124,22 @@ def move_spikes(
     offsets: NDArray[np.int64],
     factor: NDArray[np.float64],
     time_shift: NDArray[np.float64],
-    unit_shift: NDArray[np.int64],
+    unit_factor: NDArray[np.float64],
+    unit_shift: NDArray[np.float64],
     keep: NDArray[np.bool_],
     n_units: int,
     duration: float,
 ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
     """Move each sample as a whole and drop the spikes that leave it.
 
-    A spike at time t of unit u goes to ``factor * t + time_shift`` and ``u + unit_shift``.
+    A spike at time t of unit u goes to ``factor * t + time_shift`` and to the unit in which
+    ``unit_factor * (u + 0.5) + unit_shift`` lies, as unit u reaches from u to u + 1.
 
     Args:
         times: (n_spikes,) float [ms].
         units: (n_spikes,).
         offsets: (batch + 1,).
-        factor, time_shift, unit_shift: (batch,); times in [ms], `factor` positive.
+        factor, time_shift, unit_factor, unit_shift: (batch,); times in [ms], factors positive.
         keep: (n_spikes,), spikes to drop in any case are False.
         n_units: number of units.
         duration: length of every sample [ms], in the precision of `times`.
@@ -150,7 +155,7 @@ def move_spikes(
         for i in range(offsets[b], offsets[b + 1]):
             # Written before it is judged, so that what is judged is the number rounded to its type.
             out_times[n] = factor[b] * times[i] + time_shift[b]
-            unit = units[i] + unit_shift[b]
+            unit = math.floor(unit_factor[b] * (units[i] + 0.5) + unit_shift[b])
             inside = 0 <= out_times[n] < duration and 0 <= unit < n_units
             if keep[i] and inside:
                 out_units[n] = unit

@@ -26,30 +26,35 @@ def load_training_data(
     config: Config,
     least: float = 0.0,
     *,
+    valid: Path | None = None,
     n_units: int | None = None,
     time_unit: str | None = None,
-) -> tuple[SpikeDataset, SpikeDataset | None]:
-    """Read training and test data with one duration: `config.duration`, or what holds every spike of both.
+) -> tuple[SpikeDataset, SpikeDataset | None, SpikeDataset | None]:
+    """Read training, test and validation data with one duration: `config.duration`, or what holds every spike of all.
 
     Args:
         least: a duration [ms] that this must not fall below.
         n_units, time_unit: as for `SpikeDataset.from_shd`.
 
     Raises:
-        FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or the two do not fit each other.
+        FileNotFoundError, ValueError: as `SpikeDataset.from_shd`; or they do not fit each other.
     """
     duration = config.duration or None
     data = SpikeDataset.from_shd(train, duration, n_units, time_unit=time_unit)
     least = max(data.duration, 0.0 if duration else least)
-    if test is None:
-        return data.with_duration(least), None
-    held = SpikeDataset.from_shd(test, duration, data.n_units, time_unit=time_unit)
-    held = match_classes(held, data.class_names, str(test))
-    match_values(held, data.values is not None, str(test))
-    if len(held) == 0:
-        raise ValueError(f"{test}: holds no samples")
-    longest = max(least, held.duration)
-    return data.with_duration(longest), held.with_duration(longest)
+
+    def alike(path: Path) -> SpikeDataset:
+        held = SpikeDataset.from_shd(path, duration, data.n_units, time_unit=time_unit)
+        held = match_classes(held, data.class_names, str(path))
+        match_values(held, data.values is not None, str(path))
+        if len(held) == 0:
+            raise ValueError(f"{path}: holds no samples")
+        return held
+
+    others = [None if path is None else alike(path) for path in (test, valid)]
+    longest = max([least, *(held.duration for held in others if held is not None)])
+    held_out, chosen_on = (None if held is None else held.with_duration(longest) for held in others)
+    return data.with_duration(longest), held_out, chosen_on
 
 
 def train_run(
@@ -65,15 +70,18 @@ def train_run(
     on_chip: bool = False,
     processes: Processes | None = None,
     each: Callable[[dict[str, float]], None] | None = None,
+    valid: SpikeDataset | None = None,
 ) -> bool:
     """Train `run` with progress on `console`; False if interrupted. See `lambent.training.train`.
 
     Args:
-        source: where the data come from, kept in run.json: files "train" and "test", and the "time_unit" in them.
+        source: where the data come from, kept in run.json: files "train", "valid" and "test", and the "time_unit" in
+            them.
         start: a trained run whose model to start from.
         on_chip: learn on the model of the chip; see `lambent.training.train`.
         processes: those that train together, see `lambent.training.train`.
         each: called with the metrics of each epoch, once it is kept; what it raises ends the training.
+        valid: samples that choose the best epoch, in place of the share of `data` that the settings hold out.
 
     Raises:
         ValueError: also where a run that learned on a chip is to be resumed.
@@ -85,6 +93,7 @@ def train_run(
         "duration": data.duration,
         "samples": len(data),
         "checksum": data.checksum(),
+        "valid_checksum": None if valid is None else valid.checksum(),
         "level": data.level,
         "graded": data.values is not None,
         "settings": vars(config),
@@ -116,6 +125,9 @@ def train_run(
                     f"{run.folder}: was trained on other data ({known['data'].get('train')}): "
                     f"{key} was {known[key]}, is {facts[key]}; resume with the same"
                 )
+        if known.get("valid_checksum") != facts["valid_checksum"]:
+            was = known["data"].get("valid")
+            raise ValueError(f"{run.folder}: was validated on other data; give the same --validate ({was})")
         run.check_settings(config)
     with ExitStack() as stack:
         watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
@@ -125,7 +137,7 @@ def train_run(
             watcher = _Telling(watcher, each)
         return train(
             run, config, data, watcher, facts=facts, resume=resume, model=model, on_chip=on_chip,
-            processes=processes,
+            processes=processes, valid=valid,
         )  # fmt: skip
 
 

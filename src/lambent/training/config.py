@@ -36,6 +36,8 @@ _procedure = partial(_key, "Procedure")
 _LONGEST = 1 << 14  # bytes of settings, five times what `to_toml` writes; Python reads some longer ones for minutes
 _LARGEST = 1e30  # of numbers that become float32s
 _MOST_LAYERS = 1000
+_FRONT = "conv 32 11% stride 3%"  # about 32 places, each of which sees a ninth of the inputs
+_WIDTH = 256
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
 PLAIN = ("hidden", "layers", "recurrent")
@@ -80,38 +82,44 @@ def _widths(given: Any) -> int | str:
 class Config(Short):
     """Everything that decides what a training run does, next to its data.
 
-    The defaults are the recipe for spoken words of about a second in 1 ms steps; `benchmarks/spoken_digits.py`
-    shows what it reaches.
+    The defaults are the recipe for spoken words of about a second; `benchmarks/keywords.py` and
+    `benchmarks/spoken_digits.py` show what it reaches. The network is a convolution along the inputs with a delay for
+    each weight, so that what it learns of a sound holds for higher and lower voices and for any number of channels,
+    then a recurrent layer without delays.
 
     Raises:
         ValueError: a value is out of range; names the key.
     """
 
-    hidden: int | str = _network(256, "units in each hidden layer, or one number for each such as 256,128", kind=str)
+    hidden: int | str = _network(
+        "",
+        f"units in each hidden layer, or one number for each such as 256,128; if left out, {_WIDTH} behind a "
+        f"convolution along the inputs, '{_FRONT}'",
+    )
     layers: int = _network(1, "number of hidden layers")
     recurrent: bool = _network(True, "connect the units of a hidden layer among themselves")
     layer: tuple[str, ...] = _network(
         (), "hidden layers in words, in place of the three above: 'conv 16 21 stride 7', '256 recurrent', ...", kind=str
     )
     input_shape: str = _network("", "how the inputs lie, for convolutions of maps: 28x28, or 2x34x34 with channels")
-    dt: float = _network(1.0, "time step [ms]")
+    dt: float = _network(4.0, "time step [ms]")
     duration: float = _network(0.0, "length of a sample [ms]; 0: that of the training data")
     tau_mem: float = _network(20.0, "membrane time constant [ms]")
     tau_syn: float = _network(5.0, "synaptic time constant [ms]")
     tau_spread: float = _network(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
     reset: str = _network("zero", "what a spike does to the voltage: zero or subtract", ("zero", "subtract"))
-    delay: float = _network(60.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps; 0: none")
+    delay: float = _network(240.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps; 0: none")
     readout_tau_mem: float = _network(20.0, "membrane time constant of the readout [ms]")
     readout_tau_syn: float = _network(5.0, "synaptic time constant of the readout [ms]")
     reduce: str = _network(
-        "exp_mean",
+        "mean",
         "how the readout's voltages become scores: mean, exp_mean, max or last",
         ("mean", "exp_mean", "max", "last"),
     )
     count_gradient: float = _network(
         1.0, "weight of the gradient for spikes that may come or go, beside that for their times; not with max"
     )
-    initial_spikes: float = _network(10.0, "spikes per unit and sample to which the initial weights are scaled")
+    initial_spikes: float = _network(5.0, "spikes per unit and sample to which the initial weights are scaled")
     epochs: int = _optimisation(60, "passes over the training data; 0: only those with quantised weights")
     batch_size: int = _optimisation(32, "samples per step")
     lr: float = _optimisation(5e-3, "learning rate of weights (Adam), at its highest")
@@ -131,19 +139,26 @@ class Config(Short):
     logit_scale: float = _optimisation(30.0, "factor on the readout's voltages before the softmax")
     label_smoothing: float = _optimisation(0.1, "label smoothing of the cross-entropy")
     rate_strength: float = _optimisation(0.1, "weight of the rate penalty")
-    rate_lower: float = _optimisation(2.0, "mean spikes per unit and sample below which units are pulled up")
+    rate_lower: float = _optimisation(1.0, "mean spikes per unit and sample below which units are pulled up")
     rate_upper: float = _optimisation(14.0, "mean spikes per unit and sample above which units are held down")
-    shift: int = _augmentation(10, "shift of all channels of a sample, up to this many either way")
-    shift_time: float = _augmentation(0.0, "shift of a sample in time, up to this many ms either way")
+    shift: float = _augmentation(
+        0.03, "shift of all channels, up to this either way: a share of them, or from 1 on a number"
+    )
+    stretch: float = _augmentation(0.15, "channels are stretched by a factor in [1 / (1 + stretch), 1 + stretch]")
+    shift_time: float = _augmentation(80.0, "shift of a sample in time, up to this many ms either way; no word is cut")
+    dilate: float = _augmentation(0.2, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
+    mask: float = _augmentation(0.2, "a band of channels is left out, up to this share of them")
+    mask_time: float = _augmentation(0.15, "a span of time is left out, with up to this share of the spikes")
     jitter: float = _augmentation(0.0, "standard deviation of the jitter of each spike [ms]")
-    dilate: float = _augmentation(0.0, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
     drop: float = _augmentation(0.0, "share of spikes removed")
-    blend: float = _augmentation(0.5, "share of samples blended with another of their class")
+    blend: float = _augmentation(0.0, "share of samples blended with another of their class")
     chip: str = _chip(DEFAULT, "the chip that the network is for", CHIPS)
     qat_bits: str = _aware("", "bits of a weight, 2 to 8: 4, or one for each layer such as 4,8; empty: none")
     qat_epochs: int = _aware(8, "passes over the training data with quantised weights, the chip's integers forward")
     qat_lr: float = _aware(0.2, "factor on the learning rates in these passes")
-    valid: float = _procedure(0.1, "share of the training samples held out to choose the best epoch; 0: keep the last")
+    valid: float = _procedure(
+        0.1, "share of the samples, or speakers, held out to choose the best epoch; 0: keep the last"
+    )
     patience: int = _procedure(0, "stop after this many epochs without a better validation accuracy; 0: never")
     seed: int = _procedure(0, "seed of everything random")
     device: str = _procedure("cpu", "where to train: cpu or cuda; quantised weights always on the cpu", ("cpu", "cuda"))
@@ -161,11 +176,11 @@ class Config(Short):
             object.__setattr__(self, "qat_bits", ",".join(map(str, [bits] if isinstance(bits, int) else bits)))
         if isinstance(self.layer, list):
             object.__setattr__(self, "layer", tuple(self.layer))
-        if not isinstance(self.hidden, (int, float, bool)):
+        if self.hidden != "" and not isinstance(self.hidden, (int, float, bool)):
             object.__setattr__(self, "hidden", _widths(self.hidden))
         for f in fields(self):
             value = getattr(self, f.name)
-            wanted = type(f.default)
+            wanted = int if f.name == "hidden" else type(f.default)
             if f.name == "hidden" and isinstance(value, str):
                 continue
             if wanted is float and type(value) is int:
@@ -189,15 +204,16 @@ class Config(Short):
                      "qat_lr", "clip", "logit_scale"):  # fmt: skip
             self._need(name, 0 < getattr(self, name) < float("inf"), "positive")
         for name in ("duration", "tau_spread", "count_gradient", "delay", "lr_tau", "lr_delay", "warmup",
-                     "weight_decay", "rewire", "rate_strength", "rate_lower", "shift", "shift_time", "jitter", "dilate",
-                     "patience", "seed", "threads"):  # fmt: skip
+                     "weight_decay", "rewire", "rate_strength", "rate_lower", "shift", "stretch", "shift_time",
+                     "jitter", "dilate", "patience", "seed", "threads"):  # fmt: skip
             self._need(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         self._need("seed", self.seed < 2**63, "below 2^63")
         for f in fields(self):
             if isinstance(f.default, float) and f.name != "rate_upper":  # inf: no bound
                 self._need(f.name, getattr(self, f.name) <= _LARGEST, f"at most {_LARGEST:g}")
-        for name in ("drop", "blend", "valid", "label_smoothing"):
+        for name in ("drop", "blend", "mask", "mask_time", "valid", "label_smoothing"):
             self._need(name, 0 <= getattr(self, name) < 1 or (name == "blend" and self.blend == 1), "in [0, 1)")
+        self._need("shift", self.shift < 1 or self.shift.is_integer(), "a share below 1, or a whole number")
         self._need("rate_upper", self.rate_upper >= self.rate_lower, "at least rate_lower")
         for f in fields(self):
             if choices := f.metadata["choices"]:
@@ -242,9 +258,9 @@ class Config(Short):
     @property
     def widths(self) -> tuple[int, ...]:
         """The units of each hidden layer, by `hidden` and `layers`."""
-        if isinstance(self.hidden, str):
+        if isinstance(self.hidden, str) and self.hidden:
             return tuple(int(part) for part in self.hidden.split(","))
-        return (self.hidden,) * self.layers
+        return (_WIDTH if self.hidden == "" else int(self.hidden),) * self.layers
 
     def descriptions(self) -> list[Description]:
         """The hidden layers, in words that were read.
@@ -255,7 +271,10 @@ class Config(Short):
         from lambent.training.describing import describe
 
         among = " recurrent" if self.recurrent else ""
-        return [describe(text) for text in self.layer or [f"{n}{among}" for n in self.widths]]
+        usual = [f"{n}{among}" for n in self.widths]
+        if self.hidden == "" and not self.input_shape:
+            usual = [_FRONT, *(f"{text} delay 0" for text in usual)]
+        return [describe(text) for text in self.layer or usual]
 
     @property
     def all_epochs(self) -> int:

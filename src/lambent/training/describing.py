@@ -6,6 +6,7 @@ sparse 512 density 0.1 delay 0         a tenth of all connections, without delay
 conv 16 5x5 stride 2                   16 channels, of a map (28x28) or of two (2x34x34)
 conv 16 21 stride 7 resonator          16 channels along a signal, such as a cochlea's
 64 payload_bits 4                      spikes that say how far above threshold the unit was
+conv 16 11% stride 3%                  the same, whatever the number of inputs
 pool 2x2                               sums over windows of a map
 """
 
@@ -46,6 +47,17 @@ _POSITIVE = ("be a positive number", lambda x: x > 0)
 _LARGEST = 1 << 28  # weights of a layer: 8 GB with what Adam keeps; more is a slip
 
 
+class Share(float):
+    """A size as a share of the length of a signal."""
+
+    def of(self, length: int) -> int:
+        """The size, at least 1 unless it is 0 %."""
+        return max(1, round(self * length)) if self else 0
+
+
+Sizes = tuple[int | Share, ...]
+
+
 @dataclass(frozen=True)
 class Description:
     """What a line says of a layer.
@@ -53,7 +65,7 @@ class Description:
     Attributes:
         text: the line.
         connections, neuron: keys of `CONNECTIONS` and `NEURONS`.
-        numbers: units or channels, and then the kernel.
+        numbers: units or channels, and then the kernel; of signals it and `options` may hold a `Share` of their length.
         recurrent: whether the units are connected among themselves.
         options: of the connections.
         values: of the neuron.
@@ -63,7 +75,7 @@ class Description:
     text: str
     connections: str = "dense"
     neuron: str = "lif"
-    numbers: tuple[tuple[int, ...], ...] = ()
+    numbers: tuple[Sizes, ...] = ()
     recurrent: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
@@ -94,7 +106,7 @@ def describe(text: str) -> Description:
             _once(text, word, found)
             found["recurrent"] = True
         elif word[0].isdigit():
-            numbers.append(_whole(text, "sizes", word))
+            numbers.append(_sizes(text, "sizes", word))
         else:
             if not words:
                 raise ValueError(f"layer {text!r}: {word!r} is unknown, or lacks its value; {_known(word, found)}")
@@ -113,7 +125,7 @@ def describe(text: str) -> Description:
         elif name == "density":
             made.options[name] = _number(text, name, value, "lie in (0, 1]", lambda x: 0 < x <= 1)
         elif name in CONNECTIONS[made.connections]:
-            made.options[name] = _whole(text, name, value)
+            made.options[name] = (_whole if name == "groups" else _sizes)(text, name, value)
         elif name in parameters:
             text_like = isinstance(parameters[name], str)
             if text_like:
@@ -129,6 +141,8 @@ def describe(text: str) -> Description:
         needs = {"conv": "channels and a kernel, such as conv 16 5x5", "pool": "a window, such as pool 2x2"}
         what = needs.get(made.connections, "a number of units, such as 256 recurrent")
         raise ValueError(f"layer {text!r}: needs {what}{', and no more sizes' if len(numbers) > wanted else ''}")
+    if any(isinstance(x, Share) for sizes in (numbers[:1] if wanted == 2 else numbers) for x in sizes):
+        raise ValueError(f"layer {text!r}: only what a convolution's kernel is like can be a share of the inputs")
     if made.connections == "sparse" and "density" not in made.options:
         raise ValueError(f"layer {text!r}: needs a density, such as sparse 256 density 0.1")
     if made.recurrent and made.connections in ("conv", "pool"):
@@ -253,7 +267,7 @@ def _connect(said: Description, shape: tuple[int, ...]) -> _Connect:
 def _fitting(said: Description, shape: tuple[int, ...]) -> _Connect:
     n_in = math.prod(shape)
     if said.connections in ("dense", "sparse"):
-        n_out, density = said.numbers[0][0], said.options.get("density", 1.0)
+        n_out, density = int(said.numbers[0][0]), said.options.get("density", 1.0)
         if not n_out:
             raise ValueError("needs at least one unit")
         n = max(1, round(density * n_in * n_out))
@@ -261,11 +275,12 @@ def _fitting(said: Description, shape: tuple[int, ...]) -> _Connect:
         if said.connections == "dense":
             return lambda delay: Dense(n_in, n_out, delay=delay), (n_in, n_out), (n_out,)
         return lambda delay: Sparse(n_in, n_out, density=density, delay=delay), (n,), (n_out,)
+    flat = len(shape) < 3
+    length = shape[-1] if flat else 0
     options = {name: x for name, x in said.options.items() if name not in ("delay", "density")}
     groups = options.pop("groups", (1,))[0]
-    sizes: Any = {name: _one_or_two(x) for name, x in options.items()}
-    *channels, kernel = said.numbers
-    flat = len(shape) < 3
+    sizes: Any = {name: _one_or_two(_in_units(x, length)) for name, x in options.items()}
+    *channels, kernel = (_in_units(x, length) for x in said.numbers)
     if flat and (len(kernel) > 1 or not channels):  # a pool has no channels of its own
         raise ValueError("its inputs do not lie in a map; --input-shape says how they do, such as 28x28 or 2x34x34")
     if not channels:
@@ -287,8 +302,22 @@ def _check_room(n_weights: int) -> None:
         raise ValueError(f"{n_weights:,} weights are too many; at most {_LARGEST:,}")
 
 
+def _in_units(sizes: Sizes, length: int) -> tuple[int, ...]:
+    """Shares as whole numbers, of a signal of this length."""
+    if not length and any(isinstance(x, Share) for x in sizes):
+        raise ValueError("sizes in % are shares of the length of a signal; its inputs lie in a map")
+    return tuple(x.of(length) if isinstance(x, Share) else x for x in sizes)
+
+
 def _one_or_two(numbers: tuple[int, ...]) -> Any:
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _sizes(text: str, name: str, word: str) -> Sizes:
+    """Whole numbers, or "11%"."""
+    if not word.endswith("%"):
+        return _whole(text, name, word)
+    return (Share(_number(text, name, word[:-1], "be a share up to 100 %", lambda x: 0 <= x <= 100) / 100),)
 
 
 def _whole(text: str, name: str, word: str) -> tuple[int, ...]:

@@ -31,7 +31,10 @@ SETTINGS = (
 """Settings of `lambent train` that `fit` takes beside its own arguments."""
 
 # no augmentation unless asked for, and what wants to be trained is
-_DEFAULTS: dict[str, Any] = {"shift": 0, "blend": 0.0, "valid": 0.0, "lr_tau": 0.1}
+_DEFAULTS: dict[str, Any] = {
+    "shift": 0.0, "stretch": 0.0, "shift_time": 0.0, "dilate": 0.0, "mask": 0.0, "mask_time": 0.0, "blend": 0.0,
+    "valid": 0.0, "lr_tau": 0.1,
+}  # fmt: skip
 
 
 def fit(
@@ -66,7 +69,8 @@ def fit(
         model: any module that takes `Events`, with ordinary layers before or behind if you like.
         train: a `SpikeDataset`, another data set of pairs (`Events`, target), or batches of such pairs: a
             `torch.utils.data.DataLoader` or a list of them. Models that begin with an encoder may take tensors.
-        valid: the same to validate on after each epoch, or the share of the training samples to hold out for it.
+        valid: the same to validate on after each epoch, or the share of the training samples to hold out for it; of
+            whole speakers, where the set says who spoke and the share is two or more.
         epochs: passes over the training data.
         lr: learning rate of weights, thresholds and biases, at its highest.
         loss: a function (outputs, targets) -> number to minimise. Left out, what suits the targets: cross-entropy of

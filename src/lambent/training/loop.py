@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +39,7 @@ def train(
     model: Mapping[str, Tensor] | None = None,
     on_chip: bool = False,
     processes: Processes | None = None,
+    valid: SpikeDataset | None = None,
 ) -> bool:
     """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
 
@@ -52,6 +54,7 @@ def train(
             The chip's moments are not kept, so that such a run cannot be resumed.
         processes: those that train together, each with the same arguments; the first alone writes, the others read what
             it wrote.
+        valid: samples that choose the best epoch, in place of a share of `data` (`config.valid`).
 
     Raises:
         FileNotFoundError: nothing to resume.
@@ -73,8 +76,7 @@ def train(
         )
     spread = torch.linspace(0, len(data) - 1, min(_CALIBRATION_SAMPLES, len(data))).round().long().unique()
     typical, _ = data.batch(spread)
-    valid = None
-    if config.valid:
+    if valid is None and config.valid:
         data, valid = hold_out(data, config.valid, config.seed)
     network = build_model(config, data.n_units, len(facts["class_names"]))
     trainer: Trainer
@@ -189,10 +191,15 @@ def of_one_class(data: SpikeDataset) -> bool:
 
 
 def hold_out(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset, SpikeDataset]:
-    """Samples to train on, and a share of them to validate on; ValueError where either would be none."""
+    """Samples to train on, and a share of them to validate on; ValueError where either would be none.
+
+    Where the share is two speakers or more, whole speakers are held out: the best epoch is then the one that is best
+    on voices that were not trained on.
+    """
     if not 0 < round(share * len(data)) < len(data):
         raise ValueError(f"valid = {share} of {len(data)} samples leaves a part empty; use valid = 0 (fit: None)")
-    return data.split(share, seed=seed)
+    speakers = 0 if data.speakers is None else len(np.unique(data.speakers))
+    return data.split(share, seed, "speaker" if 2 <= round(share * speakers) < speakers else "label")
 
 
 class Keeper(Protocol):

@@ -32,6 +32,8 @@ from lambent.training.rewiring import Rewiring
 from lambent.training.scoring import EVALUATION_BATCH, activity, answers, forward
 from lambent.training.state import State, generator, means
 
+_WORD = 0.9  # share of the spikes of a sample that are a word's, and no noise before and behind it
+
 Source = SpikeDataset | Iterable[tuple[Events, Any]]
 Augment = Callable[[Events, Any, torch.Generator], Events]
 
@@ -52,11 +54,15 @@ def augmentation(config: Config, data: SpikeDataset | DeviceDataset | None) -> a
     if config.blend and data is not None:
         steps.append(augment.Blend(data, config.blend))
     if config.dilate:
-        steps.append(augment.Dilate(1 / (1 + config.dilate), 1 + config.dilate))
-    if config.shift:
-        steps.append(augment.ShiftChannels(config.shift))
+        steps.append(augment.Dilate(1 / (1 + config.dilate), 1 + config.dilate, about_centre=True))
+    if config.shift >= 1:
+        steps.append(augment.ShiftChannels(int(config.shift)))
+    if config.shift % 1 or config.stretch:
+        steps.append(augment.WarpChannels(config.shift % 1, config.stretch))
     if config.shift_time:
-        steps.append(augment.ShiftTime(config.shift_time))
+        steps.append(augment.ShiftTime(config.shift_time, inside=_WORD))
+    if config.mask or config.mask_time:
+        steps.append(augment.Mask(config.mask, config.mask_time))
     if config.jitter:
         steps.append(augment.JitterTimes(config.jitter))
     if config.drop:

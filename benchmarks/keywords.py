@@ -1,0 +1,255 @@
+"""Claim: commands of new speakers, default settings: better than a CNN and a GRU, with a tenth of their operations.
+
+All on the same spikes, which `lambent encode` made of recordings whose split keeps speakers apart. "lambent" is what
+`lambent train`, `export` and `evaluate --chip` do; "bptt" its network trained by surrogate gradients in PyTorch, with
+the same augmentation, loss and optimiser, its delays and time constants as they begin. "cnn" (three layers of 3 x 3
+with batch normalisation and pooling) and "gru" (two layers, mean over time) read log counts in frames of 10 ms,
+shifted in time as they train. These three train on all words and keep the last epoch.
+
+    python benchmarks/keywords.py TRAIN.h5 TEST.h5 [--seeds 3] [--cases lambent cnn gru bptt] [--out runs/keywords]
+
+"unknown" is the recall of the class _unknown_, where there is one; "early" and "late" the accuracies on the thirds of
+the test words whose spikes lie first and last. "operations" are multiply-adds a word: in spiking layers one for each
+connection that a spike passes, and three for each unit in each step. Finished runs in --out are not trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from _common import arguments, show, tiny_words
+from bptt import DelayedBPTT
+from lambent.connections import Conv1d
+from lambent.data import SpikeDataset, augment
+from lambent.events import Events
+from lambent.runs.evaluate import evaluate_run
+from lambent.runs.export import export_run
+from lambent.runs.train import load_training_data, train_run
+from lambent.training import Config, Run, Trainer, build_model, forward
+from lambent.training.trainer import augmentation
+
+SETTINGS: dict[str, Any] = {}  # beside the defaults; only --smoke has some
+FRAME = 10.0  # ms
+EPOCHS = {"cnn": 30, "gru": 30, "bptt": 30}
+Figures = dict[str, Any]
+
+
+def lambent(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> Figures:
+    """The default settings, by way of a run folder."""
+    run = Run(folder / f"lambent{seed}")
+    resume = run.path("checkpoint.pt").exists()
+    if not train_run(run, Config(**SETTINGS, seed=seed), data, {"train": "commands"}, Console(), resume=resume):
+        raise KeyboardInterrupt
+    export_run(run)
+    found = evaluate_run(run, test, chip=True, source="commands, test")
+    figures = scored(torch.from_numpy(found.scores["float"]), test)
+    chip = scored(torch.from_numpy(found.scores["chip"]), test)
+    return (
+        figures
+        | {"chip": chip["accuracy"], "operations": spiking_operations(run.model(), test)}
+        | {"minutes": sum(m["seconds"] for m in run.metrics()) / 60}
+    )
+
+
+class CNN(nn.Module):
+    """What one writes first, on counts (batch, channels, frames); pairs of channels of more than 140 are summed."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for n in (16, 32, 64):
+            layers += [nn.LazyConv2d(n, 3, padding=1), nn.BatchNorm2d(n), nn.ReLU(), nn.MaxPool2d(2)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.5), nn.LazyLinear(n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (batch, classes)."""
+        return self.layers(x.unsqueeze(1))
+
+
+class GRU(nn.Module):
+    """Two layers of 128 units, and the mean over time."""
+
+    def __init__(self, n_in: int, n_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.GRU(n_in, 128, 2, batch_first=True, dropout=0.2)
+        self.out = nn.Linear(128, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (batch, classes)."""
+        return self.out(self.layers(x.transpose(1, 2))[0].mean(1))
+
+
+def frames(events: Events) -> Tensor:
+    """Log counts (batch, 70 channels at most, frames)."""
+    n = int(np.ceil(events.duration / FRAME))
+    row = events.samples() * events.n_units + events.units
+    counts = torch.bincount(row * n + (events.times / FRAME).long(), minlength=len(events) * events.n_units * n)
+    counts = counts.view(len(events), events.n_units, n).float()
+    together = max(1, events.n_units // 70)
+    return F.avg_pool1d(counts.transpose(1, 2), together).transpose(1, 2).mul(together).log1p()
+
+
+def framed(name: str, data: SpikeDataset, test: SpikeDataset, seed: int) -> Figures:
+    """A network of PyTorch on frames."""
+    torch.manual_seed(seed)
+    example = frames(data.batch([0, 1])[0])
+    model = CNN(data.n_classes) if name == "cnn" else GRU(example.shape[1], data.n_classes)
+    model.eval()(example)
+    dice, start = torch.Generator().manual_seed(seed), time.perf_counter()
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
+    steps = EPOCHS[name] * -(-len(data) // 32)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
+    for _ in range(EPOCHS[name]):
+        model.train()
+        for events, labels in data.batches(32, shuffle=True, generator=dice):
+            x = frames(augment.ShiftTime(100.0)(events, labels, dice))
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), labels, label_smoothing=0.1).backward()
+            optimizer.step()
+            schedule.step()
+    minutes = (time.perf_counter() - start) / 60
+    model.eval()
+    with torch.no_grad():
+        scores = torch.cat([model(frames(events)) for events, _ in test.batches(100)])
+    return scored(scores, test) | {"operations": dense_operations(model, example), "minutes": minutes}
+
+
+def bptt(data: SpikeDataset, test: SpikeDataset, seed: int) -> Figures:
+    """The network of the default settings, from the same initial weights, by surrogate gradients."""
+    config = Config(**{"epochs": EPOCHS["bptt"], "lr_delay": 0.0, "valid": 0.0} | SETTINGS, seed=seed)
+    trainer = Trainer(build_model(config, data.n_units, data.n_classes), config, data)
+    trainer.start()
+    net, change = DelayedBPTT(trainer.model), augmentation(config, data)
+    optimizer, start = torch.optim.AdamW(net.parameters(), weight_decay=0.0), time.perf_counter()
+    dice = torch.Generator().manual_seed(seed)
+    for epoch in range(config.epochs):
+        for number, (events, labels) in enumerate(trainer.data.epoch(seed, epoch)):
+            trainer.state.epoch, trainer.state.batch = epoch, number
+            scores, counts = net(change(events, labels, dice).to_dense(config.dt))
+            loss = F.cross_entropy(scores, labels, label_smoothing=config.label_smoothing)
+            for mean in (c.mean(0) for c in counts):
+                low, high = (config.rate_lower - mean).clamp(min=0), (mean - config.rate_upper).clamp(min=0)
+                loss = loss + config.rate_strength * (low**2 + high**2).mean()
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * trainer.rate()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            optimizer.step()
+    minutes = (time.perf_counter() - start) / 60
+    with torch.no_grad():
+        scores = torch.cat([net(events.to_dense(config.dt))[0] for events, _ in test.batches(100)])
+    return scored(scores, test) | {"minutes": minutes}
+
+
+def scored(scores: Tensor, test: SpikeDataset) -> Figures:
+    """Accuracies: of all, of the class of unknown words, and of the early and the late third."""
+    right = (scores.argmax(1).numpy() == test.labels).astype(float)
+    ends = zip(test.offsets[:-1], test.offsets[1:], strict=True)
+    early, _, late = np.array_split(np.argsort([test.times[a:b].mean() if b > a else 0.0 for a, b in ends]), 3)
+    figures = {"accuracy": right.mean(), "early": right[early].mean(), "late": right[late].mean()}
+    if "_unknown_" in test.class_names:
+        figures["unknown"] = right[test.labels == test.class_names.index("_unknown_")].mean()
+    return {name: float(x) for name, x in figures.items()}
+
+
+@torch.no_grad()
+def spiking_operations(model: nn.Sequential, test: SpikeDataset) -> float:
+    """Multiply-adds a word, mean of the first 100."""
+    events, _ = test.batch(range(min(100, len(test))))
+    _, hidden = forward(model, events)
+    total, arriving = 0.0, events
+    for layer, emitted in zip(model, [*hidden, None], strict=True):
+        each = arriving.counts().mean(0)
+        connections = layer.connections
+        if isinstance(connections, Conv1d):
+            fan_out = torch.bincount(connections.entries().source, minlength=connections.n_in)
+        else:
+            fan_out = torch.full_like(each, connections.n_out)
+        steps = round(events.duration / layer.dt)
+        total += float((each * fan_out).sum()) + 3 * connections.n_out * steps
+        if emitted is not None:
+            if layer.recurrent is not None:
+                total += float(emitted.counts().mean(0).sum()) * connections.n_out
+            arriving = emitted
+    return total
+
+
+@torch.no_grad()
+def dense_operations(model: nn.Module, example: Tensor) -> float:
+    """Multiply-adds of a sample's convolutions, products and recurrent units."""
+    total = 0.0
+
+    def count(module: nn.Module, _: Any, out: Any) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += out[0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += module.weight.numel()
+        elif isinstance(module, nn.GRU):
+            total += out[0].shape[1] * sum(p.numel() for p in module.parameters() if p.ndim == 2)
+
+    hooks = [module.register_forward_hook(count) for module in model.modules()]
+    model.eval()(example[:1])
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def result(case: str, data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> Figures:
+    """The figures of a case, from its file if it has run already."""
+    path = folder / f"{case}{seed}.json"
+    if not path.exists():
+        if case == "lambent":
+            figures = lambent(data, test, seed, folder)
+        else:
+            figures = bptt(data, test, seed) if case == "bptt" else framed(case, data, test, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures))
+    return json.loads(path.read_text())
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("train", type=Path, nargs="?")
+    parser.add_argument("test", type=Path, nargs="?")
+    parser.add_argument("--seeds", type=int, default=3)
+    cases = ["lambent", "cnn", "gru", "bptt"]
+    parser.add_argument("--cases", nargs="+", choices=cases, default=cases)
+    parser.add_argument("--out", type=Path, default=Path("runs/keywords"))
+    args = parser.parse_args()
+    if args.smoke:
+        args.out = Path(tempfile.mkdtemp())
+        args.train, args.test = tiny_words(args.out)
+        args.seeds = 1
+        SETTINGS.update(epochs=1)
+        EPOCHS.update(cnn=1, gru=1, bptt=1)
+    elif args.test is None:
+        parser.error("needs the files of a training and of a test set")
+    data, test, _ = load_training_data(args.train, args.test, Config())
+    assert test is not None
+    rows = []
+    for case in args.cases:
+        results = [result(case, data, test, seed, args.out) for seed in range(args.seeds)]
+        row: dict[str, Any] = {"case": case, "seeds": args.seeds}
+        for key in ("accuracy", "chip", "unknown", "early", "late", "operations", "minutes"):
+            values = [r[key] for r in results if key in r]
+            row[key] = statistics.mean(values) if values else None
+        row["accuracies"] = " ".join(f"{r['accuracy']:.3f}" for r in results)
+        rows.append(row)
+    show("keywords", rows)
+
+
+if __name__ == "__main__":
+    main()
