@@ -11,7 +11,6 @@ from matplotlib.patches import Patch, Rectangle
 from lambent.report import _checks as check
 from lambent.report import svg, words
 
-_PALETTE = (svg.FLOAT, svg.CHIP, svg.SHARED, "#2e8b57", "#b8860b", "#c2417c", "#4a6fa5", "#7a6a53")
 _NUMBERED = 40  # of more cores none is labelled with its units
 
 
@@ -47,7 +46,7 @@ class CoreUse:
 @svg.style()
 def draw(cores: Sequence[CoreUse]) -> str:
     """A square for each router, its cores side by side in it, coloured by layer, deeper the fuller their memory."""
-    colours = {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(layers(cores))}
+    colours = {name: svg.PALETTE[i % len(svg.PALETTE)] for i, name in enumerate(layers(cores))}
     at_router = Counter((core.row, core.column) for core in cores)
     side = 1 if max(at_router.values()) == 1 else 2 if max(at_router.values()) <= 4 else 4
     rows, columns = 1 + max(core.row for core in cores), 1 + max(core.column for core in cores)

@@ -29,6 +29,8 @@ INK = "#1a1d21"
 GRID = "#d9dde2"
 STRONG = "#fefefe"  # text on a filled cell
 SHARED = "#8a63b8"  # what float and chip have in common
+PALETTE = (FLOAT, CHIP, SHARED, "#2e8b57", "#b8860b", "#c2417c", "#3aa0a8", "#7a6a53")
+"""Of things of one kind, such as layers or runs."""
 _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", STRONG: "var(--strong)"}
 _TEXT_VARIABLES = {FLOAT: "var(--float-text)", CHIP: "var(--chip-text)", SHARED: "var(--shared-text)"}
 
