@@ -117,11 +117,15 @@ def _runs(data: Comparison) -> str:
         if with_cost:
             cost = run.costs[0] if run.costs else None
             row += [
-                tables.MISSING if value is None else f"{words.significant(value)}{words.NBSP}{unit}"
-                for value, unit in ((cost and cost.energy, "mJ"), (cost and cost.latency, "ms"))
+                _cost(None if cost is None else cost.energy, "mJ"),
+                _cost(None if cost is None else cost.latency, "ms"),
             ]
         rows.append(row)
     return section("runs", "Runs", notices, tables.table("Accuracy, and cost of a sample, modelled", head, rows))
+
+
+def _cost(value: float | None, unit: str) -> str:
+    return tables.MISSING if value is None else f"{words.significant(value)}{words.NBSP}{unit}"
 
 
 def _percent(share: float | None) -> str:
@@ -218,4 +222,6 @@ def _classes(data: Comparison) -> str:
         columns.append([_percent(f / n if n else None) for f, n in zip(found.tolist(), of.tolist(), strict=True)])
     rows = [[name, *(column[c] for column in columns)] for c, name in enumerate(names)]
     head = ["Class", *(run.title for run in data.runs)]
-    return section("classes", "Recall by class", tables.table(f"Share of each class recognised, {data.side}", head, rows))
+    return section(
+        "classes", "Recall by class", tables.table(f"Share of each class recognised, {data.side}", head, rows)
+    )

@@ -60,7 +60,9 @@ def draw(cores: Sequence[CoreUse]) -> str:
         placed[place] += 1
         x, y = core.column + 0.06 + right * cell, core.row + 0.06 + down * cell
         main = max(core.units, key=lambda name: core.units[name])
-        box = Rectangle((x, y), 0.94 * cell, 0.94 * cell, color=colours[main], alpha=0.3 + 0.7 * core.memory, linewidth=0)
+        box = Rectangle(
+            (x, y), 0.94 * cell, 0.94 * cell, color=colours[main], alpha=0.3 + 0.7 * core.memory, linewidth=0
+        )
         axes.add_patch(box)
         if len(cores) <= _NUMBERED:
             text = words.integer(sum(core.units.values()))

@@ -131,10 +131,9 @@ def _samples(data: ReportData) -> str:
     for i, sample in enumerate(data.traces):
         drawings.append(figure([trace.draw(sample, data.class_names, f"trace-{i}")], _about(sample, data), "wide"))
     heading = "The surest mistakes" if table else "One sample through the network"
-    explained = (
-        "Each dot is a spike; where float and chip part, rounding changed it. Beneath, the readout's voltages of all "
-        "classes, each in its own unit, the answer in colour."
-    )
+    explained = "Each dot is a spike; where float and chip part, rounding changed it."
+    if any(x.readout_float is not None or x.readout_chip is not None for x in data.traces):
+        explained += " Beneath, the readout's voltages of all classes, each in its own unit, the answer in colour."
     below = f'<p class="note">{explained}</p>' if drawings else ""
     return section("samples", heading, table, *drawings, below)
 
@@ -153,10 +152,10 @@ def _about(sample: SampleTrace, data: ReportData) -> str:
 def _examples(data: ReportData) -> str:
     drawings = [trace.draw_small(x, data.class_names, f"example-{i}") for i, x in enumerate(data.examples)]
     present = len(np.unique(data.labels))
-    caption = (
-        "Input spikes over the readout's voltages in time [ms]; the answer in colour, the true class dashed where it is "
-        "another. Shown is a recognised sample of middling confidence, or of a class without any the first."
-    )
+    caption = "Input spikes in time [ms]"
+    if any(x.readout_float is not None or x.readout_chip is not None for x in data.examples):
+        caption += ", over the readout's voltages: the answer in colour, the true class dashed where it is another"
+    caption += ". Shown is a recognised sample of middling confidence, or of a class without any the first."
     if len(drawings) < present:
         caption += f" These are the {len(drawings)} of {present} classes that are recognised least often."
     return section("examples", "A sample of each class", figure(drawings, caption, "small"))
@@ -188,7 +187,9 @@ def _confidence(data: ReportData) -> str:
     )
     side = data.deployed if data.deployed in answers else "float"
     head = ["Threshold", "Accepted", "Accuracy of these", "Falsely accepted, of all"]
-    table = tables.table(f"Answers accepted from a confidence on, {side}", head, confidence.rows(*answers[side], tables.MISSING))
+    table = tables.table(
+        f"Answers accepted from a confidence on, {side}", head, confidence.rows(*answers[side], tables.MISSING)
+    )
     drawings = figure(confidence.draw(answers), caption, "thirds")
     return section("confidence", "Confidence: thresholds and calibration", drawings, table)
 
@@ -293,5 +294,5 @@ def _cost(data: ReportData) -> str:
 
 
 def _facts(data: ReportData) -> str:
-    again = '<h3>To do it again</h3>' + tables.commands(data.commands) if data.commands else ""
+    again = "<h3>To do it again</h3>" + tables.commands(data.commands) if data.commands else ""
     return section("facts", "About this run", tables.facts(data.facts) if data.facts else "", again)

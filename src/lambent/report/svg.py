@@ -180,7 +180,7 @@ def _prefix_ids(root: ET.Element, key: str) -> None:
 
 
 def _slim(root: ET.Element) -> None:
-    """Drop what nobody sees: digits beyond a hundredth of a point, empty groups, and what all dots of a group repeat."""
+    """Drop what nobody sees: digits beyond a hundredth of a point, empty groups, what all dots of a group repeat."""
     for parent in root.iter():
         for child in list(parent):
             if child.tag == "g" and not len(child) and not child.text:

@@ -1,4 +1,4 @@
-"""Samples on their way through the network: rasters, and the readout's voltages; in full, or input and readout alone."""
+"""Samples on their way through the network: rasters, and the readout's voltages; in full or in small."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ def draw_small(sample: SampleTrace, class_names: Sequence[str], key: str) -> str
     if volts is not None:
         panels.append(figure.add_axes((0.03, 0.14, 0.94, 0.32)))
         stride = max(1, len(volts) // _SMALL_POINTS)
-        others = [c for c in np.argsort(-volts.max(0), kind="stable").tolist() if c not in (sample.label, sample.answer)]
+        others = [
+            c for c in np.argsort(-volts.max(0), kind="stable").tolist() if c not in (sample.label, sample.answer)
+        ]
         shown = [c for c in (sample.label, sample.answer) if c is not None] + others[:_OTHERS]
         shown = list(dict.fromkeys(shown))
         time = (np.arange(len(volts)) + 1)[::stride] * sample.dt

@@ -36,7 +36,8 @@ def commands(run: Run, evaluation: Evaluation) -> list[str]:
     lines = [shlex.join(line)]
     bits = run.exported_bits()
     if bits is not None:
-        lines.append(shlex.join(["lambent", "export", run.name, "--weight-bits", ",".join(map(str, bits))]))
+        wanted = bits[:1] if len(set(bits)) == 1 else bits
+        lines.append(shlex.join(["lambent", "export", run.name, "--weight-bits", ",".join(map(str, wanted))]))
     chip = ["--chip"] if "chip" in evaluation.scores else []
     return [*lines, shlex.join(["lambent", "evaluate", run.name, evaluation.data, *chip])]
 
@@ -57,5 +58,10 @@ def _options(config: Config, begun: bool) -> list[str]:
         elif isinstance(value, tuple):
             words += [word for entry in value for word in (flag, entry)]
         else:
-            words += [flag, str(value)]
+            words += [flag, str(value).removesuffix(".0")]
     return words
+
+
+def changed(config: Config) -> list[str]:
+    """The settings that are not the defaults, as Python has them."""
+    return [f"{f.name}={value!r}" for f in fields(config) if (value := getattr(config, f.name)) != f.default]

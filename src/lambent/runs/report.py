@@ -25,7 +25,7 @@ from lambent.report.spreads import Spread
 from lambent.runs.evaluate import kept_chip_cost, kept_host_costs
 from lambent.runs.evaluation import KINDS, Evaluation
 from lambent.runs.export import exported_as_float, exported_network
-from lambent.runs.repeating import commands
+from lambent.runs.repeating import changed, commands
 from lambent.training.config import Config
 from lambent.training.model import build_model
 from lambent.training.run import Run, versions
@@ -90,10 +90,12 @@ def report_data(
     on_chip = network is not None
     chip_bits: Sequence[int | None] = (run.exported_bits() if on_chip else None) or [None] * len(model)
     traces, examples = _shown(model, run.chip(), network, evaluation)
+    again = [printable(line) for line in commands(run, evaluation)]
+    by_program = {} if again else {"Trained by": _by_program(config)}
     about, cores = ({}, []) if network is None else _on_chip(run, network, evaluation)
     return ReportData(
         **answers(run, evaluation, on_chip),
-        facts=about_run(run, model, evaluation),
+        facts=about_run(run, model, evaluation) | by_program,
         versions=facts["versions"],
         history=history,
         traces=traces,
@@ -105,7 +107,7 @@ def report_data(
         costs=costs,
         on_chip=about,
         cores=cores,
-        commands=[printable(line) for line in commands(run, evaluation)],
+        commands=again,
     )
 
 
@@ -143,7 +145,6 @@ def about_run(run: Run, model: nn.Sequential, evaluation: Evaluation) -> dict[st
         "Training data": f"{printable(str(data['train']))}{_samples(facts)}",
         "Test data": f"{printable(evaluation.data)}, {len(evaluation.labels):,} samples",
         "Network": " - ".join(str(n) for n in _sizes(model)),
-        "Layers": "; ".join(description.text for description in config.descriptions()),
         "Trained parameters": f"{parameters:,}",
         "Time step": f"{config.dt:g} ms",
         "Sample duration": f"{facts['duration']:g} ms",
@@ -151,11 +152,18 @@ def about_run(run: Run, model: nn.Sequential, evaluation: Evaluation) -> dict[st
         "Training time": f"{sum(m['seconds'] for m in history):.0f} s on {facts['threads']} threads",
         "Seed": str(config.seed),
     }
+    if config.layer:
+        found["Layers"] = printable("; ".join(config.layer))
     if config.qat_bits:
         found["Quantisation-aware"] = _aware(history, config.qat_bits)
     if "from" in facts:
         found["Began with"] = printable(str(facts["from"]))
     return found
+
+
+def _by_program(config: Config) -> str:
+    """How to do again what no command does."""
+    return printable(f"a program, with Config({', '.join(changed(config))})")
 
 
 def _samples(facts: Mapping[str, Any]) -> str:
@@ -284,10 +292,9 @@ def _shown(
         found.append(sample_trace(model, chip, network, evaluation.samples[i], label, name))
     mistakes = [trace for trace in found if trace.answer != trace.label]
     examples: dict[int | None, SampleTrace] = {}
-    if len(found) > 1:  # of older evaluations there is one
-        for trace in reversed(found):  # the last ones are the classes' own
-            if trace.label not in examples or examples[trace.label].answer != trace.label == trace.answer:
-                examples[trace.label] = trace
+    for trace in found if len(found) > 1 else []:  # of older evaluations there is one
+        if trace.label not in examples or trace.answer == trace.label:  # the last are those chosen for their class
+            examples[trace.label] = trace
     return mistakes[:_TRACES] or found[:1], sorted(examples.values(), key=lambda trace: trace.label or 0)
 
 
