@@ -45,7 +45,7 @@ def run_demo(folder: Path, seed: int, console: Console) -> dict[str, Any]:
     words, held = keywords()
     console.print(f"keywords: {', '.join(words.class_names)}")
     console.print(f"{len(words):,} to train on, {len(held)} of other voices to test")
-    source = {"train": _SOURCE, "test": None}
+    source = {"train": _SOURCE, "test": None, "command": f"lambent demo --seed {seed}"}
     if not train_run(run, config, words, source, console, resume=resume):
         raise KeyboardInterrupt
     console.print(str(export_run(run)), markup=False, soft_wrap=True)

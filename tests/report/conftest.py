@@ -8,7 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lambent.report import CostFigure, LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix, render
+from lambent.report import (
+    CoreUse,
+    CostFigure,
+    Hearing,
+    LayerRates,
+    LayerSize,
+    RasterLayer,
+    ReportData,
+    SampleTrace,
+    Spread,
+    WeightMatrix,
+    render,
+)
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -51,7 +63,14 @@ def sample_trace(rng: np.random.Generator, n_classes: int = 10, n_input_spikes: 
         raster(rng, "hidden 2", 256, 900, chip=True),
     ]
     chip_volts = np.round(volts * 900) + rng.integers(-300, 300, volts.shape)
-    return SampleTrace(layers, 1000.0, 7 % n_classes, 7 % n_classes, 0, volts, chip_volts)
+    return SampleTrace(layers, 1000.0, 7 % n_classes, 7 % n_classes, 0, volts, chip_volts, name="seven/a.wav")
+
+
+def example(rng: np.random.Generator, c: int, n_classes: int) -> SampleTrace:
+    """A short word of class c that both networks recognise."""
+    volts = np.cumsum(rng.standard_normal((200, n_classes)), 0)
+    layers = [raster(rng, "input", 700, 500, chip=False)]
+    return SampleTrace(layers, 1000.0, c, c, c, volts, volts, dt=5.0)
 
 
 def full_arguments(n_classes: int = 10, names: tuple[str, ...] = DIGITS, **sample: Any) -> dict[str, Any]:
@@ -90,6 +109,11 @@ def full_arguments(n_classes: int = 10, names: tuple[str, ...] = DIGITS, **sampl
         "labels": labels,
         "predictions_float": by_float,
         "predictions_chip": by_chip,
+        "confidence_float": rng.beta(6, 2, 600),
+        "confidence_chip": rng.beta(5, 2, 600),
+        "speakers": rng.integers(0, 20, 600),
+        "files": [f"{names[c]}/recording {i}.wav" for i, c in enumerate(labels)],
+        "hearing": Hearing(np.arange(1, 51) * 20.0, 0.9 * progress + 0.05, 300),
         "facts": {
             "Data set": "spoken_digits_test.h5.gz, 600 words",
             "Parameters": "312,842, of which 768 time constants",
@@ -99,7 +123,8 @@ def full_arguments(n_classes: int = 10, names: tuple[str, ...] = DIGITS, **sampl
         },
         "versions": {"lambent": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
         "history": history,
-        "sample": sample_trace(rng, n_classes, **sample),
+        "traces": [sample_trace(rng, n_classes, **sample)],
+        "examples": [example(rng, c, n_classes) for c in range(n_classes)],
         "rates": [LayerRates("hidden 1", silent_some), LayerRates("hidden 2", rng.gamma(2.0, 2.0, 256))],
         "weights": [
             weights(rng, "input → hidden 1", (700, 256), 0.05),
@@ -107,6 +132,18 @@ def full_arguments(n_classes: int = 10, names: tuple[str, ...] = DIGITS, **sampl
             weights(rng, "hidden 1 → hidden 2", (256, 256), 0.1),
             weights(rng, "hidden 2 → readout", (256, n_classes), 0.3),
         ],
+        "spreads": [
+            Spread("delays of hidden 1", "connections", rng.gamma(3.0, 9.0, 900), rng.uniform(0, 60, 900), step=1.0),
+            Spread("membranes of hidden 1", "units", rng.gamma(9.0, 2.0, 256)),
+            Spread("membranes of readout", "units", np.full(10, 20.0), np.full(10, 20.0)),
+        ],
+        "on_chip": {"Cores": "3, with 300,000 bytes of synaptic memory"},
+        "cores": [
+            CoreUse(0, 0, {"hidden 1": 256}, 0.9),
+            CoreUse(0, 0, {"hidden 2": 256}, 0.5),
+            CoreUse(1, 0, {"hidden 2": 6, "readout": 10}, 0.1),
+        ],
+        "commands": ["lambent train 'a b.h5' --out words", "lambent evaluate words test.h5"],
         "sizes": [
             LayerSize("hidden 1", "700 × 256 + 256 × 256", 244736, 978944, 8),
             LayerSize("hidden 2", "256 × 256", 65536, 262144, 4),

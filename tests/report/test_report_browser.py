@@ -7,9 +7,11 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 import pytest
+from report_sections import SECTIONS
 
 from lambent.report import ReportData, render
 
@@ -58,11 +60,22 @@ def test_every_section_is_in_the_dom(full_page: str, tmp_path: Path) -> None:
     page.write_text(full_page, encoding="utf-8")
     result = browse(page, "--dump-dom")
     assert console(result) == []
-    sections = re.findall(r'<section id="(\w+)"', result.stdout)
-    wanted = ["result", "confusion", "learning", "sample", "rates", "weights", "sizes", "cost", "facts"]
-    assert sections == wanted
-    assert result.stdout.count("<svg ") == 13
+    assert re.findall(r'<section id="([\w-]+)"', result.stdout) == SECTIONS
+    assert result.stdout.count("<svg ") == 31
     assert result.stdout.rstrip().endswith("</html>")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [420, 1280])
+def test_the_page_is_never_wider_than_the_window(full_page: str, tmp_path: Path, width: int) -> None:
+    """Measured in a frame, as windows have a least width; the page's own ban on scripts is of the frame alone."""
+    measure = "document.title = this.contentDocument.documentElement.scrollWidth"
+    inside = escape(full_page.replace("Spoken", "Spoken" * 40))
+    page = tmp_path / "report.html"
+    frame = f'<iframe style="border: 0; width: {width}px; height: 900px" onload="{measure}" srcdoc="{inside}"></iframe>'
+    page.write_text(f"<!DOCTYPE html><title></title>{frame}", encoding="utf-8")
+    result = browse(page, "--dump-dom", "--window-size=1400,900")
+    assert re.findall(r"<title>(.*?)</title>", result.stdout)[0] == str(width)
 
 
 @needs_browser
@@ -82,9 +95,9 @@ def test_screenshots_in_both_schemes(full_page: str, tmp_path: Path) -> None:
     pictures = []
     for options in ([], ["--blink-settings=preferredColorScheme=0"]):
         picture = tmp_path / f"report-{len(pictures)}.png"
-        result = browse(page, "--window-size=1280,4600", f"--screenshot={picture}", *options)
+        result = browse(page, "--window-size=1280,9000", f"--screenshot={picture}", *options)
         assert console(result) == []
         pictures.append(picture.read_bytes())
-        assert struct.unpack(">II", pictures[-1][16:24]) == (1280, 4600)
+        assert struct.unpack(">II", pictures[-1][16:24]) == (1280, 9000)
         assert len(pictures[-1]) > 300_000, "the page looks empty"
     assert pictures[0] != pictures[1], "dark looks like light"

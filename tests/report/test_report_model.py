@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lambent.report import CostFigure, LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
+from lambent.report import (
+    CoreUse,
+    CostFigure,
+    Hearing,
+    LayerRates,
+    LayerSize,
+    RasterLayer,
+    ReportData,
+    SampleTrace,
+    Spread,
+    WeightMatrix,
+)
 
 Build = Callable[..., ReportData]
 EMPTY = np.empty(0)
@@ -36,6 +47,14 @@ NO_UNITS = np.empty(0, dtype=int)
         ({"agreement": 1.5}, "agreement must lie in 0..1"),
         ({"agreement": 1.0, "predictions_chip": [0, 1, 2, 0, 1, 2]}, "agreement is 1, but"),
         ({"facts": {"Seed": ""}}, r"facts\['Seed'\] is empty"),
+        ({"confidence_float": [1.0]}, "confidence_float must be 6 numbers in 0..1"),
+        ({"confidence_chip": [0, 0, 0, 0, 0, 1.1]}, "confidence_chip must be 6 numbers in 0..1"),
+        ({"confidence_float": [float("nan")] * 6}, "confidence_float holds NaN"),
+        ({"speakers": [1]}, "speakers must be 6 integers"),
+        ({"speakers": list("abcdef")}, "speakers must be 6 integers"),
+        ({"files": ["a"]}, "files must be a name for each of 6 samples"),
+        ({"files": "abcdef"}, "files must be a name for each of 6 samples"),
+        ({"files": ["a", "b", "c", "d", "e", "f\x07"]}, r"files\[5\] holds a control character"),
     ],
 )
 def test_bad_values_name_their_field(minimal: Build, changes: dict[str, Any], message: str) -> None:
@@ -54,7 +73,11 @@ def test_bad_values_name_their_field(minimal: Build, changes: dict[str, Any], me
         ({"history": [3]}, r"history\[0\] must be a mapping"),
         ({"history": [{"loss": 1.0}, {"loss": "low"}]}, r"history\[1\]\['loss'\] must be a number"),
         ({"rates": [("hidden", EMPTY)]}, r"rates\[0\] must be a LayerRates"),
-        ({"sample": {}}, "sample must be a SampleTrace"),
+        ({"traces": [{}]}, r"traces\[0\] must be a SampleTrace"),
+        ({"spreads": [1]}, r"spreads\[0\] must be a Spread"),
+        ({"cores": [1]}, r"cores\[0\] must be a CoreUse"),
+        ({"hearing": 1}, r"hearing\[0\] must be a Hearing"),
+        ({"commands": [1]}, r"commands\[0\] must be a string"),
     ],
 )
 def test_wrong_types_name_their_field(minimal: Build, changes: dict[str, Any], message: str) -> None:
@@ -93,6 +116,13 @@ def _layer(name: str = "hidden", times: Any = EMPTY, units: Any = NO_UNITS, **mo
         (lambda: CostFigure("chip", "modelled", 1.0, -1.0), "cost of 'chip': energy"),
         (lambda: CostFigure("chip", "modelled", 1.0, batch=0), "cost of 'chip': batch"),
         (lambda: LayerSize("out", "2 × 3", -6, 24), "size of 'out': n_weights"),
+        (lambda: Hearing([2.0, 1.0], [0.5, 0.5], 1), "hearing.times must rise"),
+        (lambda: Hearing([], [], 1), "hearing.times must rise"),
+        (lambda: Hearing([1.0], [1.5], 1), "hearing.accuracy must lie"),
+        (lambda: Spread("delays", "units", EMPTY), "spread of 'delays': values is empty"),
+        (lambda: Spread("delays", "units", [1.0], [np.nan]), "spread of 'delays': at_start holds NaN"),
+        (lambda: CoreUse(0, 0, {}, 0.5), "CoreUse.units is empty"),
+        (lambda: CoreUse(0, 0, {"a": 1}, 1.5), "CoreUse.memory must lie"),
     ],
 )
 def test_bad_parts_name_layer_and_field(build: Callable[[], object], message: str) -> None:
@@ -103,17 +133,18 @@ def test_bad_parts_name_layer_and_field(build: Callable[[], object], message: st
 @pytest.mark.parametrize(
     ("sample", "message"),
     [
-        (SampleTrace([_layer()], 10.0, 3, 0), "sample.label"),
-        (SampleTrace([_layer()], 10.0, 0, 0, predicted_chip=5), "sample.predicted_chip"),
+        (SampleTrace([_layer()], 10.0, 3, 0), "label"),
+        (SampleTrace([_layer()], 10.0, 0, 0, predicted_chip=5), "predicted_chip"),
         (
             SampleTrace([_layer()], 10.0, 0, 0, readout_float=np.ones((10, 2))),
-            "sample.readout_float has 2 columns for 3 classes",
+            "readout_float has 2 columns for 3 classes",
         ),
     ],
 )
 def test_sample_must_fit_the_classes(minimal: Build, sample: SampleTrace, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        minimal(sample=sample)
+    for place in ("traces", "examples"):
+        with pytest.raises(ValueError, match=rf"{place}\[0\]\.{message}"):
+            minimal(**{place: [sample]})
 
 
 def test_agreement_is_counted_from_the_answers(minimal: Build) -> None:

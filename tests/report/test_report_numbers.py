@@ -9,9 +9,10 @@ import pytest
 from torch import nn
 
 import lambent as lb
-from lambent.report import WeightMatrix, words
+from lambent.report import Hearing, WeightMatrix, confidence, words
 from lambent.report.confusion import matrix, mistakes
 from lambent.report.histograms import bin_edges, quantisation_error
+from lambent.report.speakers import by_speaker
 from lambent.runs.report import layer_sizes
 
 
@@ -97,3 +98,44 @@ def test_size_on_the_chip_is_that_of_the_export(tmp_path: Path) -> None:
     sizes = layer_sizes(model, [layer.weight_bits for layer in exported.layers])
     assert [size.chip_bytes for size in sizes] == [layer.weight_bytes for layer in exported.layers] == [32, 14]
     assert [size.chip_bytes for size in layer_sizes(model, [None, None])] == [None, None]
+
+
+def test_what_is_accepted_at_each_threshold() -> None:
+    sure, recognised = np.array([0.9, 0.5, 0.9, 0.2]), np.array([True, True, False, False])
+    curve = confidence.accepted(sure, recognised)
+    assert curve.threshold.tolist() == [0.9, 0.5, 0.2]  # equals are accepted together
+    assert curve.share.tolist() == [0.5, 0.75, 1.0]
+    assert curve.accuracy == pytest.approx([1 / 2, 2 / 3, 1 / 2])
+    assert curve.false == pytest.approx([0.25, 0.25, 0.5])
+    assert confidence.at(0.9, sure, recognised) == (0.5, 0.5, 0.25)
+    assert confidence.at(0.95, sure, recognised) == (0.0, None, 0.0)
+    zeros = confidence.accepted(np.zeros(3), np.array([True, False, False]))
+    assert (zeros.share.tolist(), zeros.accuracy.tolist()) == ([1.0], [1 / 3])
+    many = confidence.accepted(np.random.default_rng(0).random(5000), np.ones(5000, bool))
+    assert len(many.share) <= 200
+    assert many.share[-1] == 1
+
+
+def test_expected_calibration_error() -> None:
+    sure = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 1.0])
+    recognised = np.array([True, True, True, False, False, True])
+    mean, accuracy, error = confidence.reliability(sure, recognised)
+    assert mean == pytest.approx([0.55, 0.96])
+    assert accuracy == pytest.approx([0.0, 0.8])
+    assert error == pytest.approx((1 * 0.55 + 5 * 0.16) / 6)
+    assert confidence.reliability(np.ones(4), np.ones(4, bool))[2] == 0
+
+
+def test_speakers_from_the_hardest() -> None:
+    found = by_speaker(np.array([5, 5, -1, 7, 7, 7]), np.array([True, False, True, True, True, False]))
+    assert found.speaker.tolist() == [5, 7, -1]
+    assert found.n.tolist() == [2, 3, 1]
+    assert found.accuracy == pytest.approx([1 / 2, 2 / 3, 1.0])
+
+
+def test_when_accuracy_is_nearly_what_it_will_be() -> None:
+    times = np.array([10.0, 20.0, 30.0, 40.0])
+    assert Hearing(times, np.array([0.1, 0.99, 0.2, 1.0]), 9).nearly() == 40
+    assert Hearing(times, np.array([0.1, 0.99, 0.96, 1.0]), 9).nearly() == 20
+    assert Hearing(times, np.array([0.9, 0.9, 0.9, 0.9]), 9).nearly() == 10
+    assert Hearing(times, np.zeros(4), 9).nearly() is None

@@ -10,11 +10,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from report_sections import SECTIONS
 
-from lambent.report import LayerSize, RasterLayer, ReportData, SampleTrace, html, render, write
+from lambent.report import Hearing, LayerSize, RasterLayer, ReportData, SampleTrace, Spread, html, render, write
 
 Build = Callable[..., ReportData]
-SECTIONS = ["result", "confusion", "learning", "sample", "rates", "weights", "sizes", "cost", "facts"]
 NAN, INF = float("nan"), float("inf")
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -68,8 +68,8 @@ def test_full_page_has_every_section(full_page: str) -> None:
     assert page.sections == SECTIONS
     assert page.tags.count("h1") == 1
     assert page.tags.count("h2") == len(SECTIONS)
-    assert page.tags.count("svg") == 2 + 3 + 1 + 2 + 4 + 1
-    assert page.tags.count("figure") == page.tags.count("figcaption") == 6
+    assert page.tags.count("svg") == 2 + 1 + 10 + 1 + 3 + 1 + 3 + 2 + 4 + 2 + 1 + 1
+    assert page.tags.count("figure") == page.tags.count("figcaption") == 12
     text = " ".join(page.texts)
     assert "Spoken digits, 700-256-256-10" in text
     for expected in ("0.190\N{NO-BREAK SPACE}mJ", "×\N{NO-BREAK SPACE}20", "Modelled figures are estimates"):
@@ -79,6 +79,9 @@ def test_full_page_has_every_section(full_page: str) -> None:
     assert "8, 4, 3 bits a weight; 1.2\N{NO-BREAK SPACE}MiB in float" in text
     assert "−2.2 points against float" in text
     assert "lambent 0.1.0 · torch 2.13.0" in text
+    assert "lambent train 'a b.h5' --out words\nlambent evaluate words test.h5" in text
+    assert "seven/a.wav: seven, called zero." in text
+    assert "20 speakers" in text
 
 
 def test_the_page_needs_nothing_else(full_page: str) -> None:
@@ -124,10 +127,18 @@ def test_texts_are_escaped(full: Build) -> None:
     names = tuple(f'<i>&"{i}" $x$' for i in range(10))
     nasty = "<script>alert('&')</script>"
     sizes = [LayerSize(nasty, "<b>", 1, 4, 1)]
-    data = full(title=nasty, class_names=names, facts={nasty: nasty}, versions={nasty: "1"}, sizes=sizes)
+    names = (nasty, *names[1:])
+    files = [f"{nasty} {i}.wav" for i in range(600)]
+    lines = [f"lambent train {nasty}"]
+    data = full(
+        title=nasty, class_names=names, facts={nasty: nasty}, versions={nasty: "1"}, sizes=sizes, files=files,
+        commands=lines, on_chip={nasty: nasty}, spreads=[Spread(nasty, "<b>", np.arange(4.0))],
+    )  # fmt: skip
     page = Page(render(data))
     assert not {"i", "b", "script"} & set(page.tags)
-    assert page.texts.count(nasty) >= 5
+    assert page.texts.count(nasty) >= 8
+    assert lines[0] in page.texts
+    assert any(text in files for text in page.texts)
     assert names[3] in page.texts
 
 
@@ -150,8 +161,10 @@ def test_a_class_that_is_never_answered_or_never_tested_is_reported(minimal: Bui
     page = Page(render(minimal(class_names=names, accuracy={}, labels=labels, predictions_float=answers)))
     caption = next(text for text in page.texts if "The float network never answers" in text)
     assert caption.endswith("never answers yang.")
-    row = page.texts.index("unseen", page.texts.index("Accuracy by class"))
-    assert page.texts[row : row + 3] == ["unseen", "0", "–"]
+    row = page.texts.index("unseen", page.texts.index("Recall and precision by class"))
+    assert page.texts[row : row + 4] == ["unseen", "0", "–", "–"]
+    yang = page.texts.index("yang", page.texts.index("Recall and precision by class"))
+    assert page.texts[yang : yang + 4] == ["yang", "2", "0.0\N{NO-BREAK SPACE}%", "–"]
 
 
 def test_many_classes_and_spikes_stay_small(many_classes: ReportData) -> None:
@@ -163,8 +176,9 @@ def test_many_classes_and_spikes_stay_small(many_classes: ReportData) -> None:
 def test_silent_layers_and_a_sample_without_voltages(minimal: Build) -> None:
     empty, units = np.empty(0), np.empty(0, dtype=int)
     layers = [RasterLayer("in", 2, empty, units), RasterLayer("hidden", 1, empty, units, empty, units)]
-    page = Page(render(minimal(sample=SampleTrace(layers, 30.0, 1, 0))))
-    assert page.sections == ["result", "confusion", "sample"]
+    sample = SampleTrace(layers, 30.0, 1, 0)
+    page = Page(render(minimal(traces=[sample], examples=[sample])))
+    assert page.sections == ["result", "confusion", "samples", "examples"]
     assert page.texts.count("0 spikes") == 3
     assert not any("readout" in text for text in page.texts)
 
@@ -230,3 +244,48 @@ def test_a_failed_write_keeps_the_old_page(minimal: Build, tmp_path: Path, monke
 def test_write_into_a_missing_folder(minimal: Build, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         write(minimal(), tmp_path / "missing" / "report.html")
+
+
+def test_no_word_for_recognised_that_a_class_may_be_called(full_page: str) -> None:
+    """Speech commands have a class "right"; who reads "right: 12" must not wonder."""
+    style = re.compile(r"<style>.*?</style>", re.DOTALL)
+    said = " ".join([*Page(full_page).texts, *re.findall(r'aria-label="([^"]*)"', style.sub("", full_page))])
+    assert not re.search(r"\b(right|wrong|correct|incorrect|yes)\b", said, re.IGNORECASE)
+
+
+def test_speakers_that_tell_nothing_have_no_section(minimal: Build) -> None:
+    for speakers in ([3] * 6, range(6)):
+        assert "speakers" not in Page(render(minimal(speakers=np.array(speakers)))).ids
+    page = Page(render(minimal(speakers=np.array([-1, -1, 7, 7, 7, 7]))))
+    assert page.texts[page.texts.index("Speaker") :][3:9] == ["7", "4", "75.0\N{NO-BREAK SPACE}%", "-1", "2",
+                                                             "100.0\N{NO-BREAK SPACE}%"]  # fmt: skip
+
+
+def test_the_surest_mistakes_come_first(minimal: Build) -> None:
+    answers = {"accuracy": {}, "predictions_float": [0, 2, 2, 0, 0, 0], "confidence_float": [0.9, 0.4, 1, 1, 0.8, 0.6]}
+    page = Page(render(minimal(**answers)))
+    start = page.texts.index("Confidence", page.texts.index("The surest mistakes, float"))
+    assert page.texts[start + 1 : start + 13 : 4] == ["sample 4", "sample 5", "sample 1"]
+    named = Page(render(minimal(**answers, files=list("abcdef")))).texts
+    assert named[named.index("File") + 4] == "e"
+
+
+def test_one_class_and_one_sample(minimal: Build) -> None:
+    layers = [RasterLayer("in", 1, np.array([3.0]), np.array([0]))]
+    sample = SampleTrace(layers, 30.0, 0, 0, readout_float=np.ones((1, 1)))
+    data = minimal(
+        accuracy={}, class_names=["on"], n_test=1, labels=[0], predictions_float=[0], confidence_float=[1.0],
+        hearing=Hearing(np.array([30.0]), np.array([1.0]), 1), traces=[sample], examples=[sample],
+        spreads=[Spread("one", "units", np.array([0.0]), np.array([1.0]), 1.0)],
+    )  # fmt: skip
+    wanted = ["result", "confusion", "samples", "examples", "confidence", "hearing", "spreads"]
+    assert Page(render(data)).sections == wanted
+
+
+def test_values_that_are_all_the_same_are_no_histogram(minimal: Build) -> None:
+    same = Spread("membranes", "units", np.full(3, 20.0))
+    page = Page(render(minimal(spreads=[same])))
+    assert page.tags.count("svg") == 1
+    assert page.texts[-4:-1] == ["membranes", "3", "20\N{NO-BREAK SPACE}ms"]
+    moved = Spread("membranes", "units", np.full(3, 20.0), np.full(3, 10.0))
+    assert Page(render(minimal(spreads=[moved]))).tags.count("svg") == 2

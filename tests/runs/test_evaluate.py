@@ -47,7 +47,7 @@ def test_nothing_is_done_twice(run, monkeypatch):
     evaluation = evaluate_run(run, test, "test", chip=True)
     assert sum(simulated) == 130
     report_run(run)
-    assert sum(simulated) == 131  # the sample that is shown
+    assert sum(simulated) == 130 + len(evaluation.shown)  # the samples that are shown
     assert len(converted) == 1
     done = simulate(run.chip(), run.chip().load(run.network), test)
     assert done.accuracy == evaluation.accuracy("chip")
@@ -67,7 +67,8 @@ def test_data_with_values_train_and_are_evaluated_but_not_exported(tmp_path):
     evaluation = evaluate_run(run, graded, "test", chip=False)
     assert not np.array_equal(evaluation.scores["float"], evaluate_run(run, plain, "test", chip=False).scores["float"])
     evaluation.save(run.path("evaluation.npz"))
-    assert torch.equal(Evaluation.load(run.path("evaluation.npz")).sample.values, graded[0][0].values)
+    kept = Evaluation.load(run.path("evaluation.npz"))
+    assert torch.equal(kept.samples.values, graded.batch(kept.shown)[0].values)
     report_run(run)
     with pytest.raises(ValueError, match="the input of a chip network carries no values"):
         export_run(run)

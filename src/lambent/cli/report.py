@@ -1,4 +1,4 @@
-"""`lambent report`: a page about an evaluated run."""
+"""`lambent report`: a page about an evaluated run, or about several side by side."""
 
 from __future__ import annotations
 
@@ -7,18 +7,35 @@ from typing import Annotated
 
 import typer
 
-from lambent.cli._common import Folder, Json, last_line, say
+from lambent.cli._common import Json, last_line, say
+
+_SIDE_BY_SIDE = Path("comparison.html")
 
 
 def report(
-    run: Folder,
-    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/report.html where left out.")] = None,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Folder of a training run; several are shown side by side.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help=f"The file to write; RUN/report.html, or of several ./{_SIDE_BY_SIDE}, where left out."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write one self-contained HTML page about an evaluated run."""
+    """Write one self-contained HTML page about evaluated runs."""
+    from lambent.runs.comparison import compare_runs
     from lambent.runs.report import report_run
     from lambent.training.run import Run
 
-    path = report_run(Run(run), out)
+    if len(runs) == 1:
+        path = report_run(Run(runs[0]), out)
+        said = {}
+    else:
+        path = out or _SIDE_BY_SIDE
+        compared = compare_runs([Run(run) for run in runs], path)
+        for notice in compared.notices:
+            say(f"note: {notice}")
+        accuracies = [{"run": str(run), **x.accuracy} for run, x in zip(runs, compared.runs, strict=True)]
+        said = {"runs": accuracies, "notices": list(compared.notices)}
     say(f"wrote {path}")
-    last_line(as_json, {"report": str(path), "bytes": path.stat().st_size})
+    last_line(as_json, {"report": str(path), "bytes": path.stat().st_size} | said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from numbers import Integral
@@ -19,7 +18,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from lambent.data.packing import Packed, as_events, check_units, gather, pack_units
 from lambent.data.readers.shd import read_shd
 from lambent.events import Events, as_float32, check_layout, check_n_units, check_spikes, locate, warn_of_seconds
-from lambent.machine.showing import html_table
+from lambent.machine.showing import html_table, unprintable
 
 Batch = tuple[Events, Any]
 """Events, and their targets as a tensor; None where a set has none."""
@@ -504,7 +503,7 @@ def check_name(what: str, name: str) -> None:
     """Raise ValueError, calling it `what`, if a name is empty or holds control characters, which no SVG can."""
     if not name.strip():
         raise ValueError(f"{what} is empty")
-    if any(unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in name):
+    if any(map(unprintable, name)):
         raise ValueError(f"{what} holds a control character: {name!r}")
 
 

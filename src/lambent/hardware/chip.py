@@ -181,8 +181,23 @@ class Export(Protocol):
         ...
 
 
+class Core(NamedTuple):
+    """What a core holds.
+
+    Attributes:
+        row, column: of the router that it is at, from 0.
+        units: how many of each layer, by its name.
+        memory: share of its synaptic memory in use, in 0..1.
+    """
+
+    row: int
+    column: int
+    units: dict[str, int]
+    memory: float
+
+
 class Placement(Protocol):
-    """Where a network lies on the chip; `str()` gives a table."""
+    """Where a network lies on the chip; `str()` gives a table. `core_map() -> list[Core]`, if there, is for a map."""
 
     @property
     def n_cores(self) -> int:

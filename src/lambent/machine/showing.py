@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields
 from html import escape
@@ -13,6 +14,17 @@ _ROWS = 20  # of a table in a notebook
 def counted(n: int, thing: str, things: str = "") -> str:
     """ "1 unit", "2,400 units"; `things` where the plural is not `thing` with an s."""
     return f"{n:,} {thing if n == 1 else things or thing + 's'}"
+
+
+def printable(text: str) -> str:
+    """`text` with a mark in place of what no page can hold, such as control characters in names of files."""
+    shown = "".join("\N{REPLACEMENT CHARACTER}" if unprintable(c) else c for c in text)
+    return shown if shown.strip() else "\N{REPLACEMENT CHARACTER}"
+
+
+def unprintable(character: str) -> bool:
+    """Whether this is a control character, half of a pair or none, which neither SVG nor HTML can hold."""
+    return unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff"
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[str]], words_in: int) -> str:

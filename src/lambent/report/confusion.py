@@ -29,7 +29,7 @@ def mistakes(counts: np.ndarray, at_most: int) -> list[tuple[int, int, int]]:
 
 @svg.style()
 def draw(counts: np.ndarray, names: Sequence[str], title: str, key: str) -> str:
-    """The matrix as an SVG element: right answers blue, mistakes orange, by share of the class.
+    """The matrix as an SVG element: what is recognised blue, mistakes orange, by share of the class.
 
     Args:
         counts: (n_classes, n_classes) from `matrix`.
@@ -45,9 +45,9 @@ def draw(counts: np.ndarray, names: Sequence[str], title: str, key: str) -> str:
     font = min(10.0, 0.6 * cell, 0.86 * cell / (0.6 * digits))
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     for i, j in zip(*np.nonzero(counts), strict=True):
-        right = i == j
-        depth = np.sqrt(share[i, j]) if right else min(1.0, 0.12 + 0.88 * share[i, j] / _FULL_ORANGE)
-        colour = svg.FLOAT if right else svg.CHIP
+        recognised = i == j
+        depth = np.sqrt(share[i, j]) if recognised else min(1.0, 0.12 + 0.88 * share[i, j] / _FULL_ORANGE)
+        colour = svg.FLOAT if recognised else svg.CHIP
         axes.add_patch(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, color=colour, alpha=depth, linewidth=0))
         ink = svg.STRONG if depth > 0.9 else svg.INK
         axes.text(j, i, f"{counts[i, j]}", ha="center", va="center_baseline", fontsize=font, color=ink)
@@ -67,6 +67,6 @@ def draw(counts: np.ndarray, names: Sequence[str], title: str, key: str) -> str:
     axes.spines[["top", "right"]].set_visible(True)
     axes.set(xlabel="answer", ylabel="true class")
     axes.set_title(title)
-    right_answers = int(np.trace(counts))
-    label = f"{title}: confusion matrix of {n} classes, {right_answers} of {int(counts.sum())} samples right"
+    found = f"{int(np.trace(counts))} of {int(counts.sum())} samples recognised"
+    label = f"{title}: confusion matrix of {n} classes, {found}"
     return svg.inline(figure, key, label)

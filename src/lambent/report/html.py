@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from html import escape
-from importlib import resources
-from string import Template
+from collections.abc import Sequence
 
 import numpy as np
 
 from lambent.machine.files import replacing
 from lambent.machine.showing import counted
 from lambent.plot import curves
-from lambent.report import confusion, costs, histograms, learning, tables, trace, words
+from lambent.report import (
+    confidence,
+    confusion,
+    cores,
+    costs,
+    hearing,
+    histograms,
+    learning,
+    speakers,
+    spreads,
+    tables,
+    trace,
+    words,
+)
 from lambent.report.model import ReportData, SampleTrace
+from lambent.report.page import beside, figure, page, section, tiles
 
 
 def render(data: ReportData) -> str:
@@ -22,9 +33,10 @@ def render(data: ReportData) -> str:
 
     The same data give the same text, byte for byte.
     """
-    sections = [_headline(data), _confusion(data), _learning(data), _sample(data)]
-    sections += [_rates(data), _weights(data), _sizes(data), _on_chip(data), _cost(data), _facts(data)]
-    return _page(data.title, data.created, sections, data.versions)
+    sections = [_headline(data), _confusion(data), _samples(data), _examples(data), _speakers(data), _confidence(data)]
+    sections += [_hearing(data), _learning(data), _rates(data), _weights(data), _spreads(data), _sizes(data)]
+    sections += [_on_chip(data), _cost(data), _facts(data)]
+    return page(data.title, data.created, sections, data.versions)
 
 
 def render_traces(
@@ -40,21 +52,8 @@ def render_traces(
     sections = []
     for i, (heading, text, sample) in enumerate(traces):
         drawing = trace.draw(sample, class_names, f"trace-{i}")
-        sections.append(_section(f"sample-{i}", heading, _figure([drawing], text, "wide")))
-    return _page(title, created, sections, {})
-
-
-def _page(title: str, created: str, sections: Sequence[str], versions: Mapping[str, str]) -> str:
-    here = resources.files("lambent.report")
-    made_with = " · ".join(f"{name} {version}" for name, version in versions.items())
-    page = Template(here.joinpath("page.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=escape(title),
-        created=escape(created),
-        style=here.joinpath("page.css").read_text(encoding="utf-8"),
-        sections="\n".join(section for section in sections if section),
-        versions=escape(made_with or "lambent"),
-    )
+        sections.append(section(f"sample-{i}", heading, figure([drawing], text, "wide")))
+    return page(title, created, sections, {})
 
 
 def write(data: ReportData, path: str | os.PathLike[str]) -> None:
@@ -67,26 +66,8 @@ def write(data: ReportData, path: str | os.PathLike[str]) -> None:
         temporary.write_text(render(data), encoding="utf-8")
 
 
-def _section(name: str, heading: str, *parts: str) -> str:
-    """A section with its heading; nothing where all its parts are empty."""
-    body = "\n".join(part for part in parts if part)
-    if not body:
-        return ""
-    title = f'<h2 id="{name}-h">{escape(heading)}</h2>'
-    return f'<section id="{name}" aria-labelledby="{name}-h">{title}\n{body}\n</section>'
-
-
-def _figure(drawings: list[str], caption: str, kind: str) -> str:
-    """Drawings side by side (`kind` is a class of page.css that says how wide each is) over one caption."""
-    if not drawings:
-        return ""
-    cell = '<div class="scroll" tabindex="0">' if kind == "wide" else "<div>"
-    cells = "".join(f"{cell}{drawing}</div>" for drawing in drawings)
-    return f'<figure><div class="{kind}">{cells}</div><figcaption>{escape(caption)}</figcaption></figure>'
-
-
 def _headline(data: ReportData) -> str:
-    tiles = []
+    found = []
     reference = data.accuracy.get("float")
     for key, name in (("float", "Float"), ("quantised", "Quantised"), ("chip", "Chip")):
         if key not in data.accuracy:
@@ -96,25 +77,19 @@ def _headline(data: ReportData) -> str:
         note = f"95 % interval {100 * low:.1f} to {100 * high:.1f}"
         if key != "float" and reference is not None:
             note = f"{words.points(value - reference)} points against float"
-        tiles.append((f"{name} accuracy", words.percent(value), note, key))
+        found.append((f"{name} accuracy", words.percent(value), note, key))
     if data.agreement is not None:
-        tiles.append(("Chip and float agree", words.percent(data.agreement), _differences(data), ""))
+        found.append(("Chip and float agree", words.percent(data.agreement), _differences(data), ""))
     note = counted(len(data.class_names), "class", "classes")
-    tiles.append(("Test samples", words.integer(data.n_test), note, ""))
+    found.append(("Test samples", words.integer(data.n_test), note, ""))
     on_chip = [layer.chip_bytes for layer in data.sizes]
     if on_chip and None not in on_chip:
         total = sum(layer.chip_bytes or 0 for layer in data.sizes)
         float_total = sum(layer.float_bytes for layer in data.sizes)
         bits = ", ".join(dict.fromkeys(str(layer.chip_bits) for layer in data.sizes))
         note = f"{bits} bits a weight; {words.size(float_total)} in float"
-        tiles.append(("Weights on chip", words.size(total), note, ""))
-    items = "".join(
-        f'<div class="tile {kind}"><dt>{escape(name)}</dt><dd class="value">{escape(value)}</dd>'
-        f'<dd class="note">{escape(note)}</dd></div>'
-        for name, value, note, kind in tiles
-    )
-    columns = len(tiles) if len(tiles) <= 4 else 3
-    return _section("result", "Result", f'<dl class="tiles" style="--columns: {columns}">{items}</dl>')
+        found.append(("Weights on chip", words.size(total), note, ""))
+    return section("result", "Result", tiles(found))
 
 
 def _differences(data: ReportData) -> str:
@@ -126,29 +101,111 @@ def _confusion(data: ReportData) -> str:
     n = len(data.class_names)
     drawings = []
     unused = []
-    for side, predictions in (("float", data.predictions_float), ("chip", data.predictions_chip)):
-        if predictions is None:
-            continue
-        counts = confusion.matrix(data.labels, predictions, n)
+    for side in data.sides:
+        counts = confusion.matrix(data.labels, data.predictions(side), n)
         drawings.append(confusion.draw(counts, data.class_names, side.capitalize(), f"confusion-{side}"))
         never = [data.class_names[c] for c in range(n) if not counts[:, c].any() and counts[c].any()]
         if never:
             unused.append(f" The {side} network never answers {words.listing(never)}.")
     caption = (
-        "Samples by true class and answer. Blue is right; orange is a mistake, "
+        "Samples by true class and answer. Blue is recognised; orange is a mistake, "
         "in full colour from a tenth of the class on." + "".join(unused) + _gained_and_lost(data)
     )
     kind = "wide" if n > confusion.MANY_CLASSES else "halves"
     beneath = f'<div class="tables">{tables.classes(data)}{tables.frequent_mistakes(data)}</div>'
-    return _section("confusion", "Which classes are mixed up", _figure(drawings, caption, kind), beneath)
+    return section("confusion", "Which classes are mixed up", figure(drawings, caption, kind), beneath)
 
 
 def _gained_and_lost(data: ReportData) -> str:
     if data.predictions_chip is None:
         return ""
-    by_float, by_chip = data.predictions_float == data.labels, data.predictions_chip == data.labels
+    by_float, by_chip = data.recognised("float"), data.recognised("chip")
     gained, lost = int(np.sum(by_chip & ~by_float)), int(np.sum(by_float & ~by_chip))
-    return f" Right only in float: {words.integer(lost)}; right only on the chip: {words.integer(gained)}."
+    return f" Recognised only in float: {words.integer(lost)}; only on the chip: {words.integer(gained)}."
+
+
+def _samples(data: ReportData) -> str:
+    """The surest mistakes as a table, and some samples in full."""
+    table = tables.surest_mistakes(data)
+    drawings = []
+    for i, sample in enumerate(data.traces):
+        drawings.append(figure([trace.draw(sample, data.class_names, f"trace-{i}")], _about(sample, data), "wide"))
+    heading = "The surest mistakes" if table else "One sample through the network"
+    explained = "Each dot is a spike; where float and chip part, rounding changed it."
+    if any(x.readout_float is not None or x.readout_chip is not None for x in data.traces):
+        explained += " Beneath, the readout's voltages of all classes, each in its own unit, the answer in colour."
+    below = f'<p class="note">{explained}</p>' if drawings else ""
+    return section("samples", heading, table, *drawings, below)
+
+
+def _about(sample: SampleTrace, data: ReportData) -> str:
+    """What a sample is called, and what it was called."""
+    names = data.class_names
+    said = f"{sample.name or 'a test sample'}"
+    if sample.label is None:
+        return f"{said}: called {names[sample.answer]}."
+    if sample.answer == sample.label:
+        return f"{said}: {names[sample.label]}, recognised."
+    return f"{said}: {names[sample.label]}, called {names[sample.answer]}."
+
+
+def _examples(data: ReportData) -> str:
+    drawings = [trace.draw_small(x, data.class_names, f"example-{i}") for i, x in enumerate(data.examples)]
+    present = len(np.unique(data.labels))
+    caption = "Input spikes in time [ms]"
+    if any(x.readout_float is not None or x.readout_chip is not None for x in data.examples):
+        caption += ", over the readout's voltages: the answer in colour, the true class dashed where it is another"
+    caption += ". Shown is a recognised sample of middling confidence, or of a class without any the first."
+    if len(drawings) < present:
+        caption += f" These are the {len(drawings)} of {present} classes that are recognised least often."
+    return section("examples", "A sample of each class", figure(drawings, caption, "small"))
+
+
+def _speakers(data: ReportData) -> str:
+    if data.speakers is None:
+        return ""
+    found = speakers.by_speaker(data.speakers, data.recognised(data.deployed))
+    if not 1 < len(found.n) < data.n_test:  # nothing that other sections do not say
+        return ""
+    overall = float(data.recognised(data.deployed).mean())
+    low, middle, high = (words.percent(float(x)) for x in np.percentile(found.accuracy, [0, 50, 100]))
+    caption = (
+        f"{counted(len(found.n), 'speaker')}, recognised in {low} to {high}, in the median {middle}. "
+        "Bars are 95 % intervals, dashed is the accuracy of all."
+    )
+    drawing = figure([speakers.draw(found, overall, data.deployed)], caption, "single")
+    return section("speakers", "Speakers", beside(drawing, tables.speakers(data)))
+
+
+def _confidence(data: ReportData) -> str:
+    answers = {side: (x, data.recognised(side)) for side in data.sides if (x := data.confidence(side)) is not None}
+    if not answers:
+        return ""
+    caption = (
+        "Confidence is the softmax of the scores, of the class that is answered. On the diagonal a network is as "
+        "accurate as it is sure, above it more so. The error is the expected calibration error over 10 bins."
+    )
+    side = data.deployed if data.deployed in answers else "float"
+    head = ["Threshold", "Accepted", "Accuracy of these", "Falsely accepted, of all"]
+    table = tables.table(
+        f"Answers accepted from a confidence on, {side}", head, confidence.rows(*answers[side], tables.MISSING)
+    )
+    drawings = figure(confidence.draw(answers), caption, "thirds")
+    return section("confidence", "Confidence: thresholds and calibration", drawings, table)
+
+
+def _hearing(data: ReportData) -> str:
+    heard = data.hearing
+    if heard is None:
+        return ""
+    caption = (
+        f"Share of {words.integer(heard.n)} samples whose class leads in the float network by what was heard so far; "
+        "dashed is chance."
+    )
+    if (soon := heard.nearly()) is not None:
+        caption += f" From {soon:g} ms on it stays above {hearing.NEARLY:.0%} of what it is in the end."
+    drawing = hearing.draw(heard, len(data.class_names))
+    return section("hearing", "How soon it knows", figure([drawing], caption.replace("%", f"{words.NBSP}%"), "single"))
 
 
 def _learning(data: ReportData) -> str:
@@ -160,21 +217,7 @@ def _learning(data: ReportData) -> str:
         if epochs := learning.not_finite(data.history, key):
             which = f"epoch{'s' * (len(epochs) > 1)} {words.listing([str(epoch) for epoch in epochs])}"
             caption += f" {key} was not finite in {which}."
-    return _section("learning", "Learning", _figure(learning.draw(data.history), caption, "thirds"))
-
-
-def _sample(data: ReportData) -> str:
-    if data.sample is None:
-        return ""
-    label = data.sample.label
-    caption = (
-        f"Each dot is a spike of one test sample{'' if label is None else f' of class {data.class_names[label]}'}; "
-    )
-    caption += "where float and chip part, rounding changed a spike. "
-    if data.sample.readout_float is not None or data.sample.readout_chip is not None:
-        caption += "Beneath, the readout voltages of all classes, each in its own unit, the answer in colour."
-    drawing = trace.draw(data.sample, data.class_names)
-    return _section("sample", "One sample through the network", _figure([drawing], caption.strip(), "wide"))
+    return section("learning", "Learning", figure(learning.draw(data.history), caption, "thirds"))
 
 
 def _rates(data: ReportData) -> str:
@@ -183,7 +226,7 @@ def _rates(data: ReportData) -> str:
         "Units by their mean number of spikes per test sample; the orange bar counts units that never spike, "
         "which cost memory and do nothing."
     )
-    return _section("rates", "Spikes per unit", _figure(drawings, caption, "thirds"))
+    return section("rates", "Spikes per unit", figure(drawings, caption, "thirds"))
 
 
 def _weights(data: ReportData) -> str:
@@ -192,19 +235,38 @@ def _weights(data: ReportData) -> str:
     errors = [(matrix.name, histograms.quantisation_error(matrix)) for matrix in data.weights]
     rows = [[name, words.integer(e[0]), words.percent(e[1])] for name, e in errors if e is not None]
     if not rows:
-        return _section("weights", "Weights", _figure(drawings, "Weights by value.", "thirds"))
-    figure = _figure(drawings, caption, "thirds")
+        return section("weights", "Weights", figure(drawings, "Weights by value.", "thirds"))
+    drawn = figure(drawings, caption, "thirds")
     head = ["Connection", "Levels in use by a unit, at most", "Rounding error, share of the weights"]
     table = tables.table("Quantisation (root mean square)", head, rows)
-    return _section("weights", "Weights before and after quantisation", figure, table)
+    return section("weights", "Weights before and after quantisation", drawn, table)
 
 
 def _sizes(data: ReportData) -> str:
-    return _section("sizes", "Size", tables.sizes(data.sizes) if data.sizes else "")
+    return section("sizes", "Size", tables.sizes(data.sizes) if data.sizes else "")
+
+
+def _spreads(data: ReportData) -> str:
+    drawn = [spread for spread in data.spreads if not spread.alike]
+    drawings = [spreads.draw(spread, f"spread-{i}") for i, spread in enumerate(drawn)]
+    caption = "Values by size, as they were at the start where that is known and they were trained."
+    rows = [spreads.row(spread) for spread in data.spreads if spread.alike]
+    table = tables.table("The same for all", ["Parameter", "Values", "Value"], rows) if rows else ""
+    return section("spreads", "Delays and time constants", figure(drawings, caption, "thirds"), table)
 
 
 def _on_chip(data: ReportData) -> str:
-    return _section("on-chip", "On the chip", tables.facts(data.on_chip) if data.on_chip else "")
+    facts = tables.facts(data.on_chip) if data.on_chip else ""
+    if not data.cores:
+        return section("on-chip", "On the chip", facts)
+    caption = (
+        "Outlined squares are routers, with their cores in them: coloured by layer, deeper the fuller their synaptic "
+        "memory is, with the number of units. The placement is modelled."
+    )
+    head = ["Layer", "Cores", "Units", "Units of a core, at most", "Memory of the fullest core"]
+    table = tables.table("Cores by layer", head, cores.rows(data.cores))
+    drawing = figure([cores.draw(data.cores)], caption, "single")
+    return section("on-chip", "On the chip", facts, beside(drawing, table))
 
 
 def _cost(data: ReportData) -> str:
@@ -228,8 +290,9 @@ def _cost(data: ReportData) -> str:
         "Product ratio",
     ]
     table = tables.table("Cost of one sample", head, costs.rows(data.costs, tables.MISSING), words_in=2)
-    return _section("cost", "Energy and latency", _figure([costs.draw(data.costs)], caption, "wide"), table)
+    return section("cost", "Energy and latency", figure([costs.draw(data.costs)], caption, "wide"), table)
 
 
 def _facts(data: ReportData) -> str:
-    return _section("facts", "About this run", tables.facts(data.facts) if data.facts else "")
+    again = "<h3>To do it again</h3>" + tables.commands(data.commands) if data.commands else ""
+    return section("facts", "About this run", tables.facts(data.facts) if data.facts else "", again)

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from lambent.report import _checks as check
+from lambent.report.cores import CoreUse
 from lambent.report.costs import CostFigure
+from lambent.report.hearing import Hearing
+from lambent.report.spreads import Spread
 
 ACCURACY_KINDS = ("float", "quantised", "chip")
 HISTORY_KEYS = (
@@ -35,7 +38,7 @@ class RasterLayer:
         n_units: number of units, at least 1.
         times_float, units_float: (n_spikes,) times [ms] and units of the float network's spikes, any order.
         times_chip, units_chip: the same from the chip. Both None: the layer is drawn once, as what float and
-            chip have in common, which is right for the input.
+            chip have in common, which suits the input.
 
     Raises:
         ValueError: naming the layer and the field at fault.
@@ -77,6 +80,7 @@ class SampleTrace:
             voltages, because only the model knows how it reduces them.
         readout_float, readout_chip: (steps, n_classes) voltages, each in its own unit, or None.
         dt: time between two rows of the voltages [ms]; row t is the state after step t + 1.
+        name: what to call the sample, such as its file; empty for none.
 
     Raises:
         ValueError: naming the field at fault.
@@ -90,8 +94,21 @@ class SampleTrace:
     readout_float: np.ndarray | None = None
     readout_chip: np.ndarray | None = None
     dt: float = 1.0
+    name: str = ""
+
+    @property
+    def deployed(self) -> str:
+        """The side that is closest to what will be used: "chip" where it was run, else "float"."""
+        return "float" if self.predicted_chip is None else "chip"
+
+    @property
+    def answer(self) -> int:
+        """The class that it answers with."""
+        return self.predicted_float if self.predicted_chip is None else self.predicted_chip
 
     def __post_init__(self) -> None:
+        if self.name:
+            check.text("sample.name", self.name)
         check.instances("sample.layers", self.layers, RasterLayer)
         if not self.layers:
             raise ValueError("sample.layers is empty")
@@ -187,7 +204,7 @@ class ReportData:
     Args:
         title: heading of the page.
         created: when, as it should be printed; the page is the same byte for byte for the same data.
-        accuracy: share of right answers in 0..1 under any of the keys "float", "quantised" and "chip".
+        accuracy: share of samples that are recognised, in 0..1, under any of the keys "float", "quantised" and "chip".
         n_test: number of test samples.
         class_names: one name per class.
         labels: (n_test,) true classes.
@@ -195,14 +212,22 @@ class ReportData:
         predictions_chip: (n_test,) answers of the chip, or None.
         agreement: share of test samples where chip and float answer alike, or None. Counted here where
             `predictions_chip` is given.
+        confidence_float, confidence_chip: (n_test,) probability in 0..1 that each network gives its answer, or None.
+        speakers: (n_test,) integers, who spoke, or None.
+        files: the file that each test sample was made of, or None.
+        hearing: accuracy by how much was heard, or None.
         facts: what else to print about the run: data set, seed, time, ...
         versions: name and version of the software, for the foot of the page.
         history: one mapping per epoch with any of `HISTORY_KEYS`; `accuracy`, `val_accuracy` and `silent` are
             shares in 0..1. A missing, None or non-finite value leaves a gap in the curve.
-        sample: one sample through all layers.
+        traces: samples to be shown in full, mistakes first.
+        examples: samples to be shown in small, one of each class.
         rates, weights, sizes: one entry per layer or connection.
+        spreads: delays and time constants.
         on_chip: what was exported, for whom, and what was verified.
+        cores: what each core of the chip holds.
         costs: what a sample costs, the network on the chip first, others to compare it with after.
+        commands: what to type to do it all again, a line each.
 
     Raises:
         TypeError, ValueError: naming the field at fault, or two fields that contradict each other.
@@ -217,15 +242,46 @@ class ReportData:
     predictions_float: np.ndarray
     predictions_chip: np.ndarray | None = None
     agreement: float | None = None
+    confidence_float: np.ndarray | None = None
+    confidence_chip: np.ndarray | None = None
+    speakers: np.ndarray | None = None
+    files: Sequence[str] | None = None
+    hearing: Hearing | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
-    sample: SampleTrace | None = None
+    traces: Sequence[SampleTrace] = ()
+    examples: Sequence[SampleTrace] = ()
     rates: Sequence[LayerRates] = ()
     weights: Sequence[WeightMatrix] = ()
+    spreads: Sequence[Spread] = ()
     sizes: Sequence[LayerSize] = ()
     costs: Sequence[CostFigure] = ()
     on_chip: Mapping[str, str] = field(default_factory=dict)
+    cores: Sequence[CoreUse] = ()
+    commands: Sequence[str] = ()
+
+    @property
+    def deployed(self) -> str:
+        """The network that is closest to what will be used: "chip" where it was run, else "float"."""
+        return "float" if self.predictions_chip is None else "chip"
+
+    @property
+    def sides(self) -> list[str]:
+        """The networks that answered: "float", and "chip" where it was run."""
+        return ["float"] if self.predictions_chip is None else ["float", "chip"]
+
+    def predictions(self, side: str) -> np.ndarray:
+        """(n_test,) answers of one of `sides`."""
+        return getattr(self, f"predictions_{side}")
+
+    def confidence(self, side: str) -> np.ndarray | None:
+        """(n_test,) how sure one of `sides` is of its answers, or None."""
+        return getattr(self, f"confidence_{side}")
+
+    def recognised(self, side: str) -> np.ndarray:
+        """(n_test,) bool, whether the answer of one of `sides` is the true class."""
+        return self.predictions(side) == self.labels
 
     def __post_init__(self) -> None:
         check.text("title", self.title)
@@ -241,10 +297,19 @@ class ReportData:
         check.instances("weights", self.weights, WeightMatrix)
         check.instances("sizes", self.sizes, LayerSize)
         check.instances("costs", self.costs, CostFigure)
+        check.instances("spreads", self.spreads, Spread)
+        check.instances("cores", self.cores, CoreUse)
+        if self.hearing is not None:
+            check.instances("hearing", [self.hearing], Hearing)
+        for i, line in enumerate(self.commands):
+            check.text(f"commands[{i}]", line)
         self._check_history()
         self._check_answers()
-        if self.sample is not None:
-            self._check_sample(self.sample)
+        self._check_about_samples()
+        for key in ("traces", "examples"):
+            check.instances(key, getattr(self, key), SampleTrace)
+            for i, sample in enumerate(getattr(self, key)):
+                self._check_sample(f"{key}[{i}]", sample)
 
     def _check_history(self) -> None:
         for i, epoch in enumerate(self.history):
@@ -284,14 +349,33 @@ class ReportData:
         if given is not None and not abs(given - counted) * self.n_test < 0.5:
             raise ValueError(f"{key} is {given:g}, but the labels and predictions give {counted:g}")
 
-    def _check_sample(self, sample: SampleTrace) -> None:
-        if not isinstance(sample, SampleTrace):
-            raise TypeError(f"sample must be a SampleTrace, got {type(sample).__name__}")
+    def _check_about_samples(self) -> None:
+        """What is known of each test sample."""
+        for side in ("float", "chip"):
+            if (sure := self.confidence(side)) is None:
+                continue
+            key = f"confidence_{side}"
+            sure = check.floats(key, sure, ndim=1)
+            if len(sure) != self.n_test or not ((sure >= 0) & (sure <= 1)).all():
+                raise ValueError(f"{key} must be {self.n_test} numbers in 0..1")
+            object.__setattr__(self, key, sure)
+        if self.speakers is not None:
+            speakers = np.asarray(self.speakers)
+            if speakers.shape != (self.n_test,) or speakers.dtype.kind not in "iu":
+                raise ValueError(f"speakers must be {self.n_test} integers, got {speakers.dtype} {speakers.shape}")
+            object.__setattr__(self, "speakers", speakers)
+        if self.files is not None:
+            if isinstance(self.files, str) or len(self.files) != self.n_test:
+                raise ValueError(f"files must be a name for each of {self.n_test} samples")
+            for i, name in enumerate(self.files):
+                check.text(f"files[{i}]", name)
+
+    def _check_sample(self, where: str, sample: SampleTrace) -> None:
         n_classes = len(self.class_names)
         for key in ("label", "predicted_float", "predicted_chip"):
             if getattr(sample, key) is not None:
-                check.indices(f"sample.{key}", [getattr(sample, key)], n_classes)
+                check.indices(f"{where}.{key}", [getattr(sample, key)], n_classes)
         for key in ("readout_float", "readout_chip"):
             volts = getattr(sample, key)
             if volts is not None and volts.shape[1] != n_classes:
-                raise ValueError(f"sample.{key} has {volts.shape[1]} columns for {n_classes} classes")
+                raise ValueError(f"{where}.{key} has {volts.shape[1]} columns for {n_classes} classes")

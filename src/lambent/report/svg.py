@@ -22,11 +22,15 @@ from matplotlib.figure import Figure
 
 from lambent.plot.axes import BLUE, GREY, ORANGE
 
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
 FLOAT, CHIP, MUTED = BLUE, ORANGE, GREY
 INK = "#1a1d21"
 GRID = "#d9dde2"
 STRONG = "#fefefe"  # text on a filled cell
 SHARED = "#8a63b8"  # what float and chip have in common
+PALETTE = (FLOAT, CHIP, SHARED, "#2e8b57", "#b8860b", "#c2417c", "#3aa0a8", "#7a6a53")
+"""Of things of one kind, such as layers or runs."""
 _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", STRONG: "var(--strong)"}
 _TEXT_VARIABLES = {FLOAT: "var(--float-text)", CHIP: "var(--chip-text)", SHARED: "var(--shared-text)"}
 
@@ -81,14 +85,15 @@ def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def legend_above(axes: Axes, handles: list[Any] | None = None) -> None:
-    """A legend in one line between the axes and its title; of `handles`, or of all that has a label."""
-    axes.set_title(axes.get_title(loc="left"), pad=20)
+def legend_above(axes: Axes, handles: list[Any] | None = None, columns: int = 3) -> None:
+    """A legend between the axes and its title, of `handles` or of all that has a label, `columns` beside each other."""
+    handles = axes.get_legend_handles_labels()[0] if handles is None else handles
+    axes.set_title(axes.get_title(loc="left"), pad=8 + 12 * -(-len(handles) // columns))
     axes.legend(
-        handles=axes.get_legend_handles_labels()[0] if handles is None else handles,
+        handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=3,
+        ncols=columns,
         borderaxespad=0.1,
         borderpad=0.2,
         handlelength=1.6,
@@ -129,6 +134,7 @@ def inline(figure: Figure, key: str, label: str) -> str:
         if child.tag == "metadata" or child.find("style") is not None:
             root.remove(child)
     _prefix_ids(root, key)
+    _slim(root)
     for element in root.iter():
         if "style" in element.attrib:
             element.set("style", _page_style(element))
@@ -171,6 +177,22 @@ def _prefix_ids(root: ET.Element, key: str) -> None:
         own = element.attrib.pop("id", None)
         if own in used:
             element.set("id", f"{key}-{own}")
+
+
+def _slim(root: ET.Element) -> None:
+    """Drop what nobody sees: digits beyond a hundredth of a point, empty groups, what all dots of a group repeat."""
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag == "g" and not len(child) and not child.text:
+                parent.remove(child)
+        looks = {(child.tag, child.get("style")) for child in parent}
+        if len(looks) == 1 and (only := looks.pop())[0] == "use" and only[1] and parent.get("style") is None:
+            parent.set("style", only[1])
+            for child in parent:
+                del child.attrib["style"]
+        for name in ("d", "x", "y"):
+            if name in parent.attrib:
+                parent.set(name, _DIGITS.sub(r"\1", parent.attrib[name]))
 
 
 def _page_style(element: ET.Element) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from lambent.report import words
 from lambent.report.confusion import matrix, mistakes
 from lambent.report.model import LayerSize, ReportData
+from lambent.report.speakers import SHOWN, by_speaker
 
 MISSING = "–"
 
@@ -73,35 +74,38 @@ def _on_chip(layer: LayerSize) -> list[str]:
 
 
 def classes(data: ReportData) -> str:
-    """Accuracy of every class in float and, where there is one, on the chip."""
+    """Recall and precision of every class in float and, where there is one, on the chip, and their means."""
     n = np.bincount(data.labels, minlength=len(data.class_names))
-    right = [np.bincount(data.labels[data.predictions_float == data.labels], minlength=len(n))]
-    head = ["Class", "Samples", "Float"]
-    if data.predictions_chip is not None:
-        right.append(np.bincount(data.labels[data.predictions_chip == data.labels], minlength=len(n)))
-        head += ["Chip", "Difference"]
-    rows = []
-    for c, name in enumerate(data.class_names):
-        row = [name, words.integer(int(n[c]))]
-        if n[c]:
-            shares = [float(r[c] / n[c]) for r in right]
-            row += [words.percent(share) for share in shares]
-            row += [words.points(shares[1] - shares[0])] if len(shares) == 2 else []
-        else:
-            row += [MISSING] * (len(head) - 2)
-        rows.append(row)
-    caption = "Accuracy by class" + (", difference in points" if data.predictions_chip is not None else "")
-    return table(caption, head, rows)
+    head, shares = ["Class", "Samples"], []
+    for side in data.sides:
+        counts = matrix(data.labels, data.predictions(side), len(n))
+        shares += [_ratio(np.diag(counts), counts.sum(1)), _ratio(np.diag(counts), counts.sum(0))]
+        name = f"{side.capitalize()} " if len(data.sides) > 1 else ""
+        head += [f"{name}recall".capitalize(), f"{name}precision".capitalize()]
+    rows = [
+        [name, words.integer(int(n[c])), *(_share(column[c]) for column in shares)]
+        for c, name in enumerate(data.class_names)
+    ]
+    foot = ["Mean", "", *(_share(np.mean(known) if len(known := x[~np.isnan(x)]) else np.nan) for x in shares)]
+    return table("Recall and precision by class", head, rows, foot if len(n) > 1 else ())
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Shares, NaN where there is nothing to take them of."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _share(value: float) -> str:
+    return MISSING if np.isnan(value) else words.percent(float(value))
 
 
 def frequent_mistakes(data: ReportData, at_most: int = 8) -> str:
     """The most frequent mistakes of the network that is deployed: the chip where it was run, float elsewhere.
 
-    Empty where every answer is right.
+    Empty where every sample is recognised.
     """
-    side = "float" if data.predictions_chip is None else "chip"
-    predictions = data.predictions_float if data.predictions_chip is None else data.predictions_chip
-    counts = matrix(data.labels, predictions, len(data.class_names))
+    side = data.deployed
+    counts = matrix(data.labels, data.predictions(side), len(data.class_names))
     rows = [
         [
             data.class_names[true],
@@ -117,7 +121,52 @@ def frequent_mistakes(data: ReportData, at_most: int = 8) -> str:
     return table(f"Most frequent mistakes, {side}", head, rows, words_in=2)
 
 
+def surest_mistakes(data: ReportData, at_most: int = 12) -> str:
+    """The mistakes that the network which is deployed is surest of; empty where there are none to tell of.
+
+    Samples are called by their files where these are known, else by their places in the test data, from 0.
+    """
+    side = data.deployed
+    sure, answers = data.confidence(side), data.predictions(side)
+    wrong = np.flatnonzero(~data.recognised(side))
+    if sure is None or not len(wrong):
+        return ""
+    chosen = wrong[np.argsort(-sure[wrong], kind="stable")][:at_most]
+    rows = [
+        [
+            f"sample {i}" if data.files is None else data.files[i],
+            data.class_names[data.labels[i]],
+            data.class_names[answers[i]],
+            words.percent(sure[i]),
+        ]
+        + ([] if data.speakers is None else [str(data.speakers[i])])
+        for i in chosen.tolist()
+    ]
+    head = ["Sample" if data.files is None else "File", "True class", "Called", "Confidence"]
+    head += [] if data.speakers is None else ["Speaker"]
+    of = f", {len(rows)} of {words.integer(len(wrong))}" if len(wrong) > len(rows) else ""
+    return table(f"The surest mistakes, {side}{of}", head, rows, words_in=3)
+
+
+def speakers(data: ReportData) -> str:
+    """Accuracy of the speakers that are hardest for the deployed network, beside that in float."""
+    assert data.speakers is not None
+    hardest = by_speaker(data.speakers, data.recognised(data.deployed))
+    head = ["Speaker", "Samples", *(side.capitalize() for side in data.sides)]
+    rows = []
+    for speaker, n in zip(hardest.speaker[:SHOWN].tolist(), hardest.n.tolist(), strict=False):
+        own = data.speakers == speaker
+        rows.append([str(speaker), words.integer(n), *(_share(data.recognised(x)[own].mean()) for x in data.sides)])
+    of = f", the hardest {len(rows)} of {words.integer(len(hardest.n))}" if len(hardest.n) > len(rows) else ""
+    return table(f"Accuracy by speaker{of}", head, rows)
+
+
 def facts(entries: Mapping[str, str]) -> str:
     """What else there is to know about the run, as a list of terms."""
     items = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in entries.items())
-    return f"<dl>{items}</dl>"
+    return f'<dl class="facts">{items}</dl>'
+
+
+def commands(lines: Sequence[str]) -> str:
+    """What to type, line for line."""
+    return f'<pre tabindex="0">{escape(chr(10).join(lines))}</pre>' if lines else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from lambent.data import SpikeDataset
 from lambent.hardware.chip import Cost, find_chip
 from lambent.hardware.host_energy import HostCost, measure_host
 from lambent.machine.threads import engine_only_threads
+from lambent.runs.course import Hearing
 from lambent.runs.evaluation import Evaluation
 from lambent.runs.export import calibration_events, export_run, exported_as_float, exported_network
 from lambent.runs.simulate import Simulation, Trial, simulate
@@ -20,6 +22,8 @@ from lambent.training.run import Run, damaged
 from lambent.training.scoring import EVALUATION_BATCH, forward
 
 _HOST_BATCH = 64
+_MISTAKES_SHOWN = 3
+_CLASSES_SHOWN = 50
 
 
 def evaluate_run(
@@ -107,6 +111,7 @@ def evaluate(
     scores: dict[str, list[np.ndarray]] = {}
     labels: list[np.ndarray] = []
     spikes: list[np.ndarray] = []
+    hearing = Hearing(model, len(data))
     for events, y in data.batches(EVALUATION_BATCH):
         out, hidden = forward(model, events)
         scores.setdefault("float", []).append(out.numpy())
@@ -118,17 +123,42 @@ def evaluate(
             scores.setdefault("chip", []).append(answers)
         totals = [h.counts().sum(0).numpy() for h in hidden]
         spikes = [a + b for a, b in zip(spikes, totals, strict=True)] if spikes else totals
+        hearing.note(hidden, events)
         labels.append(y.numpy())
         progress(sum(map(len, labels)), len(data))
-    sample, sample_label = data[0]
-    return Evaluation(
+    evaluation = Evaluation(
         data=source,
         labels=np.concatenate(labels),
         scores={kind: np.concatenate(parts) for kind, parts in scores.items()},
         rates=[s / len(data) for s in spikes],
-        sample=sample,
-        sample_label=sample_label,
+        samples=data.batch([0])[0],
+        shown=np.zeros(1, np.int64),
+        speakers=data.speakers,
+        files=data.files,
+        course=hearing.course(),
+        checksum=data.checksum(),
     )
+    shown = samples_to_show(evaluation)
+    return replace(evaluation, samples=data.batch(shown)[0], shown=shown)
+
+
+def samples_to_show(evaluation: Evaluation) -> np.ndarray:
+    """Places of samples that a report shows: the surest mistakes, the least sure of all, and one of each class.
+
+    That is a recognised one of middling confidence, or of a class without any the first; of very many classes only
+    those that are recognised least often have one.
+    """
+    kind = evaluation.deployed
+    labels, sure = evaluation.labels, evaluation.confidence(kind)
+    recognised = evaluation.predictions(kind) == labels
+    wrong = np.flatnonzero(~recognised)
+    chosen = [*wrong[np.argsort(-sure[wrong], kind="stable")][:_MISTAKES_SHOWN].tolist(), int(sure.argmin())]
+    recall = evaluation.recall(kind)
+    for c in np.argsort(recall, kind="stable")[: min(_CLASSES_SHOWN, np.isfinite(recall).sum())]:
+        own = np.flatnonzero((labels == c) & recognised)
+        middling = own[np.argsort(sure[own], kind="stable")][(len(own) - 1) // 2 :]
+        chosen.append(int(middling[0] if len(own) else (labels == c).argmax()))
+    return np.array(list(dict.fromkeys(chosen)), np.int64)
 
 
 def kept_chip_cost(run: Run) -> Cost | str:

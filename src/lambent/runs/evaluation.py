@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,21 @@ KINDS = ("float", "quantised", "chip")
 
 
 @dataclass(frozen=True, eq=False)
+class Course(Short):
+    """What the float network answers while it hears, for some of the samples.
+
+    Attributes:
+        times: (k,) ms heard, rising.
+        samples: (s,) places of the samples in the data.
+        answers: (s, k) the class that leads when so much was heard.
+    """
+
+    times: np.ndarray
+    samples: np.ndarray
+    answers: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation(Short):
     """Class scores on test data.
 
@@ -28,23 +44,42 @@ class Evaluation(Short):
         labels: (n,) true classes.
         scores: for each of "float", "quantised", "chip" that was run, (n, classes).
         rates: for each hidden layer of the float network, mean spikes per unit, (units,).
-        sample: one sample of the data, to be shown.
-        sample_label: its class.
+        samples: some samples of the data, to be shown.
+        shown: (samples,) their places in the data.
+        speakers: (n,) who spoke, or None.
+        files: the file that each sample was made of, or None.
+        course: what the float network answers while it hears, or None.
+        checksum: of the data, to tell data sets apart; None where it is not known.
     """
 
     data: str
     labels: np.ndarray
     scores: dict[str, np.ndarray]
     rates: list[np.ndarray]
-    sample: Events
-    sample_label: int
+    samples: Events
+    shown: np.ndarray
+    speakers: np.ndarray | None = None
+    files: list[str] | None = None
+    course: Course | None = None
+    checksum: int | None = None
+
+    @property
+    def deployed(self) -> str:
+        """The kind of network that is closest to what will be used: the chip's where it was run, else the float one."""
+        return "chip" if "chip" in self.scores else "float"
 
     def predictions(self, kind: str) -> np.ndarray:
         """(n,) predicted classes."""
         return self.scores[kind].argmax(1)
 
+    def confidence(self, kind: str) -> np.ndarray:
+        """(n,) probability of the predicted class, the softmax of its scores; 0 where these are not finite."""
+        scores = self.scores[kind].astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            return np.nan_to_num(1 / np.exp(scores - scores.max(1, keepdims=True)).sum(1))
+
     def accuracy(self, kind: str) -> float:
-        """Share of right predictions."""
+        """Share of samples that are recognised."""
         return float((self.predictions(kind) == self.labels).mean())
 
     def recall(self, kind: str) -> np.ndarray:
@@ -77,20 +112,28 @@ class Evaluation(Short):
 
     def save(self, path: Path) -> None:
         """Write an .npz file."""
+        samples = self.samples
         arrays = {f"scores_{kind}": s for kind, s in self.scores.items()}
         arrays |= {f"rates_{i}": r for i, r in enumerate(self.rates)}
-        sample = self.sample
-        if sample.values is not None:
-            arrays["sample_values"] = sample.values.numpy()
+        optional = {
+            "sample_values": None if samples.values is None else samples.values.numpy(),
+            "speakers": self.speakers,
+            "files": None if self.files is None else np.frombuffer(json.dumps(self.files).encode(), np.uint8),
+            "checksum": None if self.checksum is None else np.array(self.checksum, np.int64),
+        }
+        if self.course is not None:
+            optional |= {f"course_{name}": x for name, x in vars(self.course).items()}
+        arrays |= {name: x for name, x in optional.items() if x is not None}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 data=self.data,
                 labels=self.labels,
-                sample_times=sample.times.numpy(),
-                sample_units=sample.units.numpy(),
-                sample_shape=np.array([sample.n_units, sample.duration]),
-                sample_label=self.sample_label,
+                sample_times=samples.times.numpy(),
+                sample_units=samples.units.numpy(),
+                sample_offsets=samples.offsets.numpy(),
+                sample_shape=np.array([samples.n_units, samples.duration]),
+                shown=self.shown,
                 **arrays,  # type: ignore[arg-type]
             )
 
@@ -113,12 +156,6 @@ class Evaluation(Short):
 
     @classmethod
     def _from_arrays(cls, z: Mapping[str, np.ndarray]) -> Evaluation:
-        times = torch.from_numpy(z["sample_times"])
-        n_units, duration = z["sample_shape"]
-        values = torch.from_numpy(z["sample_values"]) if "sample_values" in z else None
-        sample = Events(
-            times, torch.from_numpy(z["sample_units"]), torch.tensor([0, len(times)]), int(n_units), duration, values
-        )
         labels, scores = z["labels"], {kind: z[f"scores_{kind}"] for kind in KINDS if f"scores_{kind}" in z}
         classes = scores["float"].shape[1]  # a KeyError where they are missing
         if any(x.dtype.kind != "f" for x in scores.values()):
@@ -127,14 +164,62 @@ class Evaluation(Short):
             raise ValueError("scores and labels do not fit each other")
         if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < classes:
             raise ValueError("labels are no classes")
+        times = torch.from_numpy(z["sample_times"])
+        older = "shown" not in z  # whose one sample was the first
+        offsets, shown = ([0, len(times)], np.zeros(1, np.int64)) if older else (z["sample_offsets"], z["shown"])
+        n_units, duration = z["sample_shape"]
+        values = torch.from_numpy(z["sample_values"]) if "sample_values" in z else None
+        units = torch.from_numpy(z["sample_units"])
+        samples = Events(times, units, torch.as_tensor(offsets), int(n_units), duration, values)
+        if shown.shape != (len(samples),) or not _within(shown, len(labels)):
+            raise ValueError("shown are no samples")
         return cls(
             data=str(z["data"]),
             labels=labels,
             scores=scores,
             rates=[z[f"rates_{i}"] for i in range(sum(name.startswith("rates_") for name in z))],
-            sample=sample,
-            sample_label=int(z["sample_label"]),
+            samples=samples,
+            shown=shown,
+            speakers=_speakers(z, len(labels)),
+            files=_files(z, len(labels)),
+            course=_course(z, len(labels), classes),
+            checksum=int(z["checksum"]) if "checksum" in z else None,
         )
+
+
+def _within(x: np.ndarray, n: int) -> bool:
+    """Whether these are whole numbers in [0, n)."""
+    return x.dtype.kind in "iu" and bool(((x >= 0) & (x < n)).all())
+
+
+def _speakers(z: Mapping[str, np.ndarray], n: int) -> np.ndarray | None:
+    if "speakers" not in z:
+        return None
+    if z["speakers"].shape != (n,) or z["speakers"].dtype.kind not in "iu":
+        raise ValueError("speakers are not a number for each sample")
+    return z["speakers"]
+
+
+def _files(z: Mapping[str, np.ndarray], n: int) -> list[str] | None:
+    if "files" not in z:
+        return None
+    files = json.loads(z["files"].tobytes())
+    if not isinstance(files, list) or len(files) != n or not all(isinstance(name, str) for name in files):
+        raise ValueError("files are not a name for each sample")
+    return files
+
+
+def _course(z: Mapping[str, np.ndarray], n: int, classes: int) -> Course | None:
+    if "course_times" not in z:
+        return None
+    course = Course(z["course_times"], z["course_samples"], z["course_answers"])
+    times, samples, answers = course.times, course.samples, course.answers
+    fit = times.ndim == samples.ndim == 1 and answers.shape == (len(samples), len(times)) and answers.size
+    if not (fit and times.dtype.kind == "f" and np.isfinite(times).all() and (np.diff(times, prepend=0.0) > 0).all()):
+        raise ValueError("times heard do not fit the answers")
+    if not (_within(samples, n) and _within(answers, classes)):
+        raise ValueError("answers to what was heard are no classes")
+    return course
 
 
 def load_test_data(run: Run, path: str | Path, *, crop: bool = False, time_unit: str | None = None) -> SpikeDataset:

@@ -15,14 +15,24 @@ from lambent.events import Events
 from lambent.hardware.chip import Chip, Cost, Network
 from lambent.hardware.host_energy import HostCost
 from lambent.layers import LIReadout, Spiking
+from lambent.machine.showing import printable
+from lambent.report.cores import CoreUse
 from lambent.report.costs import CostFigure
+from lambent.report.hearing import Hearing
 from lambent.report.html import write
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
+from lambent.report.spreads import Spread
 from lambent.runs.evaluate import kept_chip_cost, kept_host_costs
 from lambent.runs.evaluation import KINDS, Evaluation
 from lambent.runs.export import exported_as_float, exported_network
-from lambent.training.run import Run
+from lambent.runs.repeating import changed, commands
+from lambent.training.config import Config
+from lambent.training.model import build_model
+from lambent.training.run import Run, versions
 from lambent.training.scoring import forward
+
+_TRACES = 2
+"""Samples that are shown in full."""
 
 
 def report_run(run: Run, path: Path | None = None) -> Path:
@@ -31,10 +41,7 @@ def report_run(run: Run, path: Path | None = None) -> Path:
     Raises:
         FileNotFoundError: the run was not evaluated yet.
     """
-    if not run.path("evaluation.npz").exists():
-        # run.json may name test data; but a folder may come from anybody, and does not say what is read
-        raise FileNotFoundError(f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip")
-    evaluation = Evaluation.load(run.path("evaluation.npz"))
+    evaluation = kept_evaluation(run)
     quantised = network = None
     if "chip" in evaluation.scores and run.exported_bits() is not None:
         network = exported_network(run)
@@ -44,6 +51,20 @@ def report_run(run: Run, path: Path | None = None) -> Path:
     costs = [] if isinstance(cost, str) else cost_figures(run.name, run.chip(), cost, kept_host_costs(run))
     write(report_data(run, evaluation, quantised, network, costs), target)
     return target
+
+
+def kept_evaluation(run: Run) -> Evaluation:
+    """What the last evaluation of a run found.
+
+    Raises:
+        FileNotFoundError: it was not evaluated yet, or this is no run.
+        ValueError: its files are damaged.
+    """
+    if not run.path("evaluation.npz").exists():
+        run.need("run.json")
+        # run.json may name test data; but a folder may come from anybody, and does not say what is read
+        raise FileNotFoundError(f"{run.folder}: not evaluated yet; run: lambent evaluate {run.folder} TEST.h5 --chip")
+    return Evaluation.load(run.path("evaluation.npz"))
 
 
 def report_data(
@@ -68,51 +89,107 @@ def report_data(
     history = run.metrics()
     on_chip = network is not None
     chip_bits: Sequence[int | None] = (run.exported_bits() if on_chip else None) or [None] * len(model)
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    traces, examples = _shown(model, run.chip(), network, evaluation)
+    again = [printable(line) for line in commands(run, evaluation)]
+    by_program = {} if again else {"Trained by": _by_program(config)}
+    about, cores = ({}, []) if network is None else _on_chip(run, network, evaluation)
     return ReportData(
-        title=run.name,
-        created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        accuracy={kind: evaluation.accuracy(kind) for kind in KINDS if kind in evaluation.scores},
-        n_test=len(evaluation.labels),
-        agreement=evaluation.agreement() if on_chip else None,
-        class_names=facts["class_names"],
-        labels=evaluation.labels,
-        predictions_float=evaluation.predictions("float"),
-        predictions_chip=evaluation.predictions("chip") if on_chip else None,
-        facts={
-            "Training data": str(facts["data"]["train"]),
-            "Test data": evaluation.data,
-            "Network": " - ".join(str(n) for n in _sizes(model)),
-            "Trained parameters": f"{parameters:,}",
-            "Time step": f"{config.dt:g} ms",
-            "Sample duration": f"{facts['duration']:g} ms",
-            "Epochs": str(len(history)),
-            "Training time": f"{sum(m['seconds'] for m in history):.0f} s on {facts['threads']} threads",
-            "Seed": str(config.seed),
-            **({"Quantisation-aware": _aware(history, config.qat_bits)} if config.qat_bits else {}),
-        },
+        **answers(run, evaluation, on_chip),
+        facts=about_run(run, model, evaluation) | by_program,
         versions=facts["versions"],
         history=history,
-        sample=sample_trace(model, run.chip(), network, evaluation.sample, evaluation.sample_label),
+        traces=traces,
+        examples=examples,
         rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
         weights=_weights(model, quantised),
+        spreads=_spreads(model, _at_start(config, facts), config.dt),
         sizes=layer_sizes(model, chip_bits),
         costs=costs,
-        on_chip={} if network is None else _on_chip(run, network, evaluation),
+        on_chip=about,
+        cores=cores,
+        commands=again,
     )
 
 
-def _on_chip(run: Run, network: Network, evaluation: Evaluation) -> dict[str, str]:
-    """What was exported, for whom, and what was verified."""
+def answers(run: Run, evaluation: Evaluation, on_chip: bool) -> dict[str, Any]:
+    """What a `ReportData` is told of the answers that an evaluation found."""
+    course = evaluation.course
+    heard = None
+    if course is not None:
+        found = (course.answers == evaluation.labels[course.samples][:, None]).mean(0)
+        heard = Hearing(course.times, found, len(course.samples))
+    return {
+        "title": printable(run.name),
+        "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "accuracy": {kind: evaluation.accuracy(kind) for kind in KINDS if kind in evaluation.scores},
+        "n_test": len(evaluation.labels),
+        "agreement": evaluation.agreement() if on_chip else None,
+        "class_names": run.facts()["class_names"],
+        "labels": evaluation.labels,
+        "predictions_float": evaluation.predictions("float"),
+        "predictions_chip": evaluation.predictions("chip") if on_chip else None,
+        "confidence_float": evaluation.confidence("float"),
+        "confidence_chip": evaluation.confidence("chip") if on_chip else None,
+        "speakers": evaluation.speakers,
+        "files": None if evaluation.files is None else [printable(name) for name in evaluation.files],
+        "hearing": heard,
+    }
+
+
+def about_run(run: Run, model: nn.Sequential, evaluation: Evaluation) -> dict[str, str]:
+    """What was trained, on what, and how long."""
+    facts, config, history = run.facts("data", "threads"), run.config(), run.metrics()
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    data = facts["data"]
+    found = {
+        "Training data": f"{printable(str(data['train']))}{_samples(facts)}",
+        "Test data": f"{printable(evaluation.data)}, {len(evaluation.labels):,} samples",
+        "Network": " - ".join(str(n) for n in _sizes(model)),
+        "Trained parameters": f"{parameters:,}",
+        "Time step": f"{config.dt:g} ms",
+        "Sample duration": f"{facts['duration']:g} ms",
+        "Epochs": _epochs(len(history), config),
+        "Training time": f"{sum(m['seconds'] for m in history):.0f} s on {facts['threads']} threads",
+        "Seed": str(config.seed),
+    }
+    if config.layer:
+        found["Layers"] = printable("; ".join(config.layer))
+    if config.qat_bits:
+        found["Quantisation-aware"] = _aware(history, config.qat_bits)
+    if "from" in facts:
+        found["Began with"] = printable(str(facts["from"]))
+    return found
+
+
+def _by_program(config: Config) -> str:
+    """How to do again what no command does."""
+    return printable(f"a program, with Config({', '.join(changed(config))})")
+
+
+def _samples(facts: Mapping[str, Any]) -> str:
+    n = facts.get("samples")
+    return f", {n:,} samples" if isinstance(n, int) else ""
+
+
+def _epochs(done: int, config: Config) -> str:
+    if done >= config.all_epochs:
+        return str(done)
+    return f"{done} of {config.all_epochs}" + ("" if config.patience else ": training was not finished")
+
+
+def _on_chip(run: Run, network: Network, evaluation: Evaluation) -> tuple[dict[str, str], list[CoreUse]]:
+    """What was exported, for whom, and what was verified; and what each core holds."""
     chip, bits = run.chip(), dict.fromkeys(map(str, run.exported_bits() or []))
     found = {
-        "Exported": f"{run.network.name}, weights of {', '.join(bits)} bits",
+        "Exported": printable(f"{run.network.name}, weights of {', '.join(bits)} bits"),
         f"Model of {chip.title}": f"{len(evaluation.labels):,} test samples run, "
-        f"{100 * evaluation.accuracy('chip'):.2f} % right, {100 * evaluation.agreement():.2f} % as in float",
+        f"{100 * evaluation.accuracy('chip'):.2f} % recognised, {100 * evaluation.agreement():.2f} % as in float",
     }
+    cores: list[CoreUse] = []
     try:
         placement = chip.place(network)
         found["Cores"] = f"{placement.n_cores:,}, with {placement.memory:,} bytes of synaptic memory"
+        cores = _core_map(placement, network)
     except ValueError as error:
         found["Cores"] = f"does not fit: {error}"
     for reader, wrong in chip.readers(network).items():
@@ -120,7 +197,19 @@ def _on_chip(run: Run, network: Network, evaluation: Evaluation) -> dict[str, st
     for folder in run.programs():
         if folder.is_dir():
             found[f"Checked, {folder.name}/"] = chip.verified(folder.name, folder)
-    return found
+    return found, cores
+
+
+def _core_map(placement: Any, network: Network) -> list[CoreUse]:
+    """What each core holds, layers called as elsewhere on the page; nothing of a chip that does not say."""
+    if not hasattr(placement, "core_map"):
+        return []
+    last = len(network.layers) - 1
+    names = {x.name: f"hidden {i + 1}" if i < last else "readout" for i, x in enumerate(network.layers)}
+    return [
+        CoreUse(core.row, core.column, {names.get(name, name): n for name, n in core.units.items()}, core.memory)
+        for core in placement.core_map()
+    ]
 
 
 def _aware(history: Sequence[Mapping[str, Any]], bits: str) -> str:
@@ -145,7 +234,12 @@ def _sizes(model: nn.Sequential) -> list[int]:
 
 @torch.no_grad()
 def sample_trace(
-    model: nn.Sequential, chip: Chip, network: Network | None, events: Events, label: int | None = None
+    model: nn.Sequential,
+    chip: Chip,
+    network: Network | None,
+    events: Events,
+    label: int | None = None,
+    name: str = "",
 ) -> SampleTrace:
     """One sample's spikes in every layer and the readout's voltages.
 
@@ -155,6 +249,7 @@ def sample_trace(
         network: its version on the chip, if that is to be shown too.
         events: a batch of one.
         label: its class, if known.
+        name: what to call it.
     """
     out, hidden = forward(model, events)
     readout = model[-1]
@@ -182,7 +277,64 @@ def sample_trace(
         readout_float=readout.voltages(hidden[-1])[0].numpy(),
         readout_chip=readout_chip,
         dt=readout.dt,
+        name=name,
     )
+
+
+def _shown(
+    model: nn.Sequential, chip: Chip, network: Network | None, evaluation: Evaluation
+) -> tuple[list[SampleTrace], list[SampleTrace]]:
+    """The samples that an evaluation kept: some to be shown in full, mistakes first, and one of each class."""
+    found = []
+    for i, place in enumerate(evaluation.shown.tolist()):
+        name = f"sample {place}" if evaluation.files is None else printable(evaluation.files[place])
+        label = int(evaluation.labels[place])
+        found.append(sample_trace(model, chip, network, evaluation.samples[i], label, name))
+    mistakes = [trace for trace in found if trace.answer != trace.label]
+    examples: dict[int | None, SampleTrace] = {}
+    for trace in found if len(found) > 1 else []:  # of older evaluations there is one
+        if trace.label not in examples or trace.answer == trace.label:  # the last are those chosen for their class
+            examples[trace.label] = trace
+    return mistakes[:_TRACES] or found[:1], sorted(examples.values(), key=lambda trace: trace.label or 0)
+
+
+def _at_start(config: Config, facts: Mapping[str, Any]) -> nn.Sequential | None:
+    """The model as training began it, delays and time constants; None where that cannot be told any more."""
+    now = versions()
+    if "from" in facts or any(facts["versions"].get(name) != now[name] for name in ("lambent", "torch")):
+        return None
+    return build_model(config, facts["n_units"], len(facts["class_names"]))
+
+
+_CALLED = {
+    "delay": "delays of {}",
+    "recurrent_delay": "delays of {} to itself",
+    "tau_mem": "membranes of {}",
+    "tau_syn": "synapses of {}",
+}
+
+
+def _spreads(model: nn.Sequential, before: nn.Sequential | None, dt: float) -> list[Spread]:
+    """Delays and time constants of each layer, as they are and as they were `before`."""
+    out = []
+    layers: list[Any] = list(model)
+    for i, layer in enumerate(layers):
+        here = f"hidden {i + 1}" if isinstance(layer, Spiking) else "readout"
+        for name, role in getattr(layer, "parameter_roles", {}).items():
+            value = getattr(layer, name, None)
+            if value is None or role == "weight":
+                continue
+            start = None if before is None else getattr(before[i], name, None)
+            out.append(
+                Spread(
+                    _CALLED.get(name, f"{name} of {{}}").format(here),
+                    "connections" if role == "delay" else "units",
+                    value.detach().numpy(),
+                    None if start is None else start.detach().numpy(),
+                    dt if role == "delay" else None,
+                )
+            )
+    return out
 
 
 def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[WeightMatrix]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lambent.hardware.chip import Core
 from lambent.hardware.loihi2.network import Loihi2Network, Recording
 from lambent.hardware.loihi2.placement.blocks import Block, blocks_of
 from lambent.hardware.loihi2.placement.core import AXONS_OUT, CORES, MEMORY, Usage, store
@@ -32,6 +33,7 @@ class Mapping:
         method: how units were placed: "in order", layer by layer, "spread" or "METIS".
         traffic: spikes and hops per step of the run given, or None.
         traffic_in_order: the same with the units in order, where a better place was looked for.
+        layers: names of the layers.
     """
 
     core: tuple[np.ndarray, ...]
@@ -42,6 +44,7 @@ class Mapping:
     method: str
     traffic: Traffic | None = None
     traffic_in_order: Traffic | None = None
+    layers: tuple[str, ...] = ()
 
     @property
     def n_cores(self) -> int:
@@ -57,6 +60,18 @@ class Mapping:
     def memory(self) -> int:
         """Bytes of synaptic memory used, on all cores."""
         return sum(use.memory for use in self.usage)
+
+    def core_map(self) -> list[Core]:
+        """What each core holds, and where it is."""
+        units: list[dict[str, int]] = [{} for _ in self.usage]
+        for name, cores in zip(self.layers, self.core, strict=True):
+            for core, n in enumerate(np.bincount(cores, minlength=self.n_cores).tolist()):
+                if n:
+                    units[core][name] = n
+        return [
+            Core(int(row), int(column), held, min(1.0, use.memory / MEMORY))
+            for (row, column), held, use in zip(self.places, units, self.usage, strict=True)
+        ]
 
     def __repr__(self) -> str:
         return f"Mapping({self._used()})"
@@ -174,6 +189,7 @@ def _mapping(
         chips=chips,
         method=method,
         traffic=None if rates is None else traffic(reached, cores, n_in, rates),
+        layers=tuple(block.name for block in blocks),
     )
 
 
