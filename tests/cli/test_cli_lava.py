@@ -112,7 +112,11 @@ def test_who_can_run_it_is_said(run: Command, folder: Path, tmp_path: Path) -> N
     train = folder.parent / "train.h5"
     lb.data.write_shd(train, lb.data.yin_yang(60, seed=0))
     for settings, said in (
-        ((), "Loihi 2: will run in Lava (lambent export RUN --format lava); Lava's NetX reader takes no delays"),
+        (
+            (),
+            "Loihi 2: will run in Lava, as a program (lambent export RUN --format lava), but not through Lava's NetX "
+            "reader, which has no delays of recurrent layers",
+        ),
         (("--no-recurrent",), "Loihi 2: will run in Lava, as a program (lambent export RUN --format lava) and through"),
         (
             ("--reset", "subtract"),

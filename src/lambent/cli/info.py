@@ -97,12 +97,16 @@ def _of_data(path: Path, time_unit: str | None) -> dict[str, Any]:
 
 
 def _of_run(folder: Path) -> dict[str, Any]:
+    from lambent.training.config import PLAIN
     from lambent.training.run import Run
 
     there = Run(folder)
     history = there.metrics()
     facts = {key: value for key, value in there.facts().items() if key != "settings"}  # of the start; `config` is now
-    facts |= {"config": vars(there.config()), "epochs_done": len(history)}
+    config = there.config()
+    unused = PLAIN if config.layer else ("layer",)
+    settings = {key: value for key, value in vars(config).items() if key not in unused}
+    facts |= {"config": settings, "epochs_done": len(history)}
     return facts | ({"last_epoch": history[-1]} if history else {})
 
 

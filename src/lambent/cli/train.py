@@ -126,8 +126,9 @@ def train(
         return
     from lambent.runs.evaluate import evaluate_run
     from lambent.runs.evaluation import numbering
-    from lambent.runs.train import load_training_data, train_run
+    from lambent.runs.train import load_training_data, train_run, with_fine_steps
     from lambent.training.distributed import joined, rank
+    from lambent.training.model import check_layers
     from lambent.training.on_chip import check_on_chip
     from lambent.training.run import Run
 
@@ -172,6 +173,12 @@ def train(
         data, test, loading, least, valid=validate, n_units=n_units, time_unit=time_unit
     )
     say(f"{data}: {samples}")
+    if "dt" not in given and config is None and start is None and not resume:
+        fine = with_fine_steps(chosen, samples)
+        if fine.dt != chosen.dt:
+            say(f"samples are short: time steps of {fine.dt:g} ms (--dt)")
+        chosen = fine
+    check_layers(chosen, samples.n_units)
     if held is not None and (note := numbering(held, samples.class_names, str(test))):
         say(note)
     present = set(samples.labels.tolist())

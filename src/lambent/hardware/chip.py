@@ -69,6 +69,11 @@ class Settings(Protocol):
         ...
 
     @property
+    def layer(self) -> Sequence[str]:
+        """The lines of those that were described one by one."""
+        ...
+
+    @property
     def reset(self) -> str:
         """What a spike does to the voltage: "zero" or "subtract"."""
         ...

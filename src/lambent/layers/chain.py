@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from lambent.connections.connections import Connections
+from lambent.layers.channel import Channel
+from lambent.layers.dropout import EventDropout
 from lambent.layers.integrators import LI, Integrators
 from lambent.layers.readout import LIReadout
 from lambent.layers.spiking import Spiking
@@ -49,6 +51,8 @@ def check_chain(
 ) -> tuple[list[Spiking | Integrators], float]:
     """The layers of `model`, a `torch.nn.Sequential` of spiking ones with or without a final `LIReadout`, and their dt.
 
+    What acts in training alone, `EventDropout` and most `Channel`s, is left out.
+
     Args:
         neurons: the units that there are words for; with `Integrator` a layer may be `LI`.
         why: what to say of others.
@@ -65,6 +69,8 @@ def check_chain(
     layers: list[Spiking | Integrators] = []
     dt = 0.0
     for i, module in enumerate(model):
+        if isinstance(module, EventDropout) or (isinstance(module, Channel) and not module.in_evaluation):
+            continue
         where = f"layer {i} ({type(module).__name__})"
         if isinstance(module, LI) and Integrator not in neurons:
             raise TypeError(
@@ -87,7 +93,7 @@ def check_chain(
             raise ValueError(f"{where}: a readout must be the last layer")
         if module.dt is None:
             raise ValueError(f"{where}: dt=None has no steps; give all layers a dt such as 1.0 ms")
-        if i and module.dt != dt:
+        if layers and module.dt != dt:
             raise ValueError(f"{where}: dt is {module.dt} ms, that of layer 0 is {layers[0].dt} ms")
         if layers and module.in_features != layers[-1].out_features:
             raise ValueError(f"{where}: takes {module.in_features} inputs, but gets {layers[-1].out_features}")

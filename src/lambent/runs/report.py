@@ -303,7 +303,7 @@ def _at_start(config: Config, facts: Mapping[str, Any]) -> nn.Sequential | None:
     now = versions()
     if "from" in facts or any(facts["versions"].get(name) != now[name] for name in ("lambent", "torch")):
         return None
-    return build_model(config, facts["n_units"], len(facts["class_names"]))
+    return build_model(config, facts["n_units"], len(facts["class_names"]), facts["duration"])
 
 
 _CALLED = {

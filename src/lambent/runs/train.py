@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,12 @@ def load_training_data(
     longest = max([least, *(held.duration for held in others if held is not None)])
     held_out, chosen_on = (None if held is None else held.with_duration(longest) for held in others)
     return data.with_duration(longest), held_out, chosen_on
+
+
+def with_fine_steps(config: Config, data: SpikeDataset) -> Config:
+    """`config` with a step of which its samples have at least fifty; for settings in which nobody said the step."""
+    fits = (step for step in (4.0, 2.0, 1.0, 0.5, 0.2) if 50 * step <= data.duration)
+    return replace(config, dt=min(config.dt, next(fits, 0.1)))
 
 
 def train_run(

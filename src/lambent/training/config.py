@@ -108,7 +108,9 @@ class Config(Short):
     tau_syn: float = _network(5.0, "synaptic time constant [ms]")
     tau_spread: float = _network(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
     reset: str = _network("zero", "what a spike does to the voltage: zero or subtract", ("zero", "subtract"))
-    delay: float = _network(240.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps; 0: none")
+    delay: float = _network(
+        240.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps and half a sample; 0: none"
+    )
     readout_tau_mem: float = _network(20.0, "membrane time constant of the readout [ms]")
     readout_tau_syn: float = _network(5.0, "synaptic time constant of the readout [ms]")
     reduce: str = _network(
@@ -142,7 +144,7 @@ class Config(Short):
     rate_lower: float = _optimisation(1.0, "mean spikes per unit and sample below which units are pulled up")
     rate_upper: float = _optimisation(14.0, "mean spikes per unit and sample above which units are held down")
     shift: float = _augmentation(
-        0.03, "shift of all channels, up to this either way: a share of them, or from 1 on a number"
+        0.03, "shift of all channels, up to this either way: a share of them, or from 1 on a number; not of maps"
     )
     stretch: float = _augmentation(0.15, "channels are stretched by a factor in [1 / (1 + stretch), 1 + stretch]")
     shift_time: float = _augmentation(80.0, "shift of a sample in time, up to this many ms either way; no word is cut")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -109,7 +109,9 @@ def describe(text: str) -> Description:
             numbers.append(_sizes(text, "sizes", word))
         else:
             if not words:
-                raise ValueError(f"layer {text!r}: {word!r} is unknown, or lacks its value; {_known(word, found)}")
+                known, every = _known(word, found)
+                what = "lacks its value" if word in every else "is unknown, or lacks its value"
+                raise ValueError(f"layer {text!r}: {word!r} {what}; {known}")
             _once(text, word, given)
             given[word] = words.pop()
     if bits := given.pop("payload_bits", ""):
@@ -133,7 +135,7 @@ def describe(text: str) -> Description:
             else:
                 made.values[name] = _number(text, name, value, *_FROM_ZERO if name in kind.from_zero else _POSITIVE)
         else:
-            raise ValueError(f"layer {text!r}: {name!r} is unknown; {_known(name, found)}")
+            raise ValueError(f"layer {text!r}: {name!r} is unknown; {_known(name, found)[0]}")
     if "density" in made.options and made.connections != "sparse":
         raise ValueError(f"layer {text!r}: density is of sparse connections")
     wanted = 2 if made.connections == "conv" else 1
@@ -180,7 +182,10 @@ def shape_of(text: str) -> tuple[int, ...]:
     Raises:
         ValueError: these are no sizes.
     """
-    shape = _whole(text, "input_shape", text)
+    try:
+        shape = _whole(text, "input_shape", text)
+    except ValueError:
+        raise ValueError(f"input_shape must be whole numbers such as 28x28 or 2x34x34, got {text!r}") from None
     return (1, *shape) if len(shape) < 3 else shape
 
 
@@ -325,6 +330,8 @@ def _whole(text: str, name: str, word: str) -> tuple[int, ...]:
         found = tuple(int(part) for part in word.split("x"))
     except ValueError:
         found = ()
+    if "," in word and name == "sizes":
+        raise ValueError(f"layer {text!r}: is one layer; for several give --layer again, or --hidden {word}")
     if not 1 <= len(found) <= 3 or min(found) < 0:
         raise ValueError(f"layer {text!r}: {name} must be whole numbers such as 16 or 5x5, got {word!r}")
     return found
@@ -345,14 +352,14 @@ def _once(text: str, word: str, before: Iterable[Any]) -> None:
         raise ValueError(f"layer {text!r}: says {word} twice")
 
 
-def _known(word: str, found: dict[str, Any]) -> str:
-    """What can be said of such a layer, and what was perhaps meant by `word`."""
+def _known(word: str, found: dict[str, Any]) -> tuple[str, Sequence[str]]:
+    """What can be said of such a layer, and what was perhaps meant by `word`; and what takes a value."""
     connections, neuron = found.get("connections", "dense"), found.get("neuron", "lif")
     names = [f.name for f in fields(NEURONS[neuron]) if f.name not in ("min_slope", "bias")]
     words = (*CONNECTIONS, *NEURONS, "recurrent")
     with_value = (*CONNECTIONS[connections], "delay", "payload_bits", *names)
-    meant = difflib.get_close_matches(word, (*words, *with_value), 1)
-    return (
-        f"{f'did you mean {meant[0]!r}? ' if meant else ''}words are {', '.join(words)}; "
-        f"of {connections} {neuron} layers there is {', '.join(with_value)}"
-    )
+    meant = difflib.get_close_matches(word.partition("=")[0], (*words, *with_value), 1)
+    hint = f"did you mean {meant[0]!r}? " if meant and word not in meant else ""
+    hint += "values follow behind a space: tau_mem 20; " if "=" in word else ""
+    every = f"words are {', '.join(words)}; of {connections} {neuron} layers there is {', '.join(with_value)}"
+    return hint + every, with_value

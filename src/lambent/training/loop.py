@@ -78,7 +78,7 @@ def train(
     typical, _ = data.batch(spread)
     if valid is None and config.valid:
         data, valid = hold_out(data, config.valid, config.seed)
-    network = build_model(config, data.n_units, len(facts["class_names"]))
+    network = build_model(config, data.n_units, len(facts["class_names"]), data.duration)
     trainer: Trainer
     if on_chip:
         trainer = ChipTrainer(network, config, data, valid)

@@ -10,17 +10,30 @@ from torch import nn
 from lambent.layers import LIReadout
 from lambent.layers import calibrate as calibrate  # where programs used to find it
 from lambent.training.config import Config
-from lambent.training.describing import Defaults, make_layer, shape_of_inputs
+from lambent.training.describing import Defaults, make_layer, shape_of_inputs, weights_of
 
 
-def build_model(config: Config, n_units: int, n_classes: int) -> nn.Sequential:
+def check_layers(config: Config, n_units: int) -> None:
+    """Raise ValueError if the layers of `config` do not fit so many inputs, or each other; names the layer."""
+    shape = shape_of_inputs(config.input_shape, n_units)
+    for description in config.descriptions():
+        shape = weights_of(description, shape)[1]
+
+
+def build_model(config: Config, n_units: int, n_classes: int, duration: float = math.inf) -> nn.Sequential:
     """Hidden layers and an LI readout as `config` says, with random weights from its seed.
+
+    Args:
+        n_units, n_classes: inputs and classes.
+        duration: length of a sample [ms]; initial delays take half of it at most, lest spikes come after its end.
 
     Raises:
         ValueError: a layer does not fit its inputs.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    defaults = Defaults(config.dt, config.max_delay, config.delay, config.neuron_values(), config.tau_spread)
+    defaults = Defaults(
+        config.dt, config.max_delay, min(config.delay, 0.5 * duration), config.neuron_values(), config.tau_spread
+    )
     layers: list[nn.Module] = []
     shape = shape_of_inputs(config.input_shape, n_units)
     with torch.random.fork_rng(devices=[]):

@@ -278,7 +278,7 @@ class Run(Folder):
         facts, state, config = self.facts(), self.load("best.pt"), self.config()
         try:
             _check_size(state, facts["n_units"], config)
-            model = build_model(config, facts["n_units"], len(facts["class_names"]))
+            model = build_model(config, facts["n_units"], len(facts["class_names"]), facts["duration"])
             aware = aware_of(model, state, config.chip)
             if aware is not None:
                 return aware.eval()

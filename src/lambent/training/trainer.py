@@ -49,20 +49,24 @@ class Watcher(Protocol):
 
 
 def augmentation(config: Config, data: SpikeDataset | DeviceDataset | None) -> augment.Compose:
-    """The augmentations that `config` asks for; blending takes samples from `data`."""
+    """The augmentations that `config` asks for; blending takes samples from `data`.
+
+    Those of channels take units for a row of them, which those of a map (`input_shape`) are not: they are left out.
+    """
     steps: list[Any] = []
+    shift, stretch, mask = (0.0, 0.0, 0.0) if config.input_shape else (config.shift, config.stretch, config.mask)
     if config.blend and data is not None:
         steps.append(augment.Blend(data, config.blend))
     if config.dilate:
         steps.append(augment.Dilate(1 / (1 + config.dilate), 1 + config.dilate, about_centre=True))
-    if config.shift >= 1:
-        steps.append(augment.ShiftChannels(int(config.shift)))
-    if config.shift % 1 or config.stretch:
-        steps.append(augment.WarpChannels(config.shift % 1, config.stretch))
+    if shift >= 1:
+        steps.append(augment.ShiftChannels(int(shift)))
+    if shift % 1 or stretch:
+        steps.append(augment.WarpChannels(shift % 1, stretch))
     if config.shift_time:
         steps.append(augment.ShiftTime(config.shift_time, inside=_WORD))
-    if config.mask or config.mask_time:
-        steps.append(augment.Mask(config.mask, config.mask_time))
+    if mask or config.mask_time:
+        steps.append(augment.Mask(mask, config.mask_time))
     if config.jitter:
         steps.append(augment.JitterTimes(config.jitter))
     if config.drop:

@@ -11,7 +11,7 @@ from lambent.training.config import Config
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"layer": ("256 recurrent",)}, "takes no delays of recurrent layers"),
+        ({"layer": ("256 recurrent",)}, "has no delays of recurrent layers"),
         ({"layer": ("256",)}, "will run in Lava, as a program"),
         ({"layer": ("adaptive 64", "256")}, "no export of layer 'adaptive 64': the chip has no adaptive units"),
         ({"layer": ("adlif 64",)}, "no adlif units; use lif or resonator"),

@@ -101,6 +101,8 @@ def aware(
 ) -> nn.Sequential:
     """A trainable copy of `model` that computes as the chip; see `lambent.quantize.quantization_aware`."""
     conversion = convert(model, weight_bits, calibration)
+    if len(conversion.modules) < len(model):
+        raise TypeError("EventDropout and Channel would be left out of training; take them out, or export as it is")
     return _fixed(copy.deepcopy(conversion.modules), [layer.integers for layer in conversion.layers])
 
 

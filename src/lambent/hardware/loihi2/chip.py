@@ -57,23 +57,26 @@ class Loihi2:
             if (reset := _reset(said, settings)) != "zero":
                 return f"Loihi 2 resets to 0: no export with reset {reset}; for that train with --reset zero"
         delayed = [said for said in layers if said.options.get("delay", settings.delay)]
-        for said in delayed:
-            if said.connections == "conv":
-                return (
-                    f"Loihi 2: layer {said.text!r} will be a dense one with zeros there, as the chip's convolution has "
-                    "no delay for each weight; for kernels on the chip add delay 0"
-                )
+        refused = []
         if any(said.recurrent for said in delayed):
-            return (
-                "Loihi 2: will run in Lava (lambent export RUN --format lava); Lava's NetX reader takes no delays of "
-                "recurrent layers: for that train with --delay 0 or with --no-recurrent"
-            )
-        if any(said.connections == "pool" or said.neuron == "resonator" for said in layers):
-            return (
-                "Loihi 2: will run in Lava (lambent export RUN --format lava), but not through Lava's NetX reader, "
-                "which has no pools and takes other frequencies for resonators"
-            )
-        return "Loihi 2: will run in Lava, as a program (lambent export RUN --format lava) and through its NetX reader"
+            refused.append("delays of recurrent layers (for that train with --delay 0 or with --no-recurrent)")
+        if any(said.connections == "pool" for said in layers):
+            refused.append("pools")
+        if any(said.neuron == "resonator" for said in layers):
+            refused.append("resonators at their frequencies")
+        runs = "Loihi 2: will run in Lava, as a program (lambent export RUN --format lava)"
+        runs += (
+            f", but not through Lava's NetX reader, which has no {', no '.join(refused)}"
+            if refused
+            else (" and through its NetX reader")
+        )
+        for said in delayed:
+            if said.connections == "conv" and said.text in settings.layer:
+                runs += (
+                    f"; layer {said.text!r} will be a dense one with zeros there, as the chip's convolution has no "
+                    "delay for each weight: for kernels on the chip add delay 0"
+                )
+        return runs
 
     def readers(self, network: Loihi2Network) -> dict[str, list[str]]:
         """Of Lava, as a program and through its reader of NetX files."""
