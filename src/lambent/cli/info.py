@@ -106,6 +106,7 @@ def _of_run(folder: Path) -> dict[str, Any]:
     config = there.config()
     unused = PLAIN if config.layer else ("layer",)
     settings = {key: value for key, value in vars(config).items() if key not in unused}
+    settings |= {"layer": list(config.layer)} if config.layer else {}
     facts |= {"config": settings, "epochs_done": len(history)}
     return facts | ({"last_epoch": history[-1]} if history else {})
 
