@@ -62,7 +62,8 @@ def test_the_whole_way(run):
     assert cost.elements == 3
     page = report_run(run).read_text()
     assert "SpiNNaker2" in page
-    assert "py-spinnaker2" in page
+    for said in ("py-spinnaker2", "Learned there", "worst tick", "elements: 3, the fullest with"):
+        assert said in page
     other = evaluate_on(run, test, "yin-yang", "loihi2")
     assert other.samples == 60
     assert other.accuracy == pytest.approx(evaluation.accuracy("chip"), abs=0.1)
