@@ -171,7 +171,7 @@ def test_nir_means_the_same_to_it(tmp_path, make):
 
 @pytest.mark.parametrize("make", [feedforward, deep])
 def test_networks_come_and_go_as_nir(tmp_path, make):
-    """CubaLIF graphs of anybody become networks of the chip by way of `lb.import_nir`, and go back by `lb.export_nir`."""
+    """CubaLIF graphs become networks of the chip by way of `lb.import_nir`, and go back by `lb.export_nir`."""
     model = make()
     lb.export_nir(s2.to_torch(s2.to_chip(model), model), tmp_path / "x.nir")
     again = s2.to_chip(lb.import_nir(tmp_path / "x.nir"))
