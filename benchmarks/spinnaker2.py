@@ -232,7 +232,10 @@ def main() -> None:
     if "yin_yang" in parts:
         cases = [(seed, *setting) for setting in SETTINGS for seed in range(args.seeds)]
         with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-            rows = list(pool.map(yin_yang, *zip(*cases, strict=True), repeat(args.epochs), repeat(n)))
+            rows = []
+            for row in pool.map(yin_yang, *zip(*cases, strict=True), repeat(args.epochs), repeat(n)):
+                print(f"{row['rule']}, {row['dt']:g} ms, seed {row['seed']}: {100 * row['accuracy']:.2f} %", flush=True)
+                rows.append(row)
         show("spinnaker2, yin_yang", rows)
         show("spinnaker2, bound", [{"dt": 1.0, "accuracy": bound(10_000 if args.smoke else 1_000_000)}])
     if "keywords" in parts:

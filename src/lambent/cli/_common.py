@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from lambent.hardware.chip import CHIPS
 from lambent.training.progress import in_notebook, is_live, pace
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False, emoji=False, force_terminal=False if in_notebook() else None)
 
+OfChip = Annotated[
+    str,
+    typer.Option(
+        "--chip",
+        metavar="CHIP",
+        help="Whose file it is.",
+        autocompletion=lambda incomplete: [x for x in CHIPS if x.startswith(incomplete)],
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line last.")]
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
 DataFile = Annotated[

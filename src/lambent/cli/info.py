@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, TimeUnit, last_line, say
+from lambent.cli._common import Json, OfChip, TimeUnit, last_line, say
+from lambent.hardware.chip import DEFAULT, find_chip
 
 
 def info(
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run, a NetX file, or a file of spike trains.")
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run, a chip's file, or a file of spike trains.")
     ] = None,
+    of_chip: OfChip = DEFAULT,
     time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
@@ -27,7 +29,7 @@ def info(
     elif run.is_file() and _holds_spikes(run):
         _show(facts := _of_data(run, time_unit))
     elif run.is_file():
-        facts = _show_file(run)
+        facts = _show_file(run, of_chip)
     else:
         _show(facts := _of_run(run))
     last_line(as_json, facts)
@@ -46,11 +48,9 @@ def _installed() -> dict[str, Any]:
     }
 
 
-def _show_file(path: Path) -> dict[str, Any]:
+def _show_file(path: Path, of_chip: str) -> dict[str, Any]:
     """What a chip's file holds, and then how it lies on the chip, which takes longer."""
-    from lambent.hardware.chip import DEFAULT, find_chip
-
-    chip = find_chip(DEFAULT)
+    chip = find_chip(of_chip)
     network = chip.load(path)
     _show(facts := chip.describe(network))
     try:

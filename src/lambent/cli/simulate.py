@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import DataFile, Json, TimeUnit, console, last_line, progress_bar, say
+from lambent.cli._common import DataFile, Json, OfChip, TimeUnit, console, last_line, progress_bar, say
+from lambent.hardware.chip import DEFAULT, find_chip
 
 
 def simulate(
-    network: Annotated[Path, typer.Argument(metavar="NETWORK", help="NetX file (.net).")],
+    network: Annotated[Path, typer.Argument(metavar="NETWORK", help="A chip's file (.net), of Loihi 2 NetX.")],
     data: DataFile,
     duration: Annotated[
         float | None,
@@ -20,6 +21,7 @@ def simulate(
     partition: Annotated[
         bool, typer.Option("--partition", help="Place units so that fewer spikes go from core to core (pymetis).")
     ] = False,
+    of_chip: OfChip = DEFAULT,
     time_unit: TimeUnit = None,
     as_json: Json = False,
 ) -> None:
@@ -28,11 +30,10 @@ def simulate(
     Says the spikes of each layer, the speed, the modelled cost, and the accuracy if the network has a readout.
     """
     from lambent.data import SpikeDataset
-    from lambent.hardware.chip import DEFAULT, find_chip
     from lambent.runs import simulate as step
     from lambent.runs.evaluation import match_classes, numbering
 
-    chip = find_chip(DEFAULT)
+    chip = find_chip(of_chip)
     net = chip.load(network)
     samples = SpikeDataset.from_shd(data, duration, net.n_in, time_unit=time_unit)
     if len(samples) == 0:

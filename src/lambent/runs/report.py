@@ -192,6 +192,14 @@ def _on_chip(run: Run, network: Network, evaluation: Evaluation) -> tuple[dict[s
         cores = _core_map(placement, network)
     except ValueError as error:
         found["Cores"] = f"does not fit: {error}"
+    cost = kept_chip_cost(run)
+    if not isinstance(cost, str):
+        found["A sample"] = "; ".join(str(cost).splitlines())
+    if run.path("on_chip.json").exists():
+        update = run.read_json("on_chip.json")
+        found["Learned there"] = "; ".join(
+            f"{name.replace('_', ' ')} {_short(value)}" for name, value in update.items()
+        )
     for reader, wrong in chip.readers(network).items():
         found[reader] = "runs it" if not wrong else f"would not run it as meant: {'; '.join(wrong)}"
     for folder in run.programs():
@@ -210,6 +218,10 @@ def _core_map(placement: Any, network: Network) -> list[CoreUse]:
         CoreUse(core.row, core.column, {names.get(name, name): n for name, n in core.units.items()}, core.memory)
         for core in placement.core_map()
     ]
+
+
+def _short(value: Any) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value).lower()
 
 
 def _aware(history: Sequence[Mapping[str, Any]], bits: str) -> str:

@@ -30,6 +30,7 @@ _HOLDS = {  # what must be in a file
     "export.json": ("weight_bits",),
     "cost.json": ("energy", "latency"),
     "host.json": ("costs",),
+    "on_chip.json": ("energy", "latency"),
     "checkpoint.pt": ("model", "optimizer", "state"),
     "calibration.pt": ("times", "units", "offsets"),
     "confidence.json": ("temperature",),

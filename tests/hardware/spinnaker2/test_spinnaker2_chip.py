@@ -62,7 +62,8 @@ def test_the_whole_way(run):
     assert cost.elements == 3
     page = report_run(run).read_text()
     assert "SpiNNaker2" in page
-    assert "py-spinnaker2" in page
+    for said in ("py-spinnaker2", "Learned there", "worst tick", "elements: 3, the fullest with"):
+        assert said in page
     other = evaluate_on(run, test, "yin-yang", "loihi2")
     assert other.samples == 60
     assert other.accuracy == pytest.approx(evaluation.accuracy("chip"), abs=0.1)
@@ -119,6 +120,14 @@ def test_the_commands(run, tmp_path, monkeypatch, capsys):
     assert "s2_nir" in said.out
     assert (tmp_path / "r" / "py-spinnaker2" / "network.nir").exists()
     assert command(monkeypatch, capsys, "info", tmp_path / "r")[0] == 0
+    network = tmp_path / "r" / "r.net"
+    assert command(monkeypatch, capsys, "export", tmp_path / "r")[0] == 0
+    code, said = command(monkeypatch, capsys, "info", network, "--chip", "spinnaker2")
+    assert code == 0, said.err
+    assert "3 elements of 148" in said.out
+    code, said = command(monkeypatch, capsys, "simulate", network, test, "--chip", "spinnaker2")
+    assert code == 0, said.err
+    assert "modelled for SpiNNaker2" in said.out
     for words, message in (
         (("evaluate", tmp_path / "r", test, "--on", "akida"), "chip must be one of loihi2, spinnaker2, got 'akida'"),
         (("train", train, "--out", tmp_path / "s", "--on", "spinnaker2", "--chip", "loihi2"), "drop --chip loihi2"),

@@ -167,3 +167,13 @@ def test_nir_means_the_same_to_it(tmp_path, make):
             out.append(before)
         x = np.stack(out)
         assert np.array_equal(x.transpose(1, 2, 0), run.spikes[i])
+
+
+@pytest.mark.parametrize("make", [feedforward, deep])
+def test_networks_come_and_go_as_nir(tmp_path, make):
+    """CubaLIF graphs become networks of the chip by way of `lb.import_nir`, and go back by `lb.export_nir`."""
+    model = make()
+    lb.export_nir(s2.to_torch(s2.to_chip(model), model), tmp_path / "x.nir")
+    again = s2.to_chip(lb.import_nir(tmp_path / "x.nir"))
+    for a, b in zip(s2.to_chip(model).layers, again.layers, strict=True):
+        np.testing.assert_allclose(a.matrix, b.matrix, rtol=1e-5)

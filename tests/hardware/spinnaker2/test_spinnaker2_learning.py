@@ -101,6 +101,25 @@ def test_wrong_data():
         s2.train_on_chip(feedforward(), graded)
 
 
+def test_odd_ends():
+    data = s2.bena2024_data(44, 0)
+    single = s2.train_on_chip(torch.nn.Sequential(lb.LIF(5, 3)), data)
+    assert single.placement.group_size == 2
+    reads = s2.train_on_chip(torch.nn.Sequential(lb.LIReadout(5, 3)), data)
+    assert reads.history[0]["spikes_per_unit"] == reads.history[0]["silent"] == 0
+    model = feedforward().double()
+    one = s2.train_on_chip(model, data.subset([0]), batch_size=1)
+    assert one.placement.groups == 1
+    assert model[0].weight.dtype == torch.float64
+    with pytest.raises(TypeError, match="lr must be a number, got 'high'"):
+        s2.train_on_chip(model, data, lr="high")
+    unlabelled = lb.data.SpikeDataset(data.times, data.units, data.offsets, None, 5, 27.0)
+    with pytest.raises(ValueError, match="learning needs a class label for each sample"):
+        s2.train_on_chip(model, unlabelled)
+    with pytest.raises(ValueError, match="no samples to be right about"):
+        s2.chip_accuracy(one.network, data.subset([]))
+
+
 def test_weights_that_run_away():
     with pytest.raises(FloatingPointError, match="weights are no longer finite: lower the rate"):
         s2.train_on_chip(feedforward(), s2.bena2024_data(44, 0), lr=1e38)

@@ -30,7 +30,7 @@ def test_the_setting_of_bena():
 
 
 def test_slices_cover_their_layer():
-    placement = s2.place(wide(140, 512, recurrent=True), 500, batch=4, training=True)
+    placement = s2.place(wide(140, 384, recurrent=True), 500, batch=4, training=True)
     for layer, on_chip in enumerate(placement.network.layers):
         own = [placement.slices[p] for p in placement.of_layer(layer)]
         assert [x.first for x in own] + [on_chip.n_out] == [0, *(x.last for x in own)]
@@ -54,13 +54,13 @@ def test_fewer_groups_than_samples_run_in_waves():
     ("network", "options", "message"),
     [
         (
-            wide(140, 1500, True),
+            wide(140, 600, True),
             {"training": True},
             r"the network takes \d+ elements .*, the chip has 148; with hidden layers of \d+ units it would fit",
         ),
         (wide(140, 900, True), {"training": True}, "for inference with weights of 8 bits it would fit as it is"),
         (wide(30_000, 10), {"training": True}, "a single unit with 30,000 inputs takes"),
-        (wide(5, 10), {"groups": 60}, "60 groups of 3 elements.* 49 groups would fit"),
+        (wide(5, 10), {"groups": 60}, "60 groups of 3 elements.* 49 groups would fit$"),
     ],
 )
 def test_what_does_not_fit(network, options, message):
@@ -86,7 +86,8 @@ def test_what_is_advised_fits():
         ({"steps": 70_000}, "70,000 steps: the logs tell 65,535 apart"),
         ({"batch": 0}, "batch must be a whole number"),
         ({"groups": -1}, "groups must be a whole number"),
-        ({"spikes": 0.0}, "spikes must be positive, got 0.0"),
+        ({"spikes": 0.0}, "spikes must be a positive number, got 0.0"),
+        ({"spikes": "many"}, "spikes must be a positive number, got 'many'"),
     ],
 )
 def test_wrong_arguments(options, message):

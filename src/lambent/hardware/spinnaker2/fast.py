@@ -29,6 +29,8 @@ def spikes_of(events: Events, dt: float) -> Spikes:
     """
     if events.values is not None:
         raise ValueError("the spikes carry values, which the packets of the chip's spikes do not")
+    if events.device.type != "cpu":
+        events = events.to("cpu")
     steps, batch = n_steps(events.duration, dt), len(events)
     units = events.units.numpy().astype(np.int64)
     at = events.samples().numpy() * steps + events.steps(dt).numpy().astype(np.int64)

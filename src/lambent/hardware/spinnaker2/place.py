@@ -191,15 +191,15 @@ def place(
     if steps >= 1 << 16:
         raise ValueError(f"{steps:,} steps: the logs tell 65,535 apart; use a larger dt")
     rate = max(3.0, steps / 20) if spikes is None else spikes
-    if not 0 < rate < math.inf:
-        raise ValueError(f"spikes must be positive, got {spikes}")
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
+        raise ValueError(f"spikes must be a positive number, got {spikes!r}")
     if training and network.integers:
         raise ValueError("integer weights cannot learn: train float32 ones, and round them for inference")
     wanted = _Wanted(network, steps, batch, training, rate, spikes is None, groups, chip)
     try:
         return wanted.placed()
     except ValueError as error:
-        raise ValueError(f"{error}; {wanted.advice()}") from None
+        raise ValueError("; ".join([str(error), *wanted.advice()])) from None
 
 
 class _Wanted(NamedTuple):
@@ -279,9 +279,11 @@ class _Wanted(NamedTuple):
             bounds = [rows * q // n for q in range(n + 1)]
             yield from (Part(p, a, b) for a, b in pairwise(bounds))
 
-    def advice(self) -> str:
+    def advice(self) -> list[str]:
         """What would fit."""
-        found = []
+        found: list[str] = []
+        if self._fits():  # in fewer groups
+            return found
         layers = self.network.layers
         if len(layers) > 1:
             low, high = 0.0, 1.0
@@ -297,7 +299,7 @@ class _Wanted(NamedTuple):
                 found.append("for inference with weights of 8 bits it would fit as it is")
             if self.rate > 1 and self._replace(rate=1.0)._fits():
                 found.append("with spikes=1, room for fewer events, it would fit")
-        return "; ".join(found) or "no narrower one would: it has too many inputs, or too many layers"
+        return found or ["no narrower one would: it has too many inputs, or too many layers"]
 
     def _fits(self, network: Spinnaker2Network | None = None) -> bool:
         try:

@@ -122,8 +122,8 @@ class Learner:
         figures = {
             "loss": done.loss,
             "accuracy": float((done.answers == y).mean()),
-            "spikes_per_unit": float(counts.mean()),
-            "silent": float((counts.sum(0) == 0).mean()),
+            "spikes_per_unit": float(counts.mean()) if counts.size else 0.0,
+            "silent": float((counts.sum(0) == 0).mean()) if counts.size else 0.0,
         }
         return figures, done
 
@@ -193,9 +193,13 @@ def train_on_chip(
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
     for name, number, least in (("lr", lr, 0.0), ("decay", decay, 0.0), ("weight_decay", weight_decay, None)):
+        if not isinstance(number, (int, float)):
+            raise TypeError(f"{name} must be a number, got {number!r}")
         if not (number >= 0 if least is None else number > least) or not number < math.inf:
             raise ValueError(f"{name} must be {'0 or more' if least is None else 'positive'}, got {number}")
     chosen = rule if isinstance(rule, Rule) else default_rule(model, rule)
+    if not data.has_classes:
+        raise ValueError(f"learning needs a class label for each sample, and {data!r} has none")
     if len(data) < batch_size:
         raise ValueError(f"{len(data)} samples make no batch of {batch_size}; use a smaller batch_size")
     learner = Learner(model, chosen, data.duration, batch_size, machine, groups, spikes)
@@ -213,7 +217,7 @@ def train_on_chip(
         learner.write(model)
         history.append({
             "epoch": epoch + 1, **{name: value / n for name, value in sums.items()},
-            "silent": float((counts == 0).mean()), "seconds": time.perf_counter() - start, "lr": rate,
+            "silent": float((counts == 0).sum()) / max(1, spiking), "seconds": time.perf_counter() - start, "lr": rate,
         })  # fmt: skip
         progress(history[-1])
     return ChipTraining(learner.network, learner.placement, chosen, history, learner.machine)
@@ -223,8 +227,10 @@ def chip_accuracy(network: Spinnaker2Network, data: SpikeDataset, batch_size: in
     """Share of samples that the network on the chip answers right; of equally early spikes the first unit's counts.
 
     Raises:
-        ValueError: the data are not for this network.
+        ValueError: there are no data, or they are not for this network.
     """
+    if not len(data):
+        raise ValueError("there are no samples to be right about")
     right = 0
     for events, labels in data.batches(batch_size):
         scores = network.readout.scores(run_network(network, events, (network.readout.reads,)))
