@@ -300,7 +300,7 @@ def test_interrupt_saves_and_resume_goes_on(files, tmp_path, number):
     assert last_line(out)["epochs"] == done + 2
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "export", "evaluate", "simulate", "report", "info"])
+@pytest.mark.parametrize("command", ["demo", "train", "export", "evaluate", "simulate", "report", "info", "sweep"])
 def test_help(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
@@ -315,7 +315,7 @@ def test_help_of_a_narrow_terminal_is_whole(run, monkeypatch):
     assert max(map(len, out.splitlines())) <= 50
     monkeypatch.setenv("COLUMNS", "80")
     listed = run("--help")[1].partition("Commands:\n")[2].splitlines()
-    assert len(listed) == 9  # a line each
+    assert len(listed) == 10  # a line each
 
 
 def test_help_of_train_is_in_groups(run):
