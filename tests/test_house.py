@@ -138,6 +138,8 @@ OPTIONAL = (
     "sounddevice",
     "pynvml",
     "pymetis",
+    "optuna",
+    "joblib",
     "safetensors",
 )
 

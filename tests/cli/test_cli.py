@@ -320,7 +320,7 @@ def test_interrupt_saves_and_resume_goes_on(files, tmp_path, number):
     assert last_line(out)["epochs"] == done + 2
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "export", "evaluate", "simulate", "report", "info"])
+@pytest.mark.parametrize("command", ["demo", "train", "export", "evaluate", "simulate", "report", "info", "sweep"])
 def test_help(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0

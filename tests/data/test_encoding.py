@@ -339,3 +339,23 @@ def test_full_disk_while_the_file_is_written(words, small_disk):
     with pytest.raises(OSError, match=r"No space left on device: .*o\.h5"):
         lb.data.write_shd(small_disk / "o.h5", words)
     assert [path.name for path in small_disk.iterdir()] == ["fill"]
+
+
+@pytest.mark.slow
+def test_processes_encode_the_same(folder, tmp_path):
+    """Bad files are left out, and what was done before a call was interrupted is kept, as by one process."""
+    pytest.importorskip("joblib", reason="several processes need joblib")
+    (folder / "low" / "ann" / "bad.wav").write_text("no sound")
+    alone = encode_recordings(folder, tmp_path / "alone.h5", 20, renditions=2)
+    report = encode_recordings(folder, tmp_path / "words.h5", 20, renditions=2, jobs=2)
+    assert [path.name for path in report.skipped] == ["bad.wav"]
+    assert list(report.skipped.values()) == list(alone.skipped.values())
+    assert same(SpikeDataset.from_shd(tmp_path / "words.h5"), SpikeDataset.from_shd(tmp_path / "alone.h5"))
+
+
+def test_no_such_processes(folder, tmp_path):
+    with pytest.raises(ValueError, match="jobs must be a number of processes"):
+        encode_recordings(folder, tmp_path / "words.h5", 20, jobs=0)
+    with pytest.raises(ValueError, match="backend must be one of"):
+        encode_recordings(folder, tmp_path / "words.h5", 20, jobs=2, backend="mpi")
+    assert not (tmp_path / "words.h5.parts").exists()

@@ -78,6 +78,19 @@ def encode(
         typer.Option(metavar="LOW:HIGH", help="Change of their level, drawn from a range [dB]; not with --level rms."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the cochlea's noise, the splits and the renditions.")] = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Encode in so many processes of joblib, -1: as many as there are, in place of threads."),
+    ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completing(("loky", "dask", "ray")),
+            help="Of joblib, for --jobs: loky, this machine; dask, the cluster whose scheduler DASK_SCHEDULER_ADDRESS "
+            "names; ray, that of RAY_ADDRESS.",
+        ),
+    ] = "loky",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -116,6 +129,8 @@ def encode(
                 renditions=Renditions(renditions, _range("--snr", snr), noise, _range("--loudness", loudness)),
                 seed=seed,
                 overwrite=overwrite,
+                jobs=jobs,
+                backend=backend,
                 notice=say,
                 progress=progress,
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from lambent.data.renditions import Renditions
 from lambent.data.shd_writer import as_stored, write_shd
 from lambent.encode import Cochlea, read_audio
 from lambent.machine.files import move, read_file, remove_left_over, replacing
+from lambent.machine.processes import check_jobs, in_processes
 from lambent.machine.threads import in_threads
 
 _GROUP = 16  # files encoded, and kept for resuming, at a time
@@ -72,6 +74,8 @@ def encode_recordings(
     renditions: Renditions | int = 1,
     seed: int = 0,
     overwrite: bool = False,
+    jobs: int | None = None,
+    backend: str = "loky",
     notice: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> EncodingReport:
@@ -98,6 +102,10 @@ def encode_recordings(
             ``seed + 1``, and so on.
         seed: of the cochlea's noise, of the splits and of the renditions.
         overwrite: replace files that are already there.
+        jobs: processes of joblib that encode, as many as there are where it is -1; left out, threads of this process.
+            They give the same words, and must see the recordings under the same paths.
+        backend: of joblib: "loky", processes of this machine; "dask" or "ray", those of a cluster that this program
+            has joined (`dask.distributed.Client`, `ray.init`).
         notice: called with the report's notes as they come.
         progress: called with the number of words done and in all.
 
@@ -105,6 +113,7 @@ def encode_recordings(
         FileNotFoundError, ValueError: as `list_recordings`, `divide` and `Renditions`; or no file could be read.
         FileExistsError: a file to write is there already.
         OSError: `out` or ``OUT.parts`` cannot be written. No file is left half-written, and the same call goes on.
+        ImportError: joblib, or what its `backend` needs, is not installed.
 
     Example:
         >>> from pathlib import Path
@@ -138,6 +147,7 @@ def encode_recordings(
     if splits:
         check_shares(recordings, splits, by)
     targets = {split_file(out, split) for split in (["", *splits] if splits else [r.split for r in recordings])}
+    check_jobs(jobs, backend)
     ears = [Cochlea(channels, seed=seed + i, level=level) for i in range(ways.number)]
     parts = out.with_name(f"{out.name}.parts")
     what = [(_key(r.path), r.label, r.speaker, r.split) for r in recordings]
@@ -152,7 +162,8 @@ def encode_recordings(
         for i, r in zip(readable, divided, strict=True):
             recordings[i] = r
     tasks = [(i, n) for i, r in enumerate(recordings) for n in range(1 if r.split else ways.number)]
-    words = dict(zip(tasks, _encode_all(tasks, recordings, ears, ways, parts, report, progress), strict=True))
+    groups = partial(in_processes, jobs=jobs, backend=backend) if jobs else map
+    words = dict(zip(tasks, _encode_all(tasks, recordings, ears, ways, parts, report, progress, groups), strict=True))
     _judge(recordings, same, words, report)
     if len(report.skipped) == len(recordings):
         path, problem = next(iter(report.skipped.items()))
@@ -206,7 +217,9 @@ def _encode_all(
     parts: Path,
     report: EncodingReport,
     progress: Callable[[int, int], None],
+    in_order: Callable[[Callable[[Sequence[Path]], list[Word]], Sequence[Sequence[Path]]], Iterable[list[Word]]],
 ) -> list[Word]:
+    """Encode in groups, each of which is kept for resuming; `in_order` does work on groups as `map` does."""
     parts.mkdir(exist_ok=True)
     maker = f"{_VERSION} {ears[0]!r}"
     files, how = [_key(r.path) for r in recordings], _key_of_ways(ways)
@@ -217,8 +230,10 @@ def _encode_all(
     progress(len(known), len(tasks))
     for rendition, ear in enumerate(ears):
         missing = [task for task in tasks if task[1] == rendition and task not in known]
-        for group in (missing[i : i + _GROUP] for i in range(0, len(missing), _GROUP)):
-            words = _encode_group([recordings[i].path for i, _ in group], ear, ways, rendition, ears[0].seed)
+        groups = [missing[i : i + _GROUP] for i in range(0, len(missing), _GROUP)]
+        paths = [[recordings[i].path for i, _ in group] for group in groups]
+        work = partial(_encode_group, cochlea=ear, ways=ways, rendition=rendition, seed=ears[0].seed)
+        for group, words in zip(groups, in_order(work, paths), strict=True):
             new = dict(zip(group, words, strict=True))
             if good := {keys[task]: word for task, word in new.items() if not word.problem}:
                 save_words(parts, maker, good)
