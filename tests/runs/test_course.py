@@ -49,6 +49,17 @@ def test_of_many_samples_some_are_listened_to():
 
 def test_without_steps_there_is_nothing_to_listen_to():
     data = lb.data.yin_yang(3, seed=0)
-    hearing = Hearing(nn.Sequential(lb.LIF(5, 4, dt=None), lb.LIReadout(4, 3, dt=None)), 3)
+    model = nn.Sequential(lb.LIF(5, 4, dt=None), lb.LIReadout(4, 3, dt=None))
+    hearing = Hearing(model, 3)
     hearing.note([], data.batch(range(3))[0])
     assert hearing.course() is None
+
+
+def test_behind_a_pool():
+    """Which does not count as a hidden layer, as it has no parameters."""
+    torch.manual_seed(0)
+    data = lb.data.yin_yang(40, seed=0)
+    pool = lb.Spiking(lb.neurons.LIF(), lb.connections.SumPool2d((1, 4, 4), 2))
+    model = nn.Sequential(lb.LIF(5, 16), pool, lb.LIReadout(4, 3)).eval()
+    course, own = evaluate(model, data, "test").course, model(data.batch(range(40))[0]).argmax(1)
+    assert np.array_equal(course.answers[:, -1], own[course.samples])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from spoken_runs import older, spoken
 
+import lambent as lb
 from lambent.runs.evaluate import evaluate_run, samples_to_show
 from lambent.runs.evaluation import Evaluation
 from lambent.runs.report import report_run
@@ -149,3 +150,25 @@ def test_a_run_that_moved_or_was_not_finished(trained, tmp_path):
     for empty in (Run(tmp_path), Run(tmp_path / "nothing")):
         with pytest.raises(FileNotFoundError, match="no training run here"):
             report_run(empty)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "names"),
+    [
+        (("conv 3 3x3 delay 0", "pool 2", "6"), "1x6x6", ["hidden 1", "hidden 3"]),
+        (("conv 3 3x3 delay 0", "pool 2"), "1x6x6", ["hidden 1"]),
+        (("conv 3 12 stride 3", "6 recurrent delay 0"), "", ["hidden 1", "hidden 2"]),
+    ],
+)
+def test_layers_in_words(trained, layers, shape, names):
+    """A pool has no weights, and its activity is not counted; delayed convolutions are matrices on the chip."""
+    rng = np.random.default_rng(0)
+    events = lb.Events.from_dense(rng.random((60, 30, 36)) < 0.1, dt=1.0)
+    data = lb.data.SpikeDataset.from_events(events, np.arange(60) % 3)
+    run = trained("words", data, hidden=256, recurrent=True, layer=layers, input_shape=shape)
+    evaluate_run(run, data, "test", chip=True)
+    page = report_run(run).read_text()
+    assert re.findall(r"Spikes per unit of layer (hidden \d)", page) == names
+    assert "weights of input to hidden 1" in page
+    for drawn in re.findall(r">(\d[\d,]*) units<", page):
+        assert int(drawn.replace(",", "")) in {36, 48, 12, 27, 6} | {run.model()[0].out_features}
