@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,14 @@ def test_the_whole_way(run, files, tmp_path):
     page = (folder / "report.html").read_text()
     for words in ("Accuracy", "words", "hidden 1", "readout", "words, Loihi 2", "words, cpu", "Jetson Orin Nano"):
         assert words in page
+
+    both = tmp_path / "both.html"
+    shutil.copytree(folder, tmp_path / "copy")
+    code, out, _ = run("report", folder, tmp_path / "copy", "--out", both, "--json")
+    assert code == 0
+    assert [x["float"] for x in last_line(out)["runs"]] == 2 * [result["accuracy"]]
+    assert both.stat().st_size == last_line(out)["bytes"]
+    assert run("report", folder, folder)[0] == 1
 
     for what in (folder, folder / "words.net"):
         code, out, _ = run("info", what, "--json")

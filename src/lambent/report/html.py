@@ -249,7 +249,11 @@ def _sizes(data: ReportData) -> str:
 def _spreads(data: ReportData) -> str:
     drawn = [spread for spread in data.spreads if not spread.alike]
     drawings = [spreads.draw(spread, f"spread-{i}") for i, spread in enumerate(drawn)]
-    caption = "Values by size, as they were at the start where that is known and they were trained."
+    caption = "How many have which value."
+    if any(spread.trained for spread in drawn):
+        caption += " Outlined is what training began with."
+    elif any(spread.trained is None for spread in drawn):
+        caption += " What training began with is not known."
     rows = [spreads.row(spread) for spread in data.spreads if spread.alike]
     table = tables.table("The same for all", ["Parameter", "Values", "Value"], rows) if rows else ""
     return section("spreads", "Delays and time constants", figure(drawings, caption, "thirds"), table)

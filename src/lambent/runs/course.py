@@ -29,6 +29,9 @@ class Hearing:
     def __init__(self, model: nn.Sequential, n: int) -> None:
         readout = model[-1]
         self._readout = readout if isinstance(readout, LIReadout) and readout.dt else None
+        layers = list(model)[:-1]
+        counted = [i for i, layer in enumerate(layers) if next(layer.parameters(), None) is not None]
+        self._after = nn.Sequential(*layers[counted[-1] + 1 if counted else 0 :])  # such as pools
         self._chosen = np.sort(np.random.default_rng(0).permutation(n)[:_SAMPLES])
         self._done = 0
         self._times = np.empty(0)
@@ -36,13 +39,14 @@ class Hearing:
 
     @torch.no_grad()
     def note(self, hidden: Sequence[Events], events: Events) -> None:
-        """Take note of a batch: what the hidden layers emitted of `events`."""
+        """Take note of a batch: what the hidden layers that have parameters emitted of `events`."""
         here = self._chosen - self._done
         rows = here[(here >= 0) & (here < len(events))].tolist()
         self._done += len(events)
         if self._readout is None or self._readout.dt is None or not rows:
             return
-        scores = so_far(self._readout.voltages((hidden[-1] if hidden else events)[rows]), self._readout.reduce)
+        heard = self._after((hidden[-1] if hidden else events)[rows])
+        scores = so_far(self._readout.voltages(heard), self._readout.reduce)
         steps = scores.shape[1]
         at = np.unique(np.linspace(0, steps, min(_TIMES, steps) + 1).round().astype(int)[1:]) - 1
         self._times = (at + 1) * self._readout.dt

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lambent.connections.connections import Entries
 from lambent.events import Events
 from lambent.hardware.chip import Chip, Cost, Network
 from lambent.hardware.host_energy import HostCost
@@ -29,7 +30,6 @@ from lambent.runs.repeating import changed, commands
 from lambent.training.config import Config
 from lambent.training.model import build_model
 from lambent.training.run import Run, versions
-from lambent.training.scoring import forward
 
 _TRACES = 2
 """Samples that are shown in full."""
@@ -100,7 +100,7 @@ def report_data(
         history=history,
         traces=traces,
         examples=examples,
-        rates=[LayerRates(f"hidden {i + 1}", r) for i, r in enumerate(evaluation.rates)],
+        rates=[LayerRates(name, r) for name, r in zip(_counted(model), evaluation.rates, strict=True)],
         weights=_weights(model, quantised),
         spreads=_spreads(model, _at_start(config, facts), config.dt),
         sizes=layer_sizes(model, chip_bits),
@@ -239,6 +239,11 @@ def cost_figures(name: str, chip: Chip, modelled: Cost, measured: Sequence[HostC
     return costs
 
 
+def _counted(model: nn.Sequential) -> list[str]:
+    """The hidden layers whose spikes an evaluation counts: those with parameters."""
+    return [f"hidden {i + 1}" for i, layer in enumerate(list(model)[:-1]) if next(layer.parameters(), None) is not None]
+
+
 def _sizes(model: nn.Sequential) -> list[int]:
     layers: list[Any] = list(model)
     return [layers[0].in_features, *(layer.out_features for layer in layers)]
@@ -263,7 +268,9 @@ def sample_trace(
         label: its class, if known.
         name: what to call it.
     """
-    out, hidden = forward(model, events)
+    hidden = [events]
+    for layer in list(model)[:-1]:
+        hidden.append(layer(hidden[-1]))
     readout = model[-1]
     assert isinstance(readout, LIReadout)
     assert readout.dt is not None  # `lambent train` works on a grid
@@ -274,9 +281,9 @@ def sample_trace(
         predicted_chip = int(network.readout.scores(recording).argmax())
         voltages = network.readout.voltages(recording)
         readout_chip = None if voltages is None else voltages[0]
-    for i, x in enumerate(hidden):
+    for i, x in enumerate(hidden[1:]):
         on_chip: dict[str, np.ndarray] = {}
-        if recording is not None:
+        if recording is not None and network is not None and len(network.layers) == len(model):
             units, steps = recording.spikes[i][0].nonzero()
             on_chip = {"times_chip": steps * readout.dt, "units_chip": units}
         layers.append(RasterLayer(f"hidden {i + 1}", x.n_units, x.times.numpy(), x.units.numpy(), **on_chip))
@@ -284,7 +291,7 @@ def sample_trace(
         layers,
         duration=events.duration,
         label=label,
-        predicted_float=int(out.argmax()),
+        predicted_float=int(readout(hidden[-1]).argmax()),
         predicted_chip=predicted_chip,
         readout_float=readout.voltages(hidden[-1])[0].numpy(),
         readout_chip=readout_chip,
@@ -360,9 +367,19 @@ def _weights(model: nn.Sequential, quantised: nn.Sequential | None) -> list[Weig
         here = f"hidden {int(number) + 1}" if isinstance(layers[int(number)], Spiking) else "readout"
         before = f"hidden {number}" if int(number) else "input"
         title = f"{here} to itself" if kind == "recurrent_weight" else f"{before} to {here}"
-        values = rounded[name].detach().numpy() if name in rounded else None
-        out.append(WeightMatrix(title, parameter.detach().numpy(), values))
+        if name not in rounded or rounded[name].shape == parameter.shape:
+            values = rounded[name].detach().numpy() if name in rounded else None
+            out.append(WeightMatrix(title, parameter.detach().numpy(), values))
+        elif quantised is not None:  # the chip has each connection by itself
+            side = "recurrent" if kind == "recurrent_weight" else "connections"
+            before_and_after = (getattr(x[int(number)], side).entries() for x in (model, quantised))
+            out.append(WeightMatrix(title, *map(_in_order, before_and_after)))
     return out
+
+
+def _in_order(entries: Entries) -> np.ndarray:
+    """The weights of connections, by source and target."""
+    return entries.weight.detach().numpy()[np.lexsort((entries.target.numpy(), entries.source.numpy()))]
 
 
 def layer_sizes(model: nn.Sequential, chip_bits: Sequence[int | None]) -> list[LayerSize]:
@@ -371,7 +388,7 @@ def layer_sizes(model: nn.Sequential, chip_bits: Sequence[int | None]) -> list[L
     for i, (layer, bits) in enumerate(zip(model, chip_bits, strict=True)):
         matrices = [p for n, p in layer.named_parameters() if n in ("weight", "recurrent_weight")]
         weights = sum(p.numel() for p in matrices)
-        shape = " + ".join("x".join(str(n) for n in p.shape) for p in matrices)
+        shape = " + ".join("x".join(str(n) for n in p.shape) for p in matrices) or "no weights"
         name = f"hidden {i + 1}" if isinstance(layer, Spiking) else "readout"
         out.append(LayerSize(name, shape, weights, 4 * weights, bits))
     return out

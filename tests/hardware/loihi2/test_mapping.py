@@ -158,6 +158,10 @@ def test_a_layer_is_split_in_equal_parts():
     assert [use.units for use in mapping.usage] == [86, 85, 85, 20]
     assert mapping.usage[0].memory == 956 * 8 * (9 + 3)  # 64 and 22 weights
     assert mapping.encodings[3] == {"layer/2": "dense"}
+    held = mapping.core_map()
+    assert [core.units for core in held] == [{"layer/1": 86}, {"layer/1": 85}, {"layer/1": 85}, {"layer/2": 20}]
+    assert [(core.row, core.column) for core in held] == [(0, 0)] * 4
+    assert held[0].memory == mapping.usage[0].memory / (128 * 1024)
     table = str(mapping)
     assert "4 of 128 cores of 1 chip" in table
     assert "layer/1 dense" in table
@@ -217,6 +221,8 @@ def test_partitioning_finds_groups():
     assert mapping.traffic_in_order == map_to_cores(network, run).traffic
     assert mapping.traffic.crossing < 0.8 * mapping.traffic_in_order.crossing
     assert "in order: " in str(mapping)
+    units = {name: sum(core.units.get(name, 0) for core in mapping.core_map()) for name in mapping.layers}
+    assert units == {layer.name: layer.n_out for layer in network.layers}
     again = map_to_cores(network, run, partition=True)
     assert all(np.array_equal(a, b) for a, b in zip(mapping.core, again.core, strict=True))
 
