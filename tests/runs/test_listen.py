@@ -129,7 +129,7 @@ def test_a_stream_is_evaluated(trained, sentence, capsys):
     found = last_line(out)
     assert "cannot be heard at level rms" in out
     assert f"{len(said)} words in" in out
-    assert "false alarms an hour" in out
+    assert "false alarms/h" in out
     assert found["words"] == len(said)
     for kind in ("float", "chip"):
         curve = found["curves"][kind]

@@ -126,7 +126,7 @@ def _on_streams(
             within=WITHIN if within is None else within, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{found['words']} words in {found['hours']:.2f} hours, at level {found['level']}")
-    table = Table("network", "false alarms an hour", "threshold", "missed", "while nothing is said", "latency (median)")
+    table = Table("network", "false alarms/h", "threshold", "missed", "unprompted/h", "latency")
     for column in table.columns[1:]:
         column.justify = "right"
     points = []
