@@ -129,7 +129,7 @@ def main() -> None:
     for kind, values in found["curves"].items():
         curve = Curve.from_dict(values)
         for most in (10.0, 5.0, 2.0, 1.0):
-            point = curve.at(most) or dict.fromkeys(("threshold", "misses", "false_alarms", "latency"))
+            point = curve.at(most) or dict.fromkeys(("threshold", "misses", "false_alarms", "unprompted", "latency"))
             own = int(keywords(run.facts()["class_names"]).sum())
             rows.append(
                 {"network": kind, "words": found["words"], "classes": own, "hours": found["hours"], "snr": args.snr}

@@ -85,13 +85,19 @@ def test_by_the_truth() -> None:
 
 
 def test_operating_points() -> None:
-    curve = Curve([0.1, 0.2, 0.3, 0.4], [0.0, 0.1, 0.2, 1.0], [5.0, 20.0, 1.0, 0.0], [100.0, 110.0, 120.0, np.nan])
-    assert curve.at(1.0) == {"threshold": 0.3, "misses": 0.2, "false_alarms": 1.0, "latency": 120.0}
+    curve = Curve(
+        [0.1, 0.2, 0.3, 0.4],
+        [0.0, 0.1, 0.2, 1.0],
+        [5.0, 20.0, 1.0, 0.0],
+        [2.0, 2.0, 0.0, 0.0],
+        [100.0, 110.0, 120.0, np.nan],
+    )
+    assert curve.at(1.0) == {"threshold": 0.3, "misses": 0.2, "false_alarms": 1.0, "unprompted": 0.0, "latency": 120.0}
     point = curve.at(5.0)
     assert point is not None
     assert point["threshold"] == 0.3  # 0.1 has few, for want of pauses between them
     assert curve.at(100.0)["threshold"] == 0.1  # type: ignore[index]
-    assert Curve([0.5], [0.0], [3.0], [1.0]).at(1.0) is None
+    assert Curve([0.5], [0.0], [3.0], [0.0], [1.0]).at(1.0) is None
     again = Curve.from_dict(curve.as_dict())
     assert again.as_dict() == curve.as_dict()
     assert curve.as_dict()["latency"][-1] is None

@@ -129,7 +129,7 @@ def test_a_stream_is_evaluated(trained, sentence, capsys):
     found = last_line(out)
     assert "cannot be heard at level rms" in out
     assert f"{len(said)} words in" in out
-    assert "false alarms an hour" in out
+    assert "false alarms/h" in out
     assert found["words"] == len(said)
     for kind in ("float", "chip"):
         curve = found["curves"][kind]
@@ -137,6 +137,7 @@ def test_a_stream_is_evaluated(trained, sentence, capsys):
         assert curve["misses"][-1] == 1
         assert min(curve["misses"]) < 0.5  # these it was trained on
         assert curve["false_alarms"][-1] == 0
+        assert all(a <= b for a, b in zip(curve["unprompted"], curve["false_alarms"], strict=True))
     assert found["points"][3]["at_most"] == 1.0
     assert (run / "detections.svg").read_text().startswith("<?xml")
     saved = Run(run).read_json("stream.json")

@@ -51,7 +51,7 @@ TimeUnit = Annotated[
 Smoothing = Annotated[
     float | None,
     typer.Option(
-        min=0, metavar="MS", help="Time over which confidence is averaged on streams.  [default: 200]",
+        min=0, metavar="MS", help="Time over which confidence is averaged on streams.  [default: 400]",
         show_default=False,
     ),
 ]  # fmt: skip

@@ -149,7 +149,7 @@ def _on_streams(
             within=WITHIN if within is None else within, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{found['words']} words in {found['hours']:.2f} hours, at level {found['level']}")
-    table = Table("network", "false alarms an hour", "threshold", "missed", "latency (median)")
+    table = Table("network", "false alarms/h", "threshold", "missed", "unprompted/h", "latency")
     for column in table.columns[1:]:
         column.justify = "right"
     points = []
@@ -157,9 +157,12 @@ def _on_streams(
         for most in _SHOWN:
             point = curve.at(most)
             points.append({"network": kind, "at_most": most} | (point or {}))
-            cells = ("-", "-", "-")
+            cells = ("-", "-", "-", "-")
             if point is not None:
-                cells = (f"{point['threshold']:.4f}", f"{100 * point['misses']:.1f} %", f"{point['latency']:.0f} ms")
+                cells = (
+                    f"{point['threshold']:.4f}", f"{100 * point['misses']:.1f} %", f"{point['unprompted']:.3g}",
+                    f"{point['latency']:.0f} ms",
+                )  # fmt: skip
             table.add_row(NETWORKS[kind], f"{most:g}", *cells)
     console.print(table)
     if found["hours"] < 1:

@@ -20,6 +20,7 @@ class Curve(Short):
         thresholds: (n,) rising.
         misses: (n,) share of the words that are not detected.
         false_alarms: (n,) an hour.
+        unprompted: (n,) those of them for which nothing was said that could be mistaken, an hour.
         latency: (n,) median time from the end of a word until it is known [ms], that for which the cochlea looks ahead
             included; NaN where none is.
     """
@@ -27,6 +28,7 @@ class Curve(Short):
     thresholds: list[float]
     misses: list[float]
     false_alarms: list[float]
+    unprompted: list[float]
     latency: list[float]
 
     def at(self, false_alarms: float) -> dict[str, float] | None:
@@ -40,6 +42,7 @@ class Curve(Short):
             "threshold": self.thresholds[first],
             "misses": self.misses[first],
             "false_alarms": self.false_alarms[first],
+            "unprompted": self.unprompted[first],
             "latency": self.latency[first],
         }
 

@@ -55,7 +55,7 @@ class Rule:
     """
 
     threshold: float = 0.8
-    smoothing: float = 200.0
+    smoothing: float = 400.0
     refractory: float = 500.0
 
     def __post_init__(self) -> None:

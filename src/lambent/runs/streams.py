@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -197,7 +198,7 @@ def evaluate_streams(
         return [Detector(words, own, ear.hop)(track[kind]) for track in tracks]
 
     curves = {
-        kind: _curve(lambda threshold, kind=kind: found(kind, threshold), truths, names, within, seconds / 3600)  # type: ignore[misc]
+        kind: _curve(partial(found, kind), truths, list(recordings.values()), names, within, seconds / 3600)
         for kind in ear.kinds
     }
     values = {
@@ -231,18 +232,25 @@ def _seconds(path: Path) -> float:
 def _curve(
     found: Callable[[float], list[list[Detection]]],
     truths: Sequence[Sequence[Said]],
+    all_said: Sequence[Sequence[Said]],
     names: Sequence[str],
     within: float,
     hours: float,
 ) -> Curve:
-    misses, false_alarms, latency = [], [], []
+    misses, false_alarms, unprompted, latency = [], [], [], []
     for threshold in THRESHOLDS:
         parts = [matched(f, t, names, within) for f, t in zip(found(threshold), truths, strict=True)]
         misses.append(sum(len(p.missed) for p in parts) / sum(map(len, truths)))
         false_alarms.append(sum(len(p.false) for p in parts) / hours)
+        alone = [
+            not any(s.start <= d.time <= s.end + within for s in said)
+            for p, said in zip(parts, all_said, strict=True)
+            for d in p.false
+        ]
+        unprompted.append(sum(alone) / hours)
         late = [1e3 * (detection.time - said.end) + LOOKAHEAD for p in parts for detection, said in p.hits]
         latency.append(float(np.median(late)) if late else float("nan"))
-    return Curve(THRESHOLDS.tolist(), misses, false_alarms, latency)
+    return Curve(THRESHOLDS.tolist(), misses, false_alarms, unprompted, latency)
 
 
 def kept_curves(run: Run) -> dict[str, Curve]:
