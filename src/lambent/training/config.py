@@ -117,7 +117,7 @@ class Config(Short):
         1.0, "weight of the gradient for spikes that may come or go, beside that for their times; not with max"
     )
     initial_spikes: float = _network(5.0, "spikes per unit and sample to which the initial weights are scaled")
-    epochs: int = _optimisation(60, "passes over the training data; 0: only those with quantised weights")
+    epochs: int = _optimisation(100, "passes over the training data; 0: only those with quantised weights")
     batch_size: int = _optimisation(32, "samples per step")
     lr: float = _optimisation(5e-3, "learning rate of weights (Adam), at its highest")
     lr_tau: float = _optimisation(0.0, "learning rate of hidden time constants [ms]; 0: they stay fixed")
