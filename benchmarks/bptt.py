@@ -133,6 +133,8 @@ class DelayedBPTT(nn.Module):
             nn.Parameter(w.detach().clone()) for w in (hidden.weight, hidden.recurrent_weight)
         )
         self.readout = nn.Parameter(readout.weight.detach().clone())
+        self.hidden_delays = (hidden.delay.detach() / hidden.dt).round() + 1  # steps from a spike to its arrival
+        self.factors = torch.empty(0)
         self.scale, self.stride = readout.scale, conv.connections.geometry.stride[-1]
         self.delays = (conv.delay.detach().squeeze(1) / conv.dt).round().long().tolist()
         self.constants = [tuple(c.detach().float() for c in grid_constants(x.tau_mem, x.tau_syn, x.dt)) for x in model]
@@ -147,6 +149,15 @@ class DelayedBPTT(nn.Module):
             taps = [late[k, ..., longest - 1 - d : longest - 1 - d + steps] for k, d in enumerate(delays)]
             out.append(torch.tensordot(weights, torch.stack(taps), 1))
         return torch.stack(out, 1).flatten(1, 2).permute(2, 0, 1)
+
+    def _delayed(self, spikes: Tensor) -> Tensor:
+        """What reaches the hidden units of spikes (steps, batch, units): each delay is a factor for each frequency."""
+        steps = len(spikes)
+        n = steps + int(self.hidden_delays.max())  # nothing comes round
+        if len(self.factors) != n // 2 + 1:
+            frequency = torch.arange(n // 2 + 1).view(-1, 1, 1) / n
+            self.factors = torch.polar(torch.ones(()), -2 * torch.pi * frequency * self.hidden_delays)
+        return torch.fft.irfft(torch.bmm(torch.fft.rfft(spikes, n, 0), self.weight * self.factors), n, 0)[:steps]
 
     def _units(self, drive: Tensor, constants: tuple[Tensor, ...], among: Tensor | None = None) -> Tensor:
         """Spikes (steps, batch, units) of units that `drive` reaches, and through `among` one another."""
@@ -166,7 +177,7 @@ class DelayedBPTT(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Class scores (batch, out) of spikes (batch, steps, inputs), and both layers' spike counts (batch, units)."""
         first = self._units(self._arrivals(x), self.constants[0])
-        second = self._units(_later(first) @ self.weight, self.constants[1], self.recurrent_weight)
+        second = self._units(self._delayed(first), self.constants[1], self.recurrent_weight)
         alpha_mem, alpha_syn, gain = self.constants[2]
         i = v = total = torch.zeros_like(second[0] @ self.readout)
         for arriving in _later(second) @ self.readout:

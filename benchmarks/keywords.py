@@ -41,7 +41,7 @@ from lambent.training.trainer import augmentation
 
 SETTINGS: dict[str, Any] = {}  # beside the defaults; only --smoke has some
 FRAME = 10.0  # ms
-EPOCHS = {"cnn": 30, "gru": 30, "bptt": 30}
+EPOCHS = {"cnn": 30, "gru": 30, "bptt": 10}  # of bptt each takes minutes
 Figures = dict[str, Any]
 
 

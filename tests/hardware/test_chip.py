@@ -128,7 +128,7 @@ def run(tmp_path):
     """A small run for the toy, trained."""
     run, data = Run(tmp_path / "words"), lb.data.yin_yang(200, seed=0)
     config = Config(
-        chip="toy", hidden=10, epochs=1, batch_size=50, initial_spikes=1.0, rate_lower=0.2, shift=0, recurrent=False
+        chip="toy", hidden=10, epochs=1, batch_size=50, dt=1.0, initial_spikes=1.0, rate_lower=0.2, recurrent=False
     )
     assert train_run(run, config, data, {"train": "yin-yang", "test": None}, Console(quiet=True))
     return run

@@ -66,7 +66,7 @@ def test_bits(tmp_path, text, bits):
     path.write_text(text)
     config = Config.from_toml(path)
     assert config.weight_bits() == bits
-    assert config.all_epochs == (60 if bits is None else 68)
+    assert config.all_epochs == (100 if bits is None else 108)
     path.write_text(config.to_toml())
     assert Config.from_toml(path) == config
 

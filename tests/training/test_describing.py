@@ -61,8 +61,8 @@ def test_the_usual_network_scales_with_its_inputs(n_units, kernel, stride, place
     assert conv.weight.shape == conv.delay.shape == (32, 1, kernel)
     assert conv.connections.geometry.stride[-1] == stride
     assert conv.out_features == 32 * places
+    assert conv.delay.max() <= 60 < hidden.delay.max() <= 240
     assert hidden.recurrent is not None
-    assert hidden.delay is None
 
 
 def test_hidden_in_place_of_the_usual_network():

@@ -298,10 +298,10 @@ def test_settings_that_must_not_change(tmp_path):
     run = Run(tmp_path)
     run.create(Config(), FACTS | {"settings": vars(Config())})
     text = run.path("config.toml").read_text()
-    run.write_text("config.toml", text.replace("epochs = 60", "epochs = 70"))
+    run.write_text("config.toml", text.replace("epochs = 100", "epochs = 70"))
     assert run.config().epochs == 70
-    run.write_text("config.toml", text.replace("dt = 1.0", "dt = 2.0"))
-    with pytest.raises(ValueError, match=r"config\.toml: dt was 1\.0 when the run began, is 2\.0"):
+    run.write_text("config.toml", text.replace("dt = 4.0", "dt = 2.0"))
+    with pytest.raises(ValueError, match=r"config\.toml: dt was 4\.0 when the run began, is 2\.0"):
         run.config()
 
 

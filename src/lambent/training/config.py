@@ -36,7 +36,7 @@ _procedure = partial(_key, "Procedure")
 _LONGEST = 1 << 14  # bytes of settings, five times what `to_toml` writes; Python reads some longer ones for minutes
 _LARGEST = 1e30  # of numbers that become float32s
 _MOST_LAYERS = 1000
-_FRONT = "conv 32 11% stride 3%"  # about 32 places, each of which sees a ninth of the inputs
+_FRONT = "conv 32 11% stride 3% delay 60"  # about 32 places, each of which sees a ninth of the inputs
 _WIDTH = 256
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
@@ -85,7 +85,7 @@ class Config(Short):
     The defaults are the recipe for spoken words of about a second; `benchmarks/keywords.py` and
     `benchmarks/spoken_digits.py` show what it reaches. The network is a convolution along the inputs with a delay for
     each weight, so that what it learns of a sound holds for higher and lower voices and for any number of channels,
-    then a recurrent layer without delays.
+    then a recurrent layer with longer delays.
 
     Raises:
         ValueError: a value is out of range; names the key.
@@ -122,7 +122,7 @@ class Config(Short):
         1.0, "weight of the gradient for spikes that may come or go, beside that for their times; not with max"
     )
     initial_spikes: float = _network(5.0, "spikes per unit and sample to which the initial weights are scaled")
-    epochs: int = _optimisation(60, "passes over the training data; 0: only those with quantised weights")
+    epochs: int = _optimisation(100, "passes over the training data; 0: only those with quantised weights")
     batch_size: int = _optimisation(32, "samples per step")
     lr: float = _optimisation(5e-3, "learning rate of weights (Adam), at its highest")
     lr_tau: float = _optimisation(0.0, "learning rate of hidden time constants [ms]; 0: they stay fixed")
@@ -146,11 +146,11 @@ class Config(Short):
     shift: float = _augmentation(
         0.03, "shift of all channels, up to this either way: a share of them, or from 1 on a number; not of maps"
     )
-    stretch: float = _augmentation(0.15, "channels are stretched by a factor in [1 / (1 + stretch), 1 + stretch]")
+    stretch: float = _augmentation(0.1, "channels are stretched by a factor in [1 / (1 + stretch), 1 + stretch]")
     shift_time: float = _augmentation(80.0, "shift of a sample in time, up to this many ms either way; no word is cut")
     dilate: float = _augmentation(0.2, "time is stretched by a factor in [1 / (1 + dilate), 1 + dilate]")
-    mask: float = _augmentation(0.2, "a band of channels is left out, up to this share of them")
-    mask_time: float = _augmentation(0.15, "a span of time is left out, with up to this share of the spikes")
+    mask: float = _augmentation(0.1, "a band of channels is left out, up to this share of them")
+    mask_time: float = _augmentation(0.1, "a span of time is left out, with up to this share of the spikes")
     jitter: float = _augmentation(0.0, "standard deviation of the jitter of each spike [ms]")
     drop: float = _augmentation(0.0, "share of spikes removed")
     blend: float = _augmentation(0.0, "share of samples blended with another of their class")
@@ -275,7 +275,7 @@ class Config(Short):
         among = " recurrent" if self.recurrent else ""
         usual = [f"{n}{among}" for n in self.widths]
         if self.hidden == "" and not self.input_shape:
-            usual = [_FRONT, *(f"{text} delay 0" for text in usual)]
+            usual = [_FRONT, *usual]
         return [describe(text) for text in self.layer or usual]
 
     @property
