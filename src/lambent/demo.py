@@ -19,7 +19,10 @@ SETTINGS: dict[str, Any] = {
     "hidden": 128, "dt": 2.0, "delay": 120.0, "reduce": "exp_mean", "epochs": 20, "lr": 1e-2, "rate_lower": 2.0,
     "shift": 2.0, "stretch": 0.0, "shift_time": 0.0, "dilate": 0.0, "mask": 0.0, "mask_time": 0.0, "valid": 0.0,
 }  # fmt: skip
-"""Many voices, words that begin the sample, and little time: one layer, a higher learning rate, milder augmentation; no voice is held out."""
+"""Many voices, words that begin the sample, and little time: one layer, a higher learning rate, milder augmentation.
+
+No voice is held out to choose an epoch: all of them teach, and the last epoch is kept.
+"""
 
 
 _SOURCE = "keywords, in the package"

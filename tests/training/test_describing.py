@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import lambent as lb
+from lambent.runs.train import with_fine_steps
 from lambent.training import Config, build_model
 
 
@@ -187,3 +188,21 @@ def test_what_makes_no_sense_is_refused(text, message):
 def test_what_does_not_fit_is_refused(lines, settings, message):
     with pytest.raises(ValueError, match=message):
         model(*lines, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "longest"), [({}, 30.0), ({"layer": ("8 delay 200",)}, 30.0), ({"dt": 0.2}, 12.4)]
+)
+def test_delays_leave_spikes_inside_the_sample(settings, longest):
+    """Short samples, in which the usual delays would carry every spike past the end; and fine steps."""
+    made = build_model(Config(**settings), 5, 3, 60.0)
+    delays = [layer.delay.max() for layer in made[:-1] if layer.delay is not None]
+    assert delays
+    assert 0.8 * longest < max(delays) <= longest
+
+
+def test_short_samples_have_finer_steps():
+    data = lb.data.yin_yang(6, seed=0)
+    assert [with_fine_steps(Config(dt=dt), data).dt for dt in (4.0, 0.5)] == [1.0, 0.5]
+    assert with_fine_steps(Config(), data.with_duration(200.0)).dt == 4.0
+    assert with_fine_steps(Config(), data.with_duration(61.0)).dt == 1.0

@@ -207,6 +207,7 @@ class Defaults:
 
     Attributes:
         dt, max_delay, delay: [ms]; initial delays are uniform in [0, delay].
+        longest: [ms] that initial delays are at most, whatever is said.
         values: parameters of neurons; those that a neuron does not have are passed over.
         spread: of time constants over units or channels (sigma of a log-normal).
     """
@@ -214,6 +215,7 @@ class Defaults:
     dt: float
     max_delay: float
     delay: float
+    longest: float
     values: dict[str, Any]
     spread: float
 
@@ -227,7 +229,7 @@ def make_layer(
         ValueError: it does not fit its inputs; names the line.
     """
     connect, size, shape_out = _connect(said, shape)
-    longest, delay = min(said.options.get("delay", defaults.delay), defaults.max_delay), None
+    longest, delay = min(said.options.get("delay", defaults.delay), defaults.longest), None
     if longest and size:
         delay = torch.rand(size, generator=generator) * longest
     kind = NEURONS[said.neuron]

@@ -31,9 +31,8 @@ def build_model(config: Config, n_units: int, n_classes: int, duration: float = 
         ValueError: a layer does not fit its inputs.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    defaults = Defaults(
-        config.dt, config.max_delay, min(config.delay, 0.5 * duration), config.neuron_values(), config.tau_spread
-    )
+    longest = min(config.max_delay, 0.5 * duration)
+    defaults = Defaults(config.dt, config.max_delay, config.delay, longest, config.neuron_values(), config.tau_spread)
     layers: list[nn.Module] = []
     shape = shape_of_inputs(config.input_shape, n_units)
     with torch.random.fork_rng(devices=[]):
