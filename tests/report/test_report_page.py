@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 from report_sections import SECTIONS
 
-from lambent.report import Hearing, LayerSize, RasterLayer, ReportData, SampleTrace, Spread, html, render, write
+from lambent.report import (
+    CoreUse,
+    Hearing,
+    LayerSize,
+    RasterLayer,
+    ReportData,
+    SampleTrace,
+    Spread,
+    html,
+    render,
+    write,
+)
 
 Build = Callable[..., ReportData]
 NAN, INF = float("nan"), float("inf")
@@ -289,3 +300,12 @@ def test_values_that_are_all_the_same_are_no_histogram(minimal: Build) -> None:
     assert page.texts[-4:-1] == ["membranes", "3", "20\N{NO-BREAK SPACE}ms"]
     moved = Spread("membranes", "units", np.full(3, 20.0), np.full(3, 10.0))
     assert Page(render(minimal(spreads=[moved]))).tags.count("svg") == 2
+
+
+@pytest.mark.parametrize(("n", "at_a_router"), [(1, 1), (9, 4), (60, 7)])
+def test_maps_of_few_and_many_cores(minimal: Build, n: int, at_a_router: int) -> None:
+    held = [CoreUse(i // at_a_router, 0, {f"layer <{i % 9}>": 1000 + i}, i / n) for i in range(n)]
+    page = Page(render(minimal(cores=held)))
+    assert page.sections == ["result", "confusion", "on-chip"]
+    assert ("1,000" in page.texts) == (n <= 40)
+    assert "layer <0>" in page.texts

@@ -55,8 +55,8 @@ def test_they_give_the_same_network(do, tmp_path):
 
 
 def test_layers_in_words_are_given_one_by_one(trained):
-    run = trained("words", source={"train": "/data/train.h5", "test": None}, hidden=256, layer=("8", "6 recurrent"),
-                  recurrent=True)  # fmt: skip
+    layers = {"hidden": Config().hidden, "recurrent": True, "layer": ("8", "6 recurrent")}
+    run = trained("words", source={"train": "/data/train.h5", "test": None}, **layers)
     line = commands(run, evaluate_run(run, spoken(9, 1), "test.h5", chip=False))[0]
     assert "--layer 8 --layer '6 recurrent'" in line
     assert "--hidden" not in line

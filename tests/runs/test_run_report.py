@@ -14,7 +14,7 @@ import lambent as lb
 from lambent.runs.evaluate import evaluate_run, samples_to_show
 from lambent.runs.evaluation import Evaluation
 from lambent.runs.report import report_run
-from lambent.training import Run
+from lambent.training import Config, Run
 
 
 def sections(page: str) -> list[str]:
@@ -165,7 +165,7 @@ def test_layers_in_words(trained, layers, shape, names):
     rng = np.random.default_rng(0)
     events = lb.Events.from_dense(rng.random((60, 30, 36)) < 0.1, dt=1.0)
     data = lb.data.SpikeDataset.from_events(events, np.arange(60) % 3)
-    run = trained("words", data, hidden=256, recurrent=True, layer=layers, input_shape=shape)
+    run = trained("words", data, hidden=Config().hidden, recurrent=True, layer=layers, input_shape=shape)
     evaluate_run(run, data, "test", chip=True)
     page = report_run(run).read_text()
     assert re.findall(r"Spikes per unit of layer (hidden \d)", page) == names

@@ -51,7 +51,7 @@ def draw(cores: Sequence[CoreUse]) -> str:
     side = 1 if max(at_router.values()) == 1 else 2 if max(at_router.values()) <= 4 else 4
     rows, columns = 1 + max(core.row for core in cores), 1 + max(core.column for core in cores)
     inch = min(0.9, 7.0 / columns)
-    figure, axes = svg.new_axes(max(2.6, inch * columns + 0.3), inch * rows + 0.5)
+    figure, axes = svg.new_axes(max(4.8, inch * columns + 0.3), inch * rows + 0.5)
     placed: Counter[tuple[int, int]] = Counter()
     cell = 0.88 / side
     for core in cores:
@@ -73,7 +73,7 @@ def draw(cores: Sequence[CoreUse]) -> str:
         axes.add_patch(outline)
     axes.set_xlim(0, max(columns, 1))
     axes.set_ylim(rows, 0)
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", anchor="W")
     axes.set_axis_off()
     svg.legend_above(axes, [Patch(color=colour, label=svg.shorten(name, 18)) for name, colour in colours.items()][:8])
     return svg.inline(figure, "cores", f"Map of {len(cores)} cores and the layers on them")

@@ -29,9 +29,9 @@ def commands(run: Run, evaluation: Evaluation) -> list[str]:
     begun = facts.get("from")
     line = ["lambent", "train", train, "--out", run.name]
     line += ["--from", str(begun)] if begun is not None else []
-    for option in ("test", "time_unit"):
-        if data.get(option) is not None:
-            line += [f"--{option.replace('_', '-')}", str(data[option])]
+    for key, option in (("valid", "--validate"), ("test", "--test"), ("time_unit", "--time-unit")):
+        if data.get(key) is not None:
+            line += [option, str(data[key])]
     line += ["--n-units", str(facts["n_units"]), *_options(run.config(), begun is not None)]
     lines = [shlex.join(line)]
     bits = run.exported_bits()
