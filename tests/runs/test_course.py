@@ -9,7 +9,7 @@ from torch import nn
 
 import lambent as lb
 from lambent.layers.readout import REDUCTIONS
-from lambent.runs.course import Hearing, so_far
+from lambent.runs.course import CourseNotes, so_far
 from lambent.runs.evaluate import evaluate
 
 
@@ -50,9 +50,9 @@ def test_of_many_samples_some_are_listened_to():
 def test_without_steps_there_is_nothing_to_listen_to():
     data = lb.data.yin_yang(3, seed=0)
     model = nn.Sequential(lb.LIF(5, 4, dt=None), lb.LIReadout(4, 3, dt=None))
-    hearing = Hearing(model, 3)
-    hearing.note([], data.batch(range(3))[0])
-    assert hearing.course() is None
+    notes = CourseNotes(model, 3)
+    notes.take([], data.batch(range(3))[0])
+    assert notes.course() is None
 
 
 def test_behind_a_pool():

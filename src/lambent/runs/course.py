@@ -1,4 +1,4 @@
-"""`Hearing`: what a network answers while it hears, noted from an evaluation as it goes."""
+"""`CourseNotes`: what a network answers while it hears, noted from an evaluation as it goes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAMPLES = 300  # at most, drawn once for all; voltages of all steps are much to
 _TIMES = 50
 
 
-class Hearing:
+class CourseNotes:
     """The answers over time of some of the samples that an evaluation runs.
 
     An answer at t ms is the class that leads by what the readout makes of its voltages up to then.
@@ -38,7 +38,7 @@ class Hearing:
         self._answers: list[np.ndarray] = []
 
     @torch.no_grad()
-    def note(self, hidden: Sequence[Events], events: Events) -> None:
+    def take(self, hidden: Sequence[Events], events: Events) -> None:
         """Take note of a batch: what the hidden layers that have parameters emitted of `events`."""
         here = self._chosen - self._done
         rows = here[(here >= 0) & (here < len(events))].tolist()

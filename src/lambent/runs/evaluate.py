@@ -14,7 +14,7 @@ from lambent.data import SpikeDataset
 from lambent.hardware.chip import Cost, find_chip
 from lambent.hardware.host_energy import HostCost, measure_host
 from lambent.machine.threads import engine_only_threads
-from lambent.runs.course import Hearing
+from lambent.runs.course import CourseNotes
 from lambent.runs.evaluation import Evaluation
 from lambent.runs.export import calibration_events, export_run, exported_as_float, exported_network
 from lambent.runs.simulate import Simulation, Trial, simulate
@@ -111,7 +111,7 @@ def evaluate(
     scores: dict[str, list[np.ndarray]] = {}
     labels: list[np.ndarray] = []
     spikes: list[np.ndarray] = []
-    hearing = Hearing(model, len(data))
+    notes = CourseNotes(model, len(data))
     for events, y in data.batches(EVALUATION_BATCH):
         out, hidden = forward(model, events)
         scores.setdefault("float", []).append(out.numpy())
@@ -123,7 +123,7 @@ def evaluate(
             scores.setdefault("chip", []).append(answers)
         totals = [h.counts().sum(0).numpy() for h in hidden]
         spikes = [a + b for a, b in zip(spikes, totals, strict=True)] if spikes else totals
-        hearing.note(hidden, events)
+        notes.take(hidden, events)
         labels.append(y.numpy())
         progress(sum(map(len, labels)), len(data))
     evaluation = Evaluation(
@@ -135,7 +135,7 @@ def evaluate(
         shown=np.zeros(1, np.int64),
         speakers=data.speakers,
         files=data.files,
-        course=hearing.course(),
+        course=notes.course(),
         checksum=data.checksum(),
     )
     shown = samples_to_show(evaluation)

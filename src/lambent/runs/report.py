@@ -48,7 +48,7 @@ def report_run(run: Run, path: Path | None = None) -> Path:
         quantised = exported_as_float(run, network)
     target = path or run.path("report.html")
     cost = kept_chip_cost(run)
-    costs = [] if isinstance(cost, str) else cost_figures(run.name, run.chip(), cost, kept_host_costs(run))
+    costs = [] if isinstance(cost, str) else cost_figures(printable(run.name), run.chip(), cost, kept_host_costs(run))
     write(report_data(run, evaluation, quantised, network, costs), target)
     return target
 
