@@ -11,6 +11,7 @@ import pytest
 from lambent.report import (
     CoreUse,
     CostFigure,
+    Detections,
     Hearing,
     LayerRates,
     LayerSize,
@@ -114,6 +115,7 @@ def full_arguments(n_classes: int = 10, names: tuple[str, ...] = DIGITS, **sampl
         "speakers": rng.integers(0, 20, 600),
         "files": [f"{names[c]}/recording {i}.wav" for i, c in enumerate(labels)],
         "hearing": Hearing(np.arange(1, 51) * 20.0, 0.9 * progress + 0.05, 300),
+        "streams": [Detections("chip", [0.1, 0.2, 0.9], [30.0, 2.0, 0.0], [(5.0, 0.5, 0.2, float("nan"))])],
         "facts": {
             "Data set": "spoken_digits_test.h5.gz, 600 words",
             "Parameters": "312,842, of which 768 time constants",

@@ -61,7 +61,7 @@ def test_every_section_is_in_the_dom(full_page: str, tmp_path: Path) -> None:
     result = browse(page, "--dump-dom")
     assert console(result) == []
     assert re.findall(r'<section id="([\w-]+)"', result.stdout) == SECTIONS
-    assert result.stdout.count("<svg ") == 31
+    assert result.stdout.count("<svg ") == 32
     assert result.stdout.rstrip().endswith("</html>")
 
 

@@ -11,6 +11,7 @@ import pytest
 from lambent.report import (
     CoreUse,
     CostFigure,
+    Detections,
     Hearing,
     LayerRates,
     LayerSize,
@@ -121,6 +122,8 @@ def _layer(name: str = "hidden", times: Any = EMPTY, units: Any = NO_UNITS, **mo
         (lambda: Hearing([1.0], [1.5], 1), "hearing.accuracy must lie"),
         (lambda: Spread("delays", "units", EMPTY), "spread of 'delays': values is empty"),
         (lambda: Spread("delays", "units", [1.0], [np.nan]), "spread of 'delays': at_start holds NaN"),
+        (lambda: Detections("chip", [0.5], []), "detections of 'chip': misses and false_alarms"),
+        (lambda: Detections("chip", [1.5], [1.0]), "detections of 'chip': misses must lie"),
         (lambda: CoreUse(0, 0, {}, 0.5), "CoreUse.units is empty"),
         (lambda: CoreUse(0, 0, {"a": 1}, 1.5), "CoreUse.memory must lie"),
     ],

@@ -79,8 +79,8 @@ def test_full_page_has_every_section(full_page: str) -> None:
     assert page.sections == SECTIONS
     assert page.tags.count("h1") == 1
     assert page.tags.count("h2") == len(SECTIONS)
-    assert page.tags.count("svg") == 2 + 1 + 10 + 1 + 3 + 1 + 3 + 2 + 4 + 2 + 1 + 1
-    assert page.tags.count("figure") == page.tags.count("figcaption") == 12
+    assert page.tags.count("svg") == 2 + 1 + 10 + 1 + 3 + 1 + 1 + 3 + 2 + 4 + 2 + 1 + 1
+    assert page.tags.count("figure") == page.tags.count("figcaption") == 13
     text = " ".join(page.texts)
     assert "Spoken digits, 700-256-256-10" in text
     for expected in ("0.190\N{NO-BREAK SPACE}mJ", "×\N{NO-BREAK SPACE}20", "Modelled figures are estimates"):

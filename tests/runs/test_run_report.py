@@ -11,10 +11,12 @@ import pytest
 from spoken_runs import older, spoken
 
 import lambent as lb
+from lambent.runs.curve import Curve
 from lambent.runs.evaluate import evaluate_run, samples_to_show
 from lambent.runs.evaluation import Evaluation
-from lambent.runs.report import report_run
+from lambent.runs.report import answers, report_run
 from lambent.training import Config, Run
+from lambent.training.confidence import confidence
 
 
 def sections(page: str) -> list[str]:
@@ -172,3 +174,28 @@ def test_layers_in_words(trained, layers, shape, names):
     assert "weights of input to hidden 1" in page
     for drawn in re.findall(r">(\d[\d,]*) units<", page):
         assert int(drawn.replace(",", "")) in {36, 48, 12, 27, 6} | {run.model()[0].out_features}
+
+
+def test_confidence_is_that_by_the_temperature_of_the_run(trained):
+    run = trained("words")
+    evaluation = evaluate_run(run, spoken(90, 1), "test", chip=False)
+    for temperature in (1.0, 50.0):
+        run.write_json("confidence.json", {"temperature": temperature})
+        told = answers(run, evaluation, on_chip=False)["confidence_float"]
+        assert np.array_equal(told, confidence(evaluation.scores["float"], temperature).max(1))
+    assert told.max() < 0.5
+
+
+def test_what_was_found_on_streams(trained):
+    run = trained("words")
+    evaluate_run(run, spoken(90, 1), "test", chip=False)
+    assert "streams" not in sections(report_run(run).read_text())
+    curve = Curve([0.1, 0.5, 0.9], [0.0, 0.3, 0.8], [40.0, 4.0, 0.0], [20.0, 2.0, 0.0], [100.0, 120.0, float("nan")])
+    kept = {"curves": {"float": curve.as_dict()}, "hours": 2.0, "rule": {}, "background": []}
+    run.write_json("stream.json", kept)
+    page = report_run(run).read_text()
+    assert "streams" in sections(page)
+    assert "30.0\N{NO-BREAK SPACE}%" in page
+    run.write_json("stream.json", kept | {"curves": {"float": {}}})
+    with pytest.raises(ValueError, match=r"stream\.json: damaged"):
+        report_run(run)

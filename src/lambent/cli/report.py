@@ -14,7 +14,11 @@ _SIDE_BY_SIDE = Path("comparison.html")
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Folder of a training run; several are shown side by side.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN",
+            help="Folder of a training run, or of one with several seeds; several are shown side by side.",
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -27,6 +31,7 @@ def report(
     from lambent.runs.report import report_run
     from lambent.training.run import Run
 
+    runs = [run for given in runs for run in _seeds(given) or [given]]
     if len(runs) == 1:
         path = report_run(Run(runs[0]), out)
         said = {}
@@ -39,3 +44,11 @@ def report(
         said = {"runs": accuracies, "notices": list(compared.notices)}
     say(f"wrote {path}")
     last_line(as_json, {"report": str(path), "bytes": path.stat().st_size} | said)
+
+
+def _seeds(folder: Path) -> list[Path]:
+    """The runs in a folder of several seeds, by seed; none if it is something else."""
+    if (folder / "run.json").exists():
+        return []
+    found = [path for path in folder.glob("seed-*") if path.is_dir() and path.name[5:].isdigit()]
+    return sorted(found, key=lambda path: int(path.name[5:]))

@@ -6,10 +6,12 @@ from lambent.report.hearing import Hearing
 from lambent.report.html import render, write
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
 from lambent.report.spreads import Spread
+from lambent.report.streams import Detections
 
 __all__ = [
     "CoreUse",
     "CostFigure",
+    "Detections",
     "Hearing",
     "LayerRates",
     "LayerSize",

@@ -20,6 +20,7 @@ from lambent.report import (
     learning,
     speakers,
     spreads,
+    streams,
     tables,
     trace,
     words,
@@ -34,7 +35,15 @@ def render(data: ReportData) -> str:
     The same data give the same text, byte for byte.
     """
     sections = [_headline(data), _confusion(data), _samples(data), _examples(data), _speakers(data), _confidence(data)]
-    sections += [_hearing(data), _learning(data), _rates(data), _weights(data), _spreads(data), _sizes(data)]
+    sections += [
+        _streams(data),
+        _hearing(data),
+        _learning(data),
+        _rates(data),
+        _weights(data),
+        _spreads(data),
+        _sizes(data),
+    ]
     sections += [_on_chip(data), _cost(data), _facts(data)]
     return page(data.title, data.created, sections, data.versions)
 
@@ -182,7 +191,8 @@ def _confidence(data: ReportData) -> str:
     if not answers:
         return ""
     caption = (
-        "Confidence is the softmax of the scores, of the class that is answered. On the diagonal a network is as "
+        "Confidence is the softmax of the scores, by the temperature that validation samples gave where there is one, "
+        "of the class that is answered. On the diagonal a network is as "
         "accurate as it is sure, above it more so. The error is the expected calibration error over 10 bins."
     )
     side = data.deployed if data.deployed in answers else "float"
@@ -192,6 +202,17 @@ def _confidence(data: ReportData) -> str:
     )
     drawings = figure(confidence.draw(answers), caption, "thirds")
     return section("confidence", "Confidence: thresholds and calibration", drawings, table)
+
+
+def _streams(data: ReportData) -> str:
+    if not data.streams:
+        return ""
+    caption = "Share of the words in long recordings that are missed, by false alarms an hour, over all thresholds."
+    rows = streams.rows(data.streams, tables.MISSING)
+    head = ["Network", "False alarms an hour, at most", "Threshold", "Missed", "Latency (median)"]
+    table = tables.table("Operating points", head, rows) if rows else ""
+    drawing = figure([streams.draw(data.streams)], caption, "single")
+    return section("streams", "On streams", beside(drawing, table))
 
 
 def _hearing(data: ReportData) -> str:

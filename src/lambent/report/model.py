@@ -13,6 +13,7 @@ from lambent.report.cores import CoreUse
 from lambent.report.costs import CostFigure
 from lambent.report.hearing import Hearing
 from lambent.report.spreads import Spread
+from lambent.report.streams import Detections
 
 ACCURACY_KINDS = ("float", "quantised", "chip")
 HISTORY_KEYS = (
@@ -216,6 +217,7 @@ class ReportData:
         speakers: (n_test,) integers, who spoke, or None.
         files: the file that each test sample was made of, or None.
         hearing: accuracy by how much was heard, or None.
+        streams: what each network misses on streams.
         facts: what else to print about the run: data set, seed, time, ...
         versions: name and version of the software, for the foot of the page.
         history: one mapping per epoch with any of `HISTORY_KEYS`; `accuracy`, `val_accuracy` and `silent` are
@@ -247,6 +249,7 @@ class ReportData:
     speakers: np.ndarray | None = None
     files: Sequence[str] | None = None
     hearing: Hearing | None = None
+    streams: Sequence[Detections] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
@@ -299,6 +302,7 @@ class ReportData:
         check.instances("costs", self.costs, CostFigure)
         check.instances("spreads", self.spreads, Spread)
         check.instances("cores", self.cores, CoreUse)
+        check.instances("streams", self.streams, Detections)
         if self.hearing is not None:
             check.instances("hearing", [self.hearing], Hearing)
         for i, line in enumerate(self.commands):

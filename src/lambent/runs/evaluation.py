@@ -15,6 +15,7 @@ from lambent.data import SpikeDataset
 from lambent.events import Events
 from lambent.machine.files import most_packed, open_file, replacing
 from lambent.machine.showing import Short
+from lambent.training.confidence import confidence
 from lambent.training.run import Run
 
 KINDS = ("float", "quantised", "chip")
@@ -72,11 +73,10 @@ class Evaluation(Short):
         """(n,) predicted classes."""
         return self.scores[kind].argmax(1)
 
-    def confidence(self, kind: str) -> np.ndarray:
-        """(n,) probability of the predicted class, the softmax of its scores; 0 where these are not finite."""
-        scores = self.scores[kind].astype(np.float64)
+    def confidence(self, kind: str, temperature: float = 1.0) -> np.ndarray:
+        """(n,) probability of the predicted class, softmax of scores / temperature; 0 where these are not finite."""
         with np.errstate(invalid="ignore"):
-            return np.nan_to_num(1 / np.exp(scores - scores.max(1, keepdims=True)).sum(1))
+            return np.nan_to_num(confidence(self.scores[kind], temperature).max(1))
 
     def accuracy(self, kind: str) -> float:
         """Share of samples that are recognised."""

@@ -23,16 +23,20 @@ from lambent.report.hearing import Hearing
 from lambent.report.html import write
 from lambent.report.model import LayerRates, LayerSize, RasterLayer, ReportData, SampleTrace, WeightMatrix
 from lambent.report.spreads import Spread
+from lambent.report.streams import Detections
 from lambent.runs.evaluate import kept_chip_cost, kept_host_costs
 from lambent.runs.evaluation import KINDS, Evaluation
 from lambent.runs.export import exported_as_float, exported_network
 from lambent.runs.repeating import changed, commands
+from lambent.runs.streams import kept_curves
 from lambent.training.config import Config
 from lambent.training.model import build_model
 from lambent.training.run import Run, versions
 
 _TRACES = 2
 """Samples that are shown in full."""
+_FALSE_ALARMS = (10.0, 5.0, 2.0, 1.0, 0.5)
+"""An hour, of the operating points that are shown."""
 
 
 def report_run(run: Run, path: Path | None = None) -> Path:
@@ -98,6 +102,7 @@ def report_data(
         facts=about_run(run, model, evaluation) | by_program,
         versions=facts["versions"],
         history=history,
+        streams=_streams(run),
         traces=traces,
         examples=examples,
         rates=[LayerRates(name, r) for name, r in zip(_counted(model), evaluation.rates, strict=True)],
@@ -113,7 +118,7 @@ def report_data(
 
 def answers(run: Run, evaluation: Evaluation, on_chip: bool) -> dict[str, Any]:
     """What a `ReportData` is told of the answers that an evaluation found."""
-    course = evaluation.course
+    course, temperature = evaluation.course, run.temperature()
     heard = None
     if course is not None:
         found = (course.answers == evaluation.labels[course.samples][:, None]).mean(0)
@@ -128,8 +133,8 @@ def answers(run: Run, evaluation: Evaluation, on_chip: bool) -> dict[str, Any]:
         "labels": evaluation.labels,
         "predictions_float": evaluation.predictions("float"),
         "predictions_chip": evaluation.predictions("chip") if on_chip else None,
-        "confidence_float": evaluation.confidence("float"),
-        "confidence_chip": evaluation.confidence("chip") if on_chip else None,
+        "confidence_float": evaluation.confidence("float", temperature),
+        "confidence_chip": evaluation.confidence("chip", temperature) if on_chip else None,
         "speakers": evaluation.speakers,
         "files": None if evaluation.files is None else [printable(name) for name in evaluation.files],
         "hearing": heard,
@@ -315,6 +320,16 @@ def _shown(
         if trace.label not in examples or trace.answer == trace.label:  # the last are those chosen for their class
             examples[trace.label] = trace
     return mistakes[:_TRACES] or found[:1], sorted(examples.values(), key=lambda trace: trace.label or 0)
+
+
+def _streams(run: Run) -> list[Detections]:
+    """What the last evaluation on streams found."""
+    out = []
+    for kind, curve in kept_curves(run).items():
+        points = [(most, point) for most in _FALSE_ALARMS if (point := curve.at(most)) is not None]
+        rows = [(most, x["threshold"], x["misses"], x["latency"]) for most, x in points]
+        out.append(Detections(kind, np.array(curve.misses), np.array(curve.false_alarms), rows))
+    return out
 
 
 def _at_start(config: Config, facts: Mapping[str, Any]) -> nn.Sequential | None:
