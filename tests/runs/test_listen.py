@@ -23,7 +23,8 @@ soundfile = pytest.importorskip("soundfile")
 
 SETTINGS = [
     "--hidden", "40", "--no-recurrent", "--epochs", "80", "--batch-size", "6", "--logit-scale", "100", "--lr", "5e-3",
-    "--delay", "0", "--shift", "0", "--blend", "0", "--valid", "0",
+    "--delay", "0", "--shift", "0", "--stretch", "0", "--shift-time", "0", "--dilate", "0", "--mask", "0",
+    "--mask-time", "0", "--valid", "0",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import torch
 import lambent as lb
 from lambent.runs.train import with_fine_steps
 from lambent.training import Config, build_model
+from lambent.training.model import check_layers
 
 
 def model(*lines, n_units=40, **settings):
@@ -115,8 +116,8 @@ def test_layers_are_said_in_one_way(given):
 
 def test_rewiring_needs_sparse_layers():
     with pytest.raises(ValueError, match="rewire is of sparse layers"):
-        Config(rewire=0.1)
-    Config(rewire=0.1, layer=("16", "sparse 16 density 0.5"))
+        check_layers(Config(rewire=0.1), 40)
+    check_layers(Config(rewire=0.1, layer=("16", "sparse 16 density 0.5")), 40)
 
 
 def test_a_map_is_followed_before_data_are_read():

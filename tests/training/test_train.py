@@ -283,7 +283,8 @@ def test_files_are_replaced_whole(tmp_path, data, config):
     run = Run(tmp_path / "r")
     train(run, config, data, Quiet(), facts=FACTS)
     names = {p.name for p in run.folder.iterdir()}
-    assert names == {"config.toml", "run.json", "metrics.jsonl", "calibration.pt", "checkpoint.pt", "best.pt"}
+    written = {"config.toml", "run.json", "metrics.jsonl", "calibration.pt", "checkpoint.pt", "best.pt"}
+    assert names == written | {"confidence.json"}
     assert run.config() == config
     assert {"torch", "lambent", "numpy"} <= run.facts()["versions"].keys()
 

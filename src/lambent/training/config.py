@@ -232,8 +232,6 @@ class Config(Short):
         layers = self.descriptions()
         for said in layers:
             check_steps(said, self.neuron_values(), self.dt, self.max_delay if self.layer else math.inf)
-        if self.rewire and not any(said.connections == "sparse" for said in layers):
-            raise ValueError(f"rewire is of sparse layers (layer = 'sparse 256 density 0.1'), got {self.rewire:g}")
         if self.input_shape:
             shape = shape_of(self.input_shape)
             for said in layers:

@@ -52,12 +52,15 @@ class Processes:
 
     Attributes:
         rank, size: the number of this one, and how many there are.
-        group: what torch calls them.
     """
 
     def __init__(self) -> None:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
-        self.group: Any = distributed.group.WORLD
+
+    @property
+    def group(self) -> Any:
+        """What torch calls them; looked up, since a process that still holds it when it ends is aborted by torch."""
+        return distributed.group.WORLD
 
     def share(self, events: Events, targets: Any) -> tuple[Events, Any, float]:
         """This process's part of a batch, and the weight of its mean in the mean over processes.

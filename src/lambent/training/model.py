@@ -14,9 +14,15 @@ from lambent.training.describing import Defaults, make_layer, shape_of_inputs, w
 
 
 def check_layers(config: Config, n_units: int) -> None:
-    """Raise ValueError if the layers of `config` do not fit so many inputs, or each other; names the layer."""
+    """Raise ValueError if the layers of `config` do not fit so many inputs, or each other; names the layer.
+
+    So for `rewire` without a sparse layer.
+    """
+    layers = config.descriptions()
+    if config.rewire and not any(said.connections == "sparse" for said in layers):
+        raise ValueError(f"rewire is of sparse layers (layer = 'sparse 256 density 0.1'), got {config.rewire:g}")
     shape = shape_of_inputs(config.input_shape, n_units)
-    for description in config.descriptions():
+    for description in layers:
         shape = weights_of(description, shape)[1]
 
 

@@ -15,7 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 from lambent.data import DeviceDataset, SpikeDataset, augment
 from lambent.events import Events
 from lambent.layers.calibration import calibrate
+from lambent.layers.chain import parts
 from lambent.layers.readout import LIReadout
+from lambent.layers.spiking import Spiking
 from lambent.losses import rate_penalty
 from lambent.machine.threads import engine_only_threads
 from lambent.machine.waiting import Reading, run_ahead
@@ -133,9 +135,14 @@ class Trainer:
         )
         self.rewiring = Rewiring(self.model, self.optimizer, rewire) if rewire else None
         parallel = (m.process_group for m in self.model.modules() if isinstance(m, DistributedDataParallel))
-        self._group = self.processes.group if self.processes else next(parallel, None)  # whose batches are one
+        self._parallel = next(parallel, None)
         for readout in (m for m in self.model.modules() if isinstance(m, LIReadout)):
             readout.shared = self.processes is not None
+
+    @property
+    def _group(self) -> Any:
+        """The processes whose batches are one."""
+        return self.processes.group if self.processes else self._parallel
 
     def _batches(self, data: Source) -> Batches:
         if not isinstance(data, SpikeDataset):
@@ -160,6 +167,8 @@ class Trainer:
         if model is not None:
             self.model.load_state_dict(model)
             return
+        if not any(isinstance(part.layer, Spiking) for part in parts(self.model)):
+            return  # nothing to calibrate, which is for who built the model
         samples = cast(OfDataset, self.data).data
         chosen = torch.randperm(len(samples), generator=generator(self.config.seed, 0))[:EVALUATION_BATCH]
         with self._own_randomness():
