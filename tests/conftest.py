@@ -1,4 +1,8 @@
-"""Paths of the data that lies beside the checkout, Triton's interpreter where there is no device, and no windows."""
+"""Paths of the data that lies beside the checkout, Triton's interpreter where there is no device, and no windows.
+
+Most of the time goes to compiling kernels that run once: they are optimised less than a user's, who has those of
+`test_demo` and of the benchmarks.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
 os.environ["MPLBACKEND"] = "agg"  # no windows
+os.environ.setdefault("NUMBA_OPT", "1")  # read when Numba is imported
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 

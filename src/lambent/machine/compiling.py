@@ -31,11 +31,11 @@ _UNUSED = 30 * 24 * 3600  # seconds after which a folder of another version goes
 
 
 def _digest(package: Path) -> str:
-    """A name for the contents of all files that may go into a kernel."""
+    """A name for the contents of all files that may go into a kernel, and for how far it is optimised (NUMBA_OPT)."""
     contents = {path: path.read_bytes() for path in sorted(package.rglob("*.py"))}
     marks = (b"\nfrom lambent.machine.compiling import", b"\nfrom numba")
     rooms = {path.parent for path, content in contents.items() if any(mark in content for mark in marks)}
-    digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8)
+    digest = hashlib.blake2b(Path(__file__).read_bytes() + str(_settings.OPT).encode(), digest_size=8)
     for path, content in contents.items():
         if path.parent in rooms:
             digest.update(f"{path.relative_to(package)} {len(content)} ".encode() + content)
