@@ -114,6 +114,14 @@ def test_layers_are_said_in_one_way(given):
         Config(layer=("16",), **given)
 
 
+def test_older_runs_noted_a_width_that_they_did_not_have(tmp_path):
+    (tmp_path / "c.toml").write_text('hidden = 256\nlayer = ["16"]\n')
+    assert Config.from_toml(tmp_path / "c.toml") == Config(layer=("16",))
+    (tmp_path / "c.toml").write_text('hidden = 64\nlayer = ["16"]\n')
+    with pytest.raises(ValueError, match="drop hidden = 64"):
+        Config.from_toml(tmp_path / "c.toml")
+
+
 def test_rewiring_needs_sparse_layers():
     with pytest.raises(ValueError, match="rewire is of sparse layers"):
         check_layers(Config(rewire=0.1), 40)

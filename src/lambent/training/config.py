@@ -315,6 +315,8 @@ class Config(Short):
         for key in values:
             if key not in known:
                 raise ValueError(f"{path}: unknown key {key!r}; the keys are {', '.join(sorted(known))}")
+        if values.get("layer") and values.get("hidden") == _WIDTH:
+            del values["hidden"]  # as runs of before noted it, whatever their layers
         try:
             return cls(**values)
         except ValueError as error:

@@ -19,7 +19,7 @@ from lambent.machine.version import VERSION
 from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
 from lambent.training.checkpoint import check_model
-from lambent.training.config import RUNNING, Config
+from lambent.training.config import PLAIN, RUNNING, Config
 from lambent.training.describing import shape_of_inputs, weights_of
 from lambent.training.folder import Folder, from_json, holding
 from lambent.training.model import build_model
@@ -202,6 +202,8 @@ class Run(Folder):
         for key, value in vars(config).items():
             if isinstance(value, tuple):
                 value = list(value)  # as JSON has it
+            if key in PLAIN and config.layer:  # which mean nothing there; runs of before noted them
+                continue
             if key not in RUNNING and began.get(key, value) != value:
                 raise ValueError(
                     f"{self.path('config.toml')}: {key} was {began[key]!r} when the run began, is {value!r}; put it "
