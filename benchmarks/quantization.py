@@ -27,9 +27,9 @@ from lambent.machine.threads import engine_only_threads
 from lambent.runs.export import calibration_events
 from lambent.runs.train import load_training_data
 from lambent.training import Config, Run, predict
-from spoken_digits import trained
+from spoken_digits import DENSE, trained
 
-SETTINGS: dict[str, Any] = {}  # beside the defaults; only --smoke has some
+SETTINGS: dict[str, Any] = {}  # beside those of "dense" of spoken_digits.py; only --smoke has some
 
 
 def accuracy(scores: Any, labels: Any) -> float:
@@ -39,7 +39,7 @@ def accuracy(scores: Any, labels: Any) -> float:
 
 def case(data: SpikeDataset, test: SpikeDataset, bits: int, seed: int, folder: Path) -> dict[str, float]:
     """Test accuracies of one seed [%], and what fine-tuning took."""
-    start = trained(Run(folder / f"recipe{seed}"), Config(**SETTINGS, seed=seed), data)
+    start = trained(Run(folder / f"dense{seed}"), Config(**(DENSE | SETTINGS), seed=seed), data)
     config = replace(start.config(), epochs=0, qat_bits=str(bits))
     aware = trained(Run(folder / f"aware{bits}_{seed}"), config, data, start)
     scores, labels = (x.numpy() for x in predict(start.model(), test))
