@@ -1,7 +1,7 @@
 """Paths of the data that lies beside the checkout, Triton's interpreter where there is no device, and no windows.
 
-Most of the time goes to compiling kernels that run once: they are optimised less than a user's, who has those of
-`test_demo` and of the benchmarks.
+Most of the time goes to compiling kernels that run once: they are optimised less than a user's, whose kernels
+`test_demo` runs.
 """
 
 from __future__ import annotations
