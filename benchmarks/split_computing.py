@@ -43,7 +43,7 @@ def train(data: SpikeDataset, bits: int, erasure: float, seed: int, epochs: int)
     model = network(data.n_units, data.n_classes, bits, erasure)
     lb.calibrate(model, data.batch(range(0, len(data), max(1, len(data) // 30)))[0], 3.0)
     change = augment.Compose([augment.Blend(data, 0.5), augment.ShiftChannels(10), augment.JitterTimes(2.0)])
-    lb.fit(model, data, epochs=epochs, seed=seed, augment=change, rate_upper=8.0, progress=False)
+    lb.fit(model, data, epochs=epochs, seed=seed, augment=change, rate_lower=2.0, rate_upper=8.0, progress=False)
     return model
 
 
