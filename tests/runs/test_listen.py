@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import shutil
 import sys
@@ -11,9 +10,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command_line import call, last_line
 
 import lambent as lb
-from lambent import cli
 from lambent.audio.reading import resample
 from lambent.runs.listen import Listener
 from lambent.runs.streams import Ear
@@ -26,14 +25,6 @@ SETTINGS = [
     "--delay", "0", "--shift", "0", "--stretch", "0", "--shift-time", "0", "--dilate", "0", "--mask", "0",
     "--mask-time", "0", "--valid", "0",
 ]  # fmt: skip
-
-
-def call(*args):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["lambent", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    return stop.value.code
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +46,6 @@ def trained(audio, tmp_path_factory):
     assert call("train", folder / "words.h5", "--out", folder / "run", *SETTINGS) == 0
     assert call("export", folder / "run") == 0
     return folder / "run", files
-
-
-def last_line(out):
-    return json.loads(out.strip().splitlines()[-1])
 
 
 def test_words_are_heard(trained, capsys, tmp_path):

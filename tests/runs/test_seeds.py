@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call, last_line
 
 import lambent as lb
-from lambent import cli
 from lambent.runs.seeds import Several, parse_seeds, side_by_side
 from lambent.training import Run
 
@@ -27,18 +27,6 @@ def words(tmp_path: Path) -> tuple[Path, Path]:
     for seed, path in enumerate(paths):
         lb.data.write_shd(path, lb.data.yin_yang(80, seed=seed))
     return paths
-
-
-def call(*args: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["lambent", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    return stop.value.code
-
-
-def last_line(out: str) -> dict:
-    return json.loads(out.strip().splitlines()[-1])
 
 
 def test_seeds() -> None:

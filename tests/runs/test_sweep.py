@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -10,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import call, last_line
 
 import lambent as lb
-from lambent import cli
 from lambent.runs.sweep import Range, Sweep, read_space
 from lambent.training import Run
 
@@ -39,18 +38,6 @@ def space(tmp_path: Path) -> Path:
     path = tmp_path / "space.toml"
     path.write_text(SPACE)
     return path
-
-
-def call(*args: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["lambent", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    return stop.value.code
-
-
-def last_line(out: str) -> dict:
-    return json.loads(out.strip().splitlines()[-1])
 
 
 def test_spaces(space: Path) -> None:

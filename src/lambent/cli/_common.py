@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False, emoji=False, force_terminal=False if in_notebook() else None)
 
+
+def completing(choices: Collection[str]) -> Callable[[str], list[str]] | None:
+    """What a shell completes an option's value with: those of `choices` that begin so; None where there are none."""
+    return (lambda incomplete: [x for x in choices if x.startswith(incomplete)]) if choices else None
+
+
 OfChip = Annotated[
     str,
     typer.Option(
         "--chip",
         metavar="CHIP",
         help="Whose file it is.",
-        autocompletion=lambda incomplete: [x for x in CHIPS if x.startswith(incomplete)],
+        autocompletion=completing(CHIPS),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable line last.")]
@@ -42,7 +48,7 @@ TimeUnit = Annotated[
     typer.Option(
         metavar="UNIT",
         help="Unit of the times in the file: s, ms, us or ns.  [default: seconds, if they can be ones]",
-        autocompletion=lambda incomplete: [x for x in _TIME_UNITS if x.startswith(incomplete)],
+        autocompletion=completing(_TIME_UNITS),
         show_default=False,
     ),
 ]
@@ -78,11 +84,6 @@ def rule_of(threshold: float | None, smoothing: float | None, refractory: float 
 
     values = {"threshold": threshold, "smoothing": smoothing, "refractory": refractory}
     return Rule(**{name: value for name, value in values.items() if value is not None})
-
-
-def completing(choices: Collection[str]) -> Callable[[str], list[str]] | None:
-    """What a shell completes an option's value with: those of `choices` that begin so; None where there are none."""
-    return (lambda incomplete: [x for x in choices if x.startswith(incomplete)]) if choices else None
 
 
 def say(text: object) -> None:

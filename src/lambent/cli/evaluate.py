@@ -49,7 +49,7 @@ def evaluate(
         typer.Option(
             metavar="CHIP",
             help="Also on the model of this chip, whatever chip the run is for.",
-            autocompletion=completing(tuple(CHIPS)),
+            autocompletion=completing(CHIPS),
         ),
     ] = None,
     time_unit: TimeUnit = None,

@@ -86,7 +86,7 @@ def train(
         typer.Option(
             metavar="CHIP",
             help="Learn on the model of this chip, for which the run is then.",
-            autocompletion=completing(tuple(CHIPS)),
+            autocompletion=completing(CHIPS),
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, bit for bit.")] = False,

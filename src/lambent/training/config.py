@@ -227,15 +227,13 @@ class Config(Short):
         chip.check(self)
 
     def _check_layers(self) -> None:
-        from lambent.training.describing import check_steps, shape_of, weights_of
+        from lambent.training.describing import check_steps, shape_of, weights_of_all
 
         layers = self.descriptions()
         for said in layers:
             check_steps(said, self.neuron_values(), self.dt, self.max_delay if self.layer else math.inf)
         if self.input_shape:
-            shape = shape_of(self.input_shape)
-            for said in layers:
-                shape = weights_of(said, shape)[1]
+            weights_of_all(layers, shape_of(self.input_shape))
 
     def neuron_values(self) -> dict[str, Any]:
         """Parameters of hidden units that do not say others themselves."""

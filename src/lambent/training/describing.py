@@ -251,13 +251,17 @@ def make_layer(
     return Spiking(kind(**values), connect(delay), among, **common), shape_out
 
 
-def weights_of(said: Description, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The shape of a layer's weights, and that of what it gives, without making it.
+def weights_of_all(layers: Iterable[Description], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes of the weights of layers one behind the other.
 
     Raises:
-        ValueError: it does not fit its inputs; names the line.
+        ValueError: one does not fit its inputs; names the line.
     """
-    return _connect(said, shape)[1:]
+    found = []
+    for said in layers:
+        weights, shape = _connect(said, shape)[1:]
+        found.append(weights)
+    return found
 
 
 _Connect = tuple[Callable[[Tensor | None], Any], tuple[int, ...], tuple[int, ...]]

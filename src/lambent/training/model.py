@@ -10,7 +10,7 @@ from torch import nn
 from lambent.layers import LIReadout
 from lambent.layers import calibrate as calibrate  # where programs used to find it
 from lambent.training.config import Config
-from lambent.training.describing import Defaults, make_layer, shape_of_inputs, weights_of
+from lambent.training.describing import Defaults, make_layer, shape_of_inputs, weights_of_all
 
 
 def check_layers(config: Config, n_units: int) -> None:
@@ -21,9 +21,7 @@ def check_layers(config: Config, n_units: int) -> None:
     layers = config.descriptions()
     if config.rewire and not any(said.connections == "sparse" for said in layers):
         raise ValueError(f"rewire is of sparse layers (layer = 'sparse 256 density 0.1'), got {config.rewire:g}")
-    shape = shape_of_inputs(config.input_shape, n_units)
-    for description in layers:
-        shape = weights_of(description, shape)[1]
+    weights_of_all(layers, shape_of_inputs(config.input_shape, n_units))
 
 
 def build_model(config: Config, n_units: int, n_classes: int, duration: float = math.inf) -> nn.Sequential:

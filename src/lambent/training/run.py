@@ -20,7 +20,7 @@ from lambent.quantize import quantized_model
 from lambent.quantize.aware import aware_of, trained_bits
 from lambent.training.checkpoint import check_model
 from lambent.training.config import PLAIN, RUNNING, Config
-from lambent.training.describing import shape_of_inputs, weights_of
+from lambent.training.describing import shape_of_inputs, weights_of_all
 from lambent.training.folder import Folder, from_json, holding
 from lambent.training.model import build_model
 
@@ -298,8 +298,7 @@ class Run(Folder):
 def _check_size(state: dict[str, Any], n_units: int, config: Config) -> None:
     """Raise ValueError if the model would be larger than what is there to put into it."""
     shape = shape_of_inputs(config.input_shape, n_units)
-    for i, description in enumerate(config.descriptions()):
-        wanted, shape = weights_of(description, shape)
+    for i, wanted in enumerate(weights_of_all(config.descriptions(), shape)):
         weight = state.get(f"{i}.weight", state.get(f"{i}.layer.weight"))
         if not isinstance(weight, Tensor) or tuple(weight.shape) != wanted:
             raise ValueError(f"the weights of layer {i} are not {' x '.join(map(str, wanted))}")

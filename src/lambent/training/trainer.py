@@ -235,11 +235,10 @@ class Trainer:
             loss, shown = self.objective.losses(outputs, targets)  # shown as validation's is, not smoothed
             figures = {"loss": shown} | self.objective.figures(outputs, targets) | activity(hidden, shown)
             reading = Reading(torch.stack([x.double() for x in figures.values()]))
+            loss = weight * loss
             if config.rate_strength:
                 penalty = sum(rate_penalty(h, config.rate_lower, config.rate_upper, self._group) for h in hidden)
-                loss = weight * loss + config.rate_strength * penalty
-            else:
-                loss = weight * loss
+                loss = loss + config.rate_strength * penalty
             loss.backward()
             return list(figures), reading
 
