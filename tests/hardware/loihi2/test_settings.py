@@ -22,6 +22,7 @@ from lambent.training.config import Config
         ({"layer": ("conv 8 21 stride 7 delay 0",)}, "will run in Lava, as a program"),
         ({"layer": ("conv 8 21 stride 7",), "delay": 0.0}, "will run in Lava, as a program"),
         ({"layer": ("conv 4 3 delay 0", "pool 2"), "input_shape": "28x28"}, "has no pools"),
+        ({"layer": ("64 payload_bits 4",)}, "no export of layer '64 payload_bits 4': only spikes without values"),
         ({"layer": ("64 reset subtract",)}, "resets to 0: no export with reset subtract"),
         ({"layer": ("resonator 64",), "reset": "subtract"}, "will run in Lava"),
     ],

@@ -96,6 +96,7 @@ def test_settings_that_do_not_suit_it(tmp_path, change, message):
 def test_advice():
     assert "8 bits" in CHIP.advice(Config(**SETTINGS))
     assert "programs of the chip are for lif units" in CHIP.advice(Config(chip="spinnaker2", layer=["adaptive 10"]))
+    assert "leave payload_bits out" in CHIP.advice(Config(chip="spinnaker2", layer=["10 payload_bits 4"]))
     assert "resets to 0" in CHIP.advice(Config(chip="spinnaker2", reset="subtract"))
 
 

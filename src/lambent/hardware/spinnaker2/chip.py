@@ -153,6 +153,8 @@ def _missing(said: Described) -> str:
     """What a described layer has that the chip's programs have not; empty if nothing."""
     if said.neuron != "lif":
         return f"the programs of the chip are for lif units, not {said.neuron}"
+    if said.payload_bits:
+        return "only spikes without values are converted; leave payload_bits out"
     return ""
 
 
