@@ -201,7 +201,7 @@ def leaves(*values, only=None):
 
 
 def events():
-    return random_events(torch.Generator().manual_seed(3), 4, STEPS, INPUTS, 0.15)
+    return random_events(torch.Generator().manual_seed(3), 2, STEPS, INPUTS, 0.4)
 
 
 def device_of(engine):

@@ -57,7 +57,7 @@ def test_partial_file_takes_defaults(tmp_path):
         ("", None),
         ("qat_bits = 4", 4),
         ('qat_bits = "4"', 4),
-        ("qat_bits = [4, 8, 6]", (4, 8, 6)),
+        ("qat_bits = [4, 8, 8, 6]", (4, 8, 8, 6)),
         ('hidden = 64\nqat_bits = "4,8"', (4, 8)),
     ],
 )
@@ -90,7 +90,7 @@ def test_bits(tmp_path, text, bits):
         ("valid = 1.0", "valid"),
         ("qat_bits = 9", "qat_bits: weight_bits must be whole numbers from 2 to 8, got 9"),
         ('qat_bits = "4,"', "qat_bits: bits must be a number such as 4"),
-        ("qat_bits = [4, 4]", "qat_bits: .* one for each of 3 layers"),
+        ("qat_bits = [4, 4]", "qat_bits: .* one for each of 4 layers"),
         ("qat_bits = 4.0", "qat_bits must be of type str"),
         ("qat_bits = 4\nqat_epochs = 0", "qat_epochs must be at least 1"),
         ('qat_bits = 4\nreset = "subtract"', "reset must be zero with qat_bits"),

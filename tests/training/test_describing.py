@@ -59,19 +59,23 @@ def test_what_lines_say():
     ("n_units", "kernel", "stride", "places"), [(140, 15, 4, 32), (700, 77, 21, 30), (20, 2, 1, 19), (5, 1, 1, 5)]
 )
 def test_the_usual_network_scales_with_its_inputs(n_units, kernel, stride, places):
-    conv, hidden = build_model(Config(), n_units, 3)[:-1]
+    conv, *hidden = build_model(Config(), n_units, 3)[:-1]
     assert conv.weight.shape == conv.delay.shape == (32, 1, kernel)
     assert conv.connections.geometry.stride[-1] == stride
     assert conv.out_features == 32 * places
-    assert conv.delay.max() <= 60 < hidden.delay.max() <= 240
-    assert hidden.recurrent is not None
+    assert conv.delay.max() <= 60
+    assert [layer.weight.shape[1] for layer in hidden] == [256, 256]
+    for layer in hidden:
+        assert 60 < layer.delay.max() <= 240
+        assert layer.recurrent is not None
 
 
 def test_hidden_in_place_of_the_usual_network():
     for settings in ({"hidden": 256}, {"input_shape": "4x10"}, {"layer": ("256 recurrent",)}):
         made = build_model(Config(**settings), 40, 3)
         assert [tuple(layer.weight.shape) for layer in made] == [(40, 256), (256, 3)]
-    assert len(build_model(Config(layers=2, recurrent=False), 40, 3)) == 4
+    assert len(build_model(Config(layers=3, recurrent=False), 40, 3)) == 5
+    assert len(build_model(Config(hidden=16, layers=2), 40, 3)) == 3
 
 
 @pytest.mark.parametrize(

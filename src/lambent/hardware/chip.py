@@ -423,7 +423,7 @@ class Learner(Protocol):
 
         Raises:
             ValueError: the data are not for this network.
-            RuntimeError: a buffer of the chip was full.
+            Overrun: a buffer of the chip was full.
         """
         ...
 
@@ -438,6 +438,10 @@ class Learner(Protocol):
     def cost(self, events: Events, labels: Tensor) -> Any:
         """What learning from such a batch costs, modelled: a dataclass of plain values, with `energy` and `latency`."""
         ...
+
+
+class Overrun(RuntimeError):
+    """A buffer of a chip was full: packets or events were lost, and what was computed since is worthless."""
 
 
 @runtime_checkable

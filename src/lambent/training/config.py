@@ -37,7 +37,7 @@ _LONGEST = 1 << 14  # bytes of settings, five times what `to_toml` writes; Pytho
 _LARGEST = 1e30  # of numbers that become float32s
 _MOST_LAYERS = 1000
 _FRONT = "conv 32 11% stride 3% delay 60"  # about 32 places, each of which sees a ninth of the inputs
-_WIDTH = 256
+_WIDTH, _BEHIND = 256, 2  # units and layers behind it
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
 PLAIN = ("hidden", "layers", "recurrent")
@@ -85,7 +85,7 @@ class Config(Short):
     The defaults are the recipe for spoken words of about a second; `benchmarks/keywords.py` and
     `benchmarks/spoken_digits.py` show what it reaches. The network is a convolution along the inputs with a delay for
     each weight, so that what it learns of a sound holds for higher and lower voices and for any number of channels,
-    then a recurrent layer with longer delays.
+    then two recurrent layers with longer delays.
 
     Raises:
         ValueError: a value is out of range; names the key.
@@ -93,10 +93,10 @@ class Config(Short):
 
     hidden: int | str = _network(
         "",
-        f"units in each hidden layer, or one number for each such as 256,128; if left out, {_WIDTH} behind a "
-        f"convolution along the inputs, '{_FRONT}'",
+        f"units in each hidden layer, or one number for each such as 256,128; if left out, {_BEHIND} times {_WIDTH} "
+        f"behind a convolution along the inputs, '{_FRONT}'",
     )
-    layers: int = _network(1, "number of hidden layers")
+    layers: int = _network(0, "number of hidden layers; 0: as many as hidden says")
     recurrent: bool = _network(True, "connect the units of a hidden layer among themselves")
     layer: tuple[str, ...] = _network(
         (), "hidden layers in words, in place of the three above: 'conv 16 21 stride 7', '256 recurrent', ...", kind=str
@@ -190,13 +190,13 @@ class Config(Short):
             elif type(value) is not wanted:
                 raise ValueError(f"{f.name} must be of type {wanted.__name__}, got {value!r}")
         self._need("epochs", self.epochs >= (0 if self.qat_bits else 1), "at least 1, or with qat_bits 0")
-        for name in ("layers", "batch_size", "qat_epochs"):
+        for name in ("batch_size", "qat_epochs"):
             self._need(name, getattr(self, name) >= 1, "at least 1")
-        self._need("layers", self.layers <= _MOST_LAYERS, f"at most {_MOST_LAYERS}")
-        most = math.isqrt(_MOST_WEIGHTS // self.layers)
+        self._need("layers", 0 <= self.layers <= _MOST_LAYERS, f"0 to {_MOST_LAYERS}")
+        most = math.isqrt(_MOST_WEIGHTS // len(self.widths))
         self._need("hidden", min(self.widths) >= 1, "at least 1")
-        self._need("hidden", max(self.widths) <= most, f"at most {most:,}, for layers = {self.layers}")
-        self._need("layers", self.layers in (1, len(self.widths)) or len(self.widths) == 1, "as many as hidden has")
+        self._need("hidden", max(self.widths) <= most, f"at most {most:,}, for {len(self.widths)} layers")
+        self._need("layers", self.layers in (0, 1, len(self.widths)), "as many as hidden has")  # 1: as runs noted it
         self._need("layer", all(isinstance(text, str) for text in self.layer), "texts")
         if self.layer:
             for f in fields(self):
@@ -258,7 +258,9 @@ class Config(Short):
         """The units of each hidden layer, by `hidden` and `layers`."""
         if isinstance(self.hidden, str) and self.hidden:
             return tuple(int(part) for part in self.hidden.split(","))
-        return (_WIDTH if self.hidden == "" else int(self.hidden),) * self.layers
+        if self.hidden == "":
+            return (_WIDTH,) * (self.layers or (1 if self.input_shape else _BEHIND))
+        return (int(self.hidden),) * (self.layers or 1)
 
     def descriptions(self) -> list[Description]:
         """The hidden layers, in words that were read.
@@ -313,8 +315,9 @@ class Config(Short):
         for key in values:
             if key not in known:
                 raise ValueError(f"{path}: unknown key {key!r}; the keys are {', '.join(sorted(known))}")
-        if values.get("layer") and values.get("hidden") == _WIDTH:
-            del values["hidden"]  # as runs of before noted it, whatever their layers
+        for name, noted in {"hidden": _WIDTH, "layers": 1}.items():
+            if values.get("layer") and values.get(name) == noted:
+                del values[name]  # as runs of before noted it, whatever their layers
         try:
             return cls(**values)
         except ValueError as error:

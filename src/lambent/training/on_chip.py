@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.hardware.chip import LearningChip, find_chip
+from lambent.hardware.chip import LearningChip, Overrun, find_chip
 from lambent.training.config import Config
 from lambent.training.trainer import Trainer
 
@@ -53,7 +53,12 @@ class ChipTrainer(Trainer):
             self._learner = self._chip.learner(model, self.config, self._duration)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * self.rate()
-        figures, _ = self._learner.step(events, targets, self.config.lr * self.rate())
+        try:
+            figures, _ = self._learner.step(events, targets, self.config.lr * self.rate())
+        except Overrun as error:
+            raise ValueError(
+                f"{error}; or let units spike less (initial_spikes, rate_upper), take narrower layers or a larger dt"
+            ) from error
         if self.state.batch + 1 == self.batches:
             try:
                 self._learner.write(self.model)

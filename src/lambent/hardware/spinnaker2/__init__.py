@@ -1,11 +1,11 @@
 """SpiNNaker2: EventProp on the chip, modelled packet by packet, and a fast path of the same numbers."""
 
+from lambent.hardware.chip import Overrun
 from lambent.hardware.spinnaker2.convert import to_chip, to_torch
 from lambent.hardware.spinnaker2.cost import Cost, UpdateCost, estimate_cost, update_cost
 from lambent.hardware.spinnaker2.export import check_export, nir_for_py_spinnaker2
 from lambent.hardware.spinnaker2.machine import Machine
 from lambent.hardware.spinnaker2.network import Spinnaker2Network, load_network
-from lambent.hardware.spinnaker2.packets import Overrun
 from lambent.hardware.spinnaker2.place import Placement, place
 from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Rule
 from lambent.hardware.spinnaker2.running import Recording, run_network

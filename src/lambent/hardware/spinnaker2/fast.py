@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 
 from lambent.events import Events, n_steps
+from lambent.hardware.chip import Overrun
 from lambent.hardware.spinnaker2 import kernels
 from lambent.hardware.spinnaker2.kernels import Spikes, Trace, Wiring
 from lambent.hardware.spinnaker2.machine import Batch, check_rule
 from lambent.hardware.spinnaker2.network import Spinnaker2Network, Units
-from lambent.hardware.spinnaker2.packets import Overrun
 from lambent.hardware.spinnaker2.place import Placement
 from lambent.hardware.spinnaker2.rates import rate_loss, rate_push
 from lambent.hardware.spinnaker2.rules import FirstSpike, Rule

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lambent.hardware.chip import Overrun
 from lambent.hardware.spinnaker2.kernels import Spikes
-from lambent.hardware.spinnaker2.packets import Fifo, Kind, Overrun, Packet, unpack
+from lambent.hardware.spinnaker2.packets import Fifo, Kind, Packet, unpack
 from lambent.hardware.spinnaker2.place import Placement
 from lambent.hardware.spinnaker2.programs import Backward, Forward, Loss, Source, Tile, Update
 from lambent.hardware.spinnaker2.rates import rate_loss, rate_push

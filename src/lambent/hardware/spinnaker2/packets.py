@@ -105,7 +105,3 @@ class Fifo:
         """All that wait, sorted by their keys."""
         waiting, self._waiting = sorted(self._waiting, key=lambda packet: packet.key), []
         return waiting
-
-
-class Overrun(RuntimeError):
-    """A buffer of the chip was full: packets or events were lost, and what was computed since is worthless."""

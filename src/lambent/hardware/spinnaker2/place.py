@@ -171,8 +171,8 @@ def place(
         steps: of a sample, below 65,536.
         batch: samples of a batch.
         training: make room for gradients, adjoints and updates.
-        spikes: mean spikes of a unit in a sample to make room for in the logs; left out, a twentieth of the steps, at
-            least 3, and more where memory is free anyway.
+        spikes: mean spikes of a unit in a sample to make room for in the logs; left out, a tenth of the steps, or where
+            that does not fit a twentieth, at least 3, and more where memory is free anyway.
         groups: of elements; left out, as many as the batch needs and fit.
         constants: of the chip.
 
@@ -190,16 +190,18 @@ def place(
             raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
     if steps >= 1 << 16:
         raise ValueError(f"{steps:,} steps: the logs tell 65,535 apart; use a larger dt")
-    rate = max(3.0, steps / 20) if spikes is None else spikes
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
+    rates = [max(3.0, steps / 10), max(3.0, steps / 20)] if spikes is None else [spikes]
+    if isinstance(rates[0], bool) or not isinstance(rates[0], (int, float)) or not 0 < rates[0] < math.inf:
         raise ValueError(f"spikes must be a positive number, got {spikes!r}")
     if training and network.integers:
         raise ValueError("integer weights cannot learn: train float32 ones, and round them for inference")
-    wanted = _Wanted(network, steps, batch, training, rate, spikes is None, groups, chip)
-    try:
-        return wanted.placed()
-    except ValueError as error:
-        raise ValueError("; ".join([str(error), *wanted.advice()])) from None
+    for rate in rates:
+        wanted = _Wanted(network, steps, batch, training, rate, spikes is None, groups, chip)
+        try:
+            return wanted.placed()
+        except ValueError as error:
+            problem = str(error)
+    raise ValueError("; ".join([problem, *wanted.advice()]))
 
 
 class _Wanted(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from lambent.hardware.chip import Overrun
 from lambent.hardware.spinnaker2.memory import Memory
 from lambent.hardware.spinnaker2.network import Units
-from lambent.hardware.spinnaker2.packets import Overrun
 from lambent.hardware.spinnaker2.place import Placement
 
 
