@@ -193,15 +193,16 @@ def train(
         "valid": str(validate.resolve()) if validate else None, "time_unit": time_unit,
     }  # fmt: skip
     done = len(run.metrics()) if resume else 0
+    on_chip = on is not None or (resume and run.facts().get("on_chip", False))
     with joined(chosen.device) as processes:
         if processes:
-            if on is not None:
-                raise ValueError("--on trains in one process; leave torchrun out")
+            if on_chip:
+                raise ValueError("learning on a chip takes one process; leave torchrun out")
             say(f"{processes.size} processes share every batch of {chosen.batch_size}")
         finished = train_run(
             run, chosen, samples, source, console,
             resume=resume, tensorboard=tensorboard and not follows, start=None if start is None else Run(start),
-            on_chip=on is not None, processes=processes, valid=voices,
+            on_chip=on_chip, processes=processes, valid=voices,
         )  # fmt: skip
     if follows:
         raise typer.Exit(0 if finished else 130)
@@ -219,12 +220,10 @@ def train(
             say("fine-tuning did not improve on the validation samples: kept as first quantised")
         if finished and resume and done == len(history):
             say("the run was finished already")
-    if on is not None and run.path("on_chip.json").exists():
+    if run.path("on_chip.json").exists():
         result["update"] = run.read_json("on_chip.json")
         say(_of_update(result["update"]))
-    if not finished and on is not None:
-        say("interrupted; the best epoch so far is kept")
-    elif not finished:
+    if not finished:
         again = ["lambent", "train", str(data), "--out", str(out), *(("--test", str(test)) if test else ())]
         again += [*(("--validate", str(validate)) if validate else ()), "--resume"]
         say(f"interrupted; go on with: {shlex.join(again)}")

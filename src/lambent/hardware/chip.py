@@ -435,6 +435,18 @@ class Learner(Protocol):
         """
         ...
 
+    def state(self) -> dict[str, Any]:
+        """What learning goes on from, as tensors and plain values."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`, bit for bit.
+
+        Raises:
+            KeyError, ValueError: it is of another network.
+        """
+        ...
+
     def cost(self, events: Events, labels: Tensor) -> Any:
         """What learning from such a batch costs, modelled: a dataclass of plain values, with `energy` and `latency`."""
         ...

@@ -85,13 +85,11 @@ def train_run(
         source: where the data come from, kept in run.json: files "train", "valid" and "test", and the "time_unit" in
             them.
         start: a trained run whose model to start from.
-        on_chip: learn on the model of the chip; see `lambent.training.train`.
+        on_chip: learn on the model of the chip, see `lambent.training.train`; what is resumed goes on as it began.
         processes: those that train together, see `lambent.training.train`.
         each: called with the metrics of each epoch, once it is kept; what it raises ends the training.
         valid: samples that choose the best epoch, in place of the share of `data` that the settings hold out.
 
-    Raises:
-        ValueError: also where a run that learned on a chip is to be resumed.
     """
     facts = {
         "data": dict(source),
@@ -121,11 +119,7 @@ def train_run(
         facts["from"] = str(start.folder)
     if resume:
         known = run.facts("data")
-        if known.get("on_chip"):
-            raise ValueError(
-                f"{run.folder}: learned on the chip, whose moments are not kept; begin anew with --overwrite, or go on "
-                "from its best model with --from"
-            )
+        on_chip = known.get("on_chip", False)
         for key in ("n_units", "class_names", "duration", "samples", "checksum"):
             if known.get(key, facts[key]) != facts[key]:
                 raise ValueError(

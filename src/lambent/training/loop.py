@@ -51,7 +51,6 @@ def train(
         resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
         model: the `state_dict` of a float model, of the network that `config` describes, to start from.
         on_chip: learn on the model of the chip, which writes to the folder what an update costs there (on_chip.json).
-            The chip's moments are not kept, so that such a run cannot be resumed.
         processes: those that train together, each with the same arguments; the first alone writes, the others read what
             it wrote.
         valid: samples that choose the best epoch, in place of a share of `data` (`config.valid`).

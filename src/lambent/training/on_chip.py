@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lambent.data import SpikeDataset
 from lambent.events import Events
-from lambent.hardware.chip import LearningChip, Overrun, find_chip
+from lambent.hardware.chip import Learner, LearningChip, Overrun, find_chip
 from lambent.training.config import Config
 from lambent.training.trainer import Trainer
 
@@ -44,28 +44,45 @@ class ChipTrainer(Trainer):
     def __init__(self, model: nn.Sequential, config: Config, data: SpikeDataset, valid: SpikeDataset | None) -> None:
         super().__init__(model, config, data, valid)
         self._chip, self._duration = check_on_chip(config), data.duration
-        self._learner: Any = None
+        self._learner: Learner | None = None
+        self._state: dict[str, Any] | None = None  # of the learner, in the checkpoint that is gone on from
+
+    @property
+    def learner(self) -> Learner:
+        """The model on the chip, made once the initial weights are settled."""
+        if self._learner is None:
+            self._learner = self._chip.learner(cast(nn.Sequential, self.model), self.config, self._duration)
+            if self._state is not None:
+                self._learner.load_state(self._state)
+        return self._learner
 
     def step(self, events: Events, targets: Tensor) -> dict[str, float]:
         """See `Trainer.step`. The model gets the weights with the last batch of an epoch."""
-        if self._learner is None:  # once the initial weights are settled
-            model = cast(nn.Sequential, self.model)
-            self._learner = self._chip.learner(model, self.config, self._duration)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * self.rate()
         try:
-            figures, _ = self._learner.step(events, targets, self.config.lr * self.rate())
+            figures, _ = self.learner.step(events, targets, self.config.lr * self.rate())
         except Overrun as error:
             raise ValueError(
                 f"{error}; or let units spike less (initial_spikes, rate_upper), take narrower layers or a larger dt"
             ) from error
         if self.state.batch + 1 == self.batches:
             try:
-                self._learner.write(self.model)
+                self.learner.write(self.model)
             except FloatingPointError as error:
                 raise self._diverged(str(error)) from error
         return {"samples": len(events)} | {name: value * len(events) for name, value in figures.items()}
 
     def cost(self, events: Events, targets: Tensor) -> Any:
         """What learning from a batch costs on the chip, modelled; see `lambent.hardware.chip.Learner`."""
-        return self._learner.cost(events, targets)
+        return self.learner.cost(events, targets)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """See `Trainer.checkpoint`."""
+        state = self._state if self._learner is None else self._learner.state()
+        return super().checkpoint() | {"chip": state}
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """See `Trainer.restore`."""
+        super().restore(checkpoint)
+        self._state = checkpoint["chip"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 
 import pytest
@@ -18,6 +20,7 @@ from lambent.runs.export import export_run
 from lambent.runs.report import report_run
 from lambent.runs.train import train_run
 from lambent.training import Config, Run
+from lambent.training.on_chip import ChipTrainer
 
 CHIP = find_chip("spinnaker2")
 SETTINGS = {
@@ -71,10 +74,25 @@ def test_the_whole_way(run):
         evaluate_on(run, test.subset([]), "yin-yang", "loihi2")
 
 
-def test_it_cannot_be_resumed(run):
-    data = lb.data.yin_yang(120, seed=0)
-    with pytest.raises(ValueError, match="learned on the chip, whose moments are not kept"):
-        train_run(run, Config(**SETTINGS), data, {"train": "x", "test": None}, Console(quiet=True), resume=True)
+def test_it_goes_on_bit_for_bit(run, tmp_path):
+    """Interrupted within the second epoch, between two batches."""
+    data, source = lb.data.yin_yang(120, seed=0), {"train": "x", "test": None}
+    other, steps, step = Run(tmp_path / "other"), [], ChipTrainer.step
+
+    def stopping(trainer, *batch):
+        steps.append(batch)
+        if len(steps) == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(trainer, *batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ChipTrainer, "step", stopping)
+        assert not train_run(other, Config(**SETTINGS), data, source, Console(quiet=True), on_chip=True)
+    assert train_run(other, Config(**SETTINGS), data, source, Console(quiet=True), resume=True)
+    for name, value in run.model().state_dict().items():
+        assert torch.equal(other.model().state_dict()[name], value), name
+    assert other.read_json("on_chip.json") == run.read_json("on_chip.json")
+    assert train_run(other, Config(**SETTINGS), data, source, Console(quiet=True), resume=True)  # done already
 
 
 @pytest.mark.parametrize(

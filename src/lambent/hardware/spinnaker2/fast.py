@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import torch
 
 from lambent.events import Events, n_steps
 from lambent.hardware.chip import Overrun
@@ -208,6 +211,24 @@ class FastMachine:
         kernels.add(self._sum, gradients)
         corrected = (np.float32(1 - 0.9**self._updates), np.float32(1 - 0.999**self._updates))
         kernels.adam(self._weights, self._sum, *self._moments, np.float32(rate), np.float32(decay), *corrected)
+
+    def state(self) -> dict[str, Any]:
+        """What learning goes on from: all weights, their moments, and the number of updates."""
+        arrays = zip(("weights", "first", "second"), (self._weights, *self._moments), strict=True)
+        return {name: torch.from_numpy(array.copy()) for name, array in arrays} | {"updates": self._updates}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state` of the same network.
+
+        Raises:
+            KeyError, ValueError: it is of another.
+        """
+        arrays = {"weights": self._weights, "first": self._moments[0], "second": self._moments[1]}
+        for name, array in arrays.items():
+            if state[name].shape != array.shape:
+                raise ValueError(f"{name} of the chip have shape {tuple(state[name].shape)}, not {array.shape}")
+            array[:] = state[name].numpy()
+        self._updates = state["updates"]
 
     def matrices(self) -> list[np.ndarray]:
         """See `Machine.matrices`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,6 +126,19 @@ class Learner:
             "silent": float((counts.sum(0) == 0).mean()) if counts.size else 0.0,
         }
         return figures, done
+
+    def state(self) -> dict[str, Any]:
+        """See `lambent.hardware.chip.Learner`."""
+        return self._fast().state()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """See `lambent.hardware.chip.Learner`."""
+        self._fast().load_state(state)
+
+    def _fast(self) -> FastMachine:
+        if not isinstance(self.machine, FastMachine):
+            raise TypeError("only the fast machine can be stopped and gone on with")
+        return self.machine
 
     def write(self, model: nn.Module) -> None:
         """Put the weights into the model, in its own units.
