@@ -64,6 +64,9 @@ def _apart(given: dict[str, Any]) -> dict[str, Any]:
     return ({"layer": ()} | given) if plain else given
 
 
+_ON_CHIP = 128  # hidden units where nothing is said of layers: the usual network is too large to learn on a chip
+
+
 @_with_config_options
 def train(
     data: Annotated[
@@ -159,6 +162,8 @@ def train(
             given = {"epochs": 0} | given
         if on is not None:
             given = {"delay": 0.0, "chip": on} | given
+            if config is None and start is None and not {*PLAIN, "layer", "input_shape"} & given.keys():
+                given["hidden"] = _ON_CHIP
             if given["chip"] != on:
                 raise ValueError(f"--on {on} is for that chip; drop --chip {given['chip']}")
         base = Config.from_toml(config) if config is not None else Run(start).config() if start else Config()

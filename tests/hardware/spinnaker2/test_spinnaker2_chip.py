@@ -147,6 +147,12 @@ def test_the_commands(run, tmp_path, monkeypatch, capsys):
     code, said = command(monkeypatch, capsys, "simulate", network, test, "--chip", "spinnaker2")
     assert code == 0, said.err
     assert "modelled for SpiNNaker2" in said.out
+    train_there = ("train", train, "--out", tmp_path / "left", "--on", "spinnaker2", "--shift", "0", "--epochs", "1")
+    assert command(monkeypatch, capsys, *train_there)[0] == 0
+    assert Run(tmp_path / "left").config().widths == (128,)  # the usual network would not fit
+    code, said = command(monkeypatch, capsys, "train", train, "--out", tmp_path / "left", "--resume")
+    assert code == 0, said.err
+    assert "finished already" in said.out + said.err
     for words, message in (
         (("evaluate", tmp_path / "r", test, "--on", "akida"), "chip must be one of loihi2, spinnaker2, got 'akida'"),
         (("train", train, "--out", tmp_path / "s", "--on", "spinnaker2", "--chip", "loihi2"), "drop --chip loihi2"),
