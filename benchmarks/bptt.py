@@ -119,7 +119,7 @@ class ConvBPTT(nn.Module):
 
 
 class DelayedBPTT(nn.Module):
-    """The usual network of `lambent train` on dense spikes: a convolution with delays, recurrent LIF, LI readout.
+    """The usual network of `lambent train` on dense spikes: a convolution and recurrent LIF with delays, LI readout.
 
     Args:
         model: as `build_model` makes it; weights, time constants and delays are taken over, the last two fixed.
@@ -127,14 +127,14 @@ class DelayedBPTT(nn.Module):
 
     def __init__(self, model: nn.Sequential):
         super().__init__()
-        conv, hidden, readout = model
+        conv, *hidden, readout = model
         self.kernel = nn.Parameter(conv.weight.detach().squeeze(1).clone())  # (filters, channels)
-        self.weight, self.recurrent_weight = (
-            nn.Parameter(w.detach().clone()) for w in (hidden.weight, hidden.recurrent_weight)
-        )
+        self.weights = nn.ParameterList(layer.weight.detach().clone() for layer in hidden)
+        self.recurrent_weights = nn.ParameterList(layer.recurrent_weight.detach().clone() for layer in hidden)
         self.readout = nn.Parameter(readout.weight.detach().clone())
-        self.hidden_delays = (hidden.delay.detach() / hidden.dt).round() + 1  # steps from a spike to its arrival
-        self.factors = torch.empty(0)
+        # steps from a spike to its arrival
+        self.hidden_delays = [(layer.delay.detach() / layer.dt).round() + 1 for layer in hidden]
+        self.factors = [torch.empty(0) for _ in hidden]
         self.scale, self.stride = readout.scale, conv.connections.geometry.stride[-1]
         self.delays = (conv.delay.detach().squeeze(1) / conv.dt).round().long().tolist()
         self.constants = [tuple(c.detach().float() for c in grid_constants(x.tau_mem, x.tau_syn, x.dt)) for x in model]
@@ -150,14 +150,15 @@ class DelayedBPTT(nn.Module):
             out.append(torch.tensordot(weights, torch.stack(taps), 1))
         return torch.stack(out, 1).flatten(1, 2).permute(2, 0, 1)
 
-    def _delayed(self, spikes: Tensor) -> Tensor:
-        """What reaches the hidden units of spikes (steps, batch, units): each delay is a factor for each frequency."""
-        steps = len(spikes)
-        n = steps + int(self.hidden_delays.max())  # nothing comes round
-        if len(self.factors) != n // 2 + 1:
+    def _delayed(self, spikes: Tensor, layer: int) -> Tensor:
+        """What reaches a hidden layer of spikes (steps, batch, units): each delay is a factor for each frequency."""
+        steps, delays = len(spikes), self.hidden_delays[layer]
+        n = steps + int(delays.max())  # nothing comes round
+        if len(self.factors[layer]) != n // 2 + 1:
             frequency = torch.arange(n // 2 + 1).view(-1, 1, 1) / n
-            self.factors = torch.polar(torch.ones(()), -2 * torch.pi * frequency * self.hidden_delays)
-        return torch.fft.irfft(torch.bmm(torch.fft.rfft(spikes, n, 0), self.weight * self.factors), n, 0)[:steps]
+            self.factors[layer] = torch.polar(torch.ones(()), -2 * torch.pi * frequency * delays)
+        there = torch.bmm(torch.fft.rfft(spikes, n, 0), self.weights[layer] * self.factors[layer])
+        return torch.fft.irfft(there, n, 0)[:steps]
 
     def _units(self, drive: Tensor, constants: tuple[Tensor, ...], among: Tensor | None = None) -> Tensor:
         """Spikes (steps, batch, units) of units that `drive` reaches, and through `among` one another."""
@@ -175,16 +176,17 @@ class DelayedBPTT(nn.Module):
         return torch.stack(out)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Class scores (batch, out) of spikes (batch, steps, inputs), and both layers' spike counts (batch, units)."""
-        first = self._units(self._arrivals(x), self.constants[0])
-        second = self._units(self._delayed(first), self.constants[1], self.recurrent_weight)
-        alpha_mem, alpha_syn, gain = self.constants[2]
-        i = v = total = torch.zeros_like(second[0] @ self.readout)
-        for arriving in _later(second) @ self.readout:
+        """Class scores (batch, out) of spikes (batch, steps, inputs), and all layers' spike counts (batch, units)."""
+        spikes = [self._units(self._arrivals(x), self.constants[0])]
+        for layer, among in enumerate(self.recurrent_weights):
+            spikes.append(self._units(self._delayed(spikes[-1], layer), self.constants[1 + layer], among))
+        alpha_mem, alpha_syn, gain = self.constants[-1]
+        i = v = total = torch.zeros_like(spikes[-1][0] @ self.readout)
+        for arriving in _later(spikes[-1]) @ self.readout:
             i = alpha_syn * i + arriving
             v = alpha_mem * v + gain * i
             total = total + v
-        return self.scale * total / len(second), [first.sum(0), second.sum(0)]
+        return self.scale * total / len(spikes[-1]), [layer.sum(0) for layer in spikes]
 
 
 def _later(spikes: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class CNN(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for n in (32, 64, 128):
-            layers += [nn.LazyConv2d(n, 3, padding=1), nn.BatchNorm2d(n), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.LazyConv2d(n, 3, padding=1), nn.BatchNorm2d(n), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.5), nn.LazyLinear(n_classes))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ def joined(device: str) -> Iterator[Processes | None]:
         yield Processes()
     finally:
         distributed.destroy_process_group()
+        gc.collect()  # a process that still holds it when it ends is aborted by torch
 
 
 class Processes:
@@ -59,7 +61,7 @@ class Processes:
 
     @property
     def group(self) -> Any:
-        """What torch calls them; looked up, since a process that still holds it when it ends is aborted by torch."""
+        """What torch calls them; looked up, lest it is held for longer than the processes are together."""
         return distributed.group.WORLD
 
     def share(self, events: Events, targets: Any) -> tuple[Events, Any, float]:
