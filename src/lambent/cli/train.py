@@ -198,16 +198,13 @@ def train(
         "valid": str(validate.resolve()) if validate else None, "time_unit": time_unit,
     }  # fmt: skip
     done = len(run.metrics()) if resume else 0
-    on_chip = on is not None or (resume and run.facts().get("on_chip", False))
     with joined(chosen.device) as processes:
         if processes:
-            if on_chip:
-                raise ValueError("learning on a chip takes one process; leave torchrun out")
             say(f"{processes.size} processes share every batch of {chosen.batch_size}")
         finished = train_run(
             run, chosen, samples, source, console,
             resume=resume, tensorboard=tensorboard and not follows, start=None if start is None else Run(start),
-            on_chip=on_chip, processes=processes, valid=voices,
+            on_chip=on is not None, processes=processes, valid=voices,
         )  # fmt: skip
     if follows:
         raise typer.Exit(0 if finished else 130)

@@ -130,6 +130,8 @@ def train_run(
             was = known["data"].get("valid")
             raise ValueError(f"{run.folder}: was validated on other data; give the same --validate ({was})")
         run.check_settings(config)
+    if on_chip and processes is not None:
+        raise ValueError("learning on a chip takes one process; leave torchrun out")
     with ExitStack() as stack:
         watcher: Any = stack.enter_context(RichWatcher(console, config.all_epochs, len(run.metrics()) if resume else 0))
         if tensorboard:
