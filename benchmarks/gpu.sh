@@ -32,7 +32,7 @@ if wants rival; then # its blocks compile for a minute each size: all at once, b
     done
 fi
 if wants tests; then
-    OMP_NUM_THREADS=1 timeout 170 "$python" -m pytest -n "${WORKERS:-12}" -q -p no:cacheprovider -W default \
+    OMP_NUM_THREADS=1 timeout 300 "$python" -m pytest -n "${WORKERS:-12}" -q -p no:cacheprovider -W default \
         --durations 12 tests/engines tests/data tests/training tests/hardware/test_host_energy.py \
         -k "gpu or cuda or device" >"$out/tests.txt" 2>&1
     said tests 40
