@@ -46,7 +46,7 @@ def test_silent_outputs_return_under_lambents_rule_only():
         model = feedforward()
         with torch.no_grad():
             model[1].weight[:, 2] = -0.1  # never spikes
-        done = s2.train_on_chip(model, data, rule=rule, epochs=2)
+        done = s2.train_on_chip(model, data, rule=rule, epochs=6)
         events, _ = data.batch(range(200))
         left[rule] = s2.run_network(done.network, events).spikes[1][:, 2].sum()
     assert left["bena2024"] == 0

@@ -1,7 +1,7 @@
 """The setting of Bena et al. (arXiv 2412.15021), of their off-chip twin: Yin-Yang on 5-120-3 units in 27 steps of 1 ms.
 
 They train for 40 epochs of 60,000 points in batches of 22, with Adam at 1.9e-3, times 0.95 after each epoch, and a
-weight decay of 6.5e-7: the defaults of `train_on_chip`.
+weight decay of 6.5e-7: the defaults of `train_on_chip` with rule "bena2024".
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from lambent.machine.showing import Short
 from lambent.machine.threads import engine_only_threads
 
 MACHINES: dict[str, Any] = {"fast": FastMachine, "packets": Machine}
+_RATES = {"lambent": 6e-4, "bena2024": 1.9e-3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +53,20 @@ class ChipTraining(Short):
 def default_rule(model: nn.Module, adjoint: str = "lambent") -> Rule:
     """The rule of that adjoint for a model: its loss by the last layer, and for "lambent" bounds on rates.
 
-    "bena2024" has the loss of Bena et al. "lambent" tells first spikes apart more sharply, without their push to be
-    early, and pulls up, gently, hidden units below 1 spike in 20 samples, and outputs below 1 in 2: under "bena2024",
-    which has no such pull, most that fall silent are lost.
+    "bena2024" has the loss of Bena et al. "lambent" tells first spikes apart as sharply as steps allow, without their
+    push to be early, and pulls up hidden units below 1 spike in 2 samples and outputs below 1 in each: an output that
+    is silent where it should be first has no time to learn from. Under "bena2024" most that fall silent are lost.
     """
-    modules, _ = check_model(model)
-    last = modules[-1]
-    reads = isinstance(last, LIReadout)
-    loss: Loss = FirstSpike() if adjoint != "lambent" else FirstSpike(tau=0.8, alpha=0.0)
+    modules, dt = check_model(model)
+    last, lower = modules[-1], [0.5] * (len(modules) - 1)
     if isinstance(last, LIReadout):
-        loss = CrossEntropy(count_gradient=last.count_gradient)
+        loss: Loss = CrossEntropy(count_gradient=last.count_gradient)
+    else:
+        loss = FirstSpike(tau=dt, alpha=0.0) if adjoint == "lambent" else FirstSpike()
+        lower.append(1.0)
     if adjoint != "lambent":
         return Rule(adjoint, loss)
-    lower = [0.05] * (len(modules) - 1) + ([] if reads else [0.5])
-    return Rule("lambent", loss, tuple((x, math.inf) for x in lower), rate_strength=0.02)
+    return Rule(adjoint, loss, tuple((x, math.inf) for x in lower), rate_strength=0.1)
 
 
 class Learner:
@@ -164,7 +165,7 @@ def train_on_chip(
     rule: str | Rule = "lambent",
     epochs: int = 1,
     batch_size: int = 22,
-    lr: float = 1.9e-3,
+    lr: float | None = None,
     decay: float = 0.95,
     weight_decay: float = 6.5e-7,
     seed: int = 0,
@@ -175,8 +176,8 @@ def train_on_chip(
 ) -> ChipTraining:
     """Train `model`, in place, as SpiNNaker2 would: float32, event packets, a batch over groups of elements.
 
-    The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs.
-    Samples come in another order each epoch; those left over that make no whole batch have to wait for the next.
+    The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs, which
+    wants a lower rate. Samples come in another order each epoch; those left over that make no whole batch have to wait for the next.
 
     Args:
         model: as `to_chip` takes it; afterwards it has the weights that were learned, in its own units.
@@ -184,6 +185,7 @@ def train_on_chip(
         rule: "lambent", "bena2024" (see `lambent.hardware.spinnaker2.rules`), or a `Rule` with a loss of its own.
         epochs, batch_size: passes over the data, and samples of an update.
         lr, decay, weight_decay: of Adam, in the chip's units of weights; `decay` is a factor on the rate an epoch.
+            `lr` is 1.9e-3 for "bena2024", else 6e-4, where none is given.
         seed: of the order of samples.
         machine: "fast", or "packets" for the same tick by tick.
         groups, spikes: as for `place`.
@@ -205,12 +207,14 @@ def train_on_chip(
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
+    chosen = rule if isinstance(rule, Rule) else default_rule(model, rule)
+    if lr is None:
+        lr = _RATES[chosen.adjoint]
     for name, number, least in (("lr", lr, 0.0), ("decay", decay, 0.0), ("weight_decay", weight_decay, None)):
         if not isinstance(number, (int, float)):
             raise TypeError(f"{name} must be a number, got {number!r}")
         if not (number >= 0 if least is None else number > least) or not number < math.inf:
             raise ValueError(f"{name} must be {'0 or more' if least is None else 'positive'}, got {number}")
-    chosen = rule if isinstance(rule, Rule) else default_rule(model, rule)
     if not data.has_classes:
         raise ValueError(f"learning needs a class label for each sample, and {data!r} has none")
     if len(data) < batch_size:
