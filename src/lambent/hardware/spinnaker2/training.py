@@ -177,7 +177,8 @@ def train_on_chip(
     """Train `model`, in place, as SpiNNaker2 would: float32, event packets, a batch over groups of elements.
 
     The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs, which
-    wants a lower rate. Samples come in another order each epoch; those left over that make no whole batch have to wait for the next.
+    wants a lower rate. Samples come in another order each epoch; those left over that make no whole batch have to wait
+    for the next.
 
     Args:
         model: as `to_chip` takes it; afterwards it has the weights that were learned, in its own units.
