@@ -57,20 +57,29 @@ def _move_on(window):
 
 
 @fast_inline
+def _copy(source, target):
+    """Of two dimensions; `target[:] = source` would compile for five seconds, with how it complains of shapes."""
+    for row in range(target.shape[0]):
+        for j in range(target.shape[1]):
+            target[row, j] = source[row, j]
+
+
+@fast_inline
 def _begin(window, state, kept_window, kept_state):
     """At rest, or from what was kept."""
-    window[:] = 0
-    state[:] = 0
     if kept_window.shape[0] > 0:
-        window[:] = kept_window
-        state[:] = kept_state
+        _copy(kept_window, window)
+        _copy(kept_state, state)
+    else:
+        window[:] = 0
+        state[:] = 0
 
 
 @fast_inline
 def _keep(window, state, kept_window, kept_state):
     if kept_window.shape[0] > 0:
-        kept_window[:] = window
-        kept_state[:] = state
+        _copy(window, kept_window)
+        _copy(state, kept_state)
 
 
 @fast
@@ -200,12 +209,12 @@ def _states_before_chunks(
     """kept[c] (n_states, size) becomes the state before chunk c; arguments as of `replay`."""
     kept[0] = 0
     for c in range(kept.shape[0] - 1):
-        states[0] = kept[c]
+        _copy(kept[c], states[0])
         replay(
             c * span, (c + 1) * span, steps, sources, values, e, e_end, units, inputs,
             own_steps, own_units, own_values, s, s_end, recurrent, rows, states, arrived,
         )  # fmt: skip
-        kept[c + 1] = states[span]
+        _copy(states[span], kept[c + 1])
 
 
 @fast_inline
@@ -272,7 +281,7 @@ def spikes_backward(
             length = min(span, n_steps - begin)
             _begin_chunk(history, drift, late, length, chunk == chunks - 1, rows)
             if d_step is not None:
-                states[0] = kept[chunk]
+                _copy(kept[chunk], states[0])
                 replay(
                     begin, begin + length, steps, sources, values, offsets[b], offsets[b + 1], units, inputs,
                     own_steps, own_units, own_values, own_offsets[b], own_offsets[b + 1], recurrent, rows,
@@ -371,7 +380,7 @@ def levels_backward(
             length = min(span, n_steps - begin)
             _begin_chunk(history, drift, late, length, chunk == chunks - 1, rows)
             if d_step is not None:
-                states[0] = kept[chunk]
+                _copy(kept[chunk], states[0])
                 replay(
                     begin, begin + length, steps, sources, values, offsets[b], offsets[b + 1], units, inputs,
                     steps, sources, None, 0, 0, absent, rows, states, arrived,
