@@ -144,7 +144,8 @@ def forward(b, spikes, weights, wiring, units, lambent, factors, trace, voltages
                         voltage[u] = 0
             upto[layer, i + 1] = done
         if len(voltages):
-            voltages[i] = voltage
+            for u in range(n_units):
+                voltages[i, u] = voltage[u]
 
 
 @jit

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lambent.hardware.loihi2.kernels import LIMIT
-from lambent.hardware.loihi2.kernels.lists import grown
+from lambent.hardware.loihi2.kernels.lists import grown, record
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
 from lambent.machine.compiling import jit
 
@@ -113,9 +113,7 @@ def run(
                 deliver_recurrent(ring, t, fired[:found], values[:0], synapses)
             total += found
         sent_offsets[t + 1] = total
-        if len(currents) > 0:
-            currents[t] = u
-        if len(voltages) > 0:
-            voltages[t] = v
+        record(currents, t, u)
+        record(voltages, t, v)
         deliver(ring, t, offsets, units, values, synapses)
     return sent_offsets, sent[:total]

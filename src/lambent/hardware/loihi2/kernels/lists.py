@@ -110,5 +110,14 @@ def grown(entries: np.ndarray, used: int, wanted: int) -> np.ndarray:
     if wanted <= len(entries):
         return entries
     longer = np.empty(max(wanted, 2 * len(entries)), entries.dtype)
-    longer[:used] = entries[:used]
+    for e in range(used):  # a slice would compile for seconds
+        longer[e] = entries[e]
     return longer
+
+
+@jit
+def record(rows: np.ndarray, t: int, values: np.ndarray) -> None:
+    """Row t of `rows` becomes `values`, if it has rows."""
+    if len(rows) > 0:
+        for j in range(len(values)):
+            rows[t, j] = values[j]

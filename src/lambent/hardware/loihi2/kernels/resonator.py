@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lambent.hardware.loihi2.kernels import LIMIT
-from lambent.hardware.loihi2.kernels.lists import grown
+from lambent.hardware.loihi2.kernels.lists import grown, record
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, gather
 from lambent.machine.compiling import jit
 
@@ -93,10 +93,8 @@ def run(
                 if len(spikes) > 0:
                     spikes[t, j] = 1
         sent_offsets[t + 1] = total
-        if len(reals) > 0:
-            reals[t] = re
-        if len(imags) > 0:
-            imags[t] = im
+        record(reals, t, re)
+        record(imags, t, im)
         deliver(real_ring, t, offsets, units, values, real_synapses)
         deliver(imag_ring, t, offsets, units, values, imag_synapses)
     return sent_offsets, sent[:total]

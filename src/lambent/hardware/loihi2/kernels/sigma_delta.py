@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.hardware.loihi2.kernels.lists import grown
+from lambent.hardware.loihi2.kernels.lists import grown, record
 from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
 from lambent.machine.compiling import jit
 
@@ -94,11 +94,8 @@ def run(
             if len(synapses.recurrent) > 0:
                 deliver_recurrent(ring, t, sent[total - found : total], sent_values[total - found : total], synapses)
         sent_offsets[t + 1] = total
-        if len(spikes) > 0:
-            spikes[t] = message
-        if len(sigmas) > 0:
-            sigmas[t] = sigma
-        if len(acts) > 0:
-            acts[t] = act
+        record(spikes, t, message)
+        record(sigmas, t, sigma)
+        record(acts, t, act)
         deliver(ring, t, offsets, units, values, synapses)
     return sent_offsets, sent[:total], sent_values[:total]
