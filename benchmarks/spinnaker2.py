@@ -156,10 +156,11 @@ def yin_yang(seed: int, rule: str, dt: float, epochs: int, n: int) -> dict[str, 
     train, test = points(n, 2 * seed, dt), points(max(100, n // 6), 2 * seed + 1, dt)
     model = s2.bena2024_model(seed) if rule == "bena2024" else finer(dt, seed)
     decay = 0.95 if rule == "bena2024" else 0.05 ** (1 / epochs)
-    done = s2.train_on_chip(model, train, rule=rule, epochs=epochs, decay=decay, seed=seed)
+    lr = None if rule == "bena2024" else 6e-4
+    done = s2.train_on_chip(model, train, rule=rule, epochs=epochs, lr=lr, decay=decay, seed=seed)
     events, labels = train.batch(range(22))
     now = replace(done.placement, network=done.network)
-    cost = s2.update_cost(now, done.rule, spikes_of(events, dt), labels.numpy())
+    cost = s2.update_cost(now, done.rule, events, labels)
     return {
         "rule": rule,
         "dt": dt,

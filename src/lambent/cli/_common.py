@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from lambent.hardware.chip import CHIPS
+from lambent.hardware.chip import CHIPS, find_chip
 from lambent.training.progress import in_notebook, is_live, pace
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ console = Console(highlight=False, emoji=False, force_terminal=False if in_noteb
 def completing(choices: Collection[str]) -> Callable[[str], list[str]] | None:
     """What a shell completes an option's value with: those of `choices` that begin so; None where there are none."""
     return (lambda incomplete: [x for x in choices if x.startswith(incomplete)]) if choices else None
+
+
+def load_of(chip: str, path: Path) -> Any:
+    """The network in a file of that chip; if it cannot be read, it may be of another."""
+    known = find_chip(chip)
+    try:
+        return known.load(path)
+    except ValueError as error:
+        others = ", ".join(name for name in CHIPS if name != chip)
+        raise ValueError(f"{error}; if it is of another chip, say --chip {others}") from error
 
 
 OfChip = Annotated[

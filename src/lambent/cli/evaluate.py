@@ -87,11 +87,13 @@ def evaluate(
         return
     if given:
         raise ValueError(f"--{given[0]} is for --stream")
-    from lambent.runs.evaluate import evaluate_on, evaluate_run, kept_chip_cost, kept_host_costs
+    from lambent.runs.evaluate import converted_for, evaluate_on, evaluate_run, kept_chip_cost, kept_host_costs
     from lambent.runs.evaluation import load_test_data, numbering
     from lambent.training.run import Run
 
     there = Run(run)
+    if on is not None:
+        converted_for(there, on)  # raises before the time is spent
     loses_chip = not chip and there.path("cost.json").exists()
     samples = load_test_data(there, data, crop=crop, time_unit=time_unit)
     if samples.level and (trained := there.facts().get("level")) not in (None, samples.level):

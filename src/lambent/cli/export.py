@@ -32,9 +32,10 @@ def export(
     format: Annotated[
         str | None,
         typer.Option(
-            autocompletion=completing(("netx", "lava", "nir")),
-            help="netx, where left out: Loihi 2's file format. lava: a folder that runs in Intel's Lava, on its model "
-            "of the chip or on a chip. nir: for other frameworks.",
+            autocompletion=completing(("netx", "lava", "nir", "npz", "py-spinnaker2")),
+            help="Of a run for Loihi 2: netx, where left out, its file format; lava, a folder that runs in Intel's "
+            "Lava, on its model of the chip or on a chip. For SpiNNaker2: npz, where left out; py-spinnaker2, a NIR "
+            "graph. nir: for other frameworks.",
         ),
     ] = None,
     target: Annotated[
@@ -82,7 +83,7 @@ def export(
         return
     if format != chip.formats[0]:
         path, used, what_next = export_as(there, format, bits, out)
-        say(f"wrote {path}: weights of {', '.join(map(str, dict.fromkeys(used)))} bits")
+        say(f"wrote {path}, of a network with weights of {', '.join(map(str, dict.fromkeys(used)))} bits")
         _say_what_changed(there, used, before)
         say(what_next)
         last_line(as_json, {"path": str(path), "weight_bits": used})

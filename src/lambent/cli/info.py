@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import Json, OfChip, TimeUnit, last_line, say
+from lambent.cli._common import Json, OfChip, TimeUnit, last_line, load_of, say
 from lambent.hardware.chip import DEFAULT, find_chip
 
 
@@ -51,7 +51,7 @@ def _installed() -> dict[str, Any]:
 def _show_file(path: Path, of_chip: str) -> dict[str, Any]:
     """What a chip's file holds, and then how it lies on the chip, which takes longer."""
     chip = find_chip(of_chip)
-    network = chip.load(path)
+    network = load_of(of_chip, path)
     _show(facts := chip.describe(network))
     try:
         placement = chip.place(network)

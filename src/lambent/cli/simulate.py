@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lambent.cli._common import DataFile, Json, OfChip, TimeUnit, console, last_line, progress_bar, say
+from lambent.cli._common import DataFile, Json, OfChip, TimeUnit, console, last_line, load_of, progress_bar, say
 from lambent.hardware.chip import DEFAULT, find_chip
 
 
@@ -34,7 +34,7 @@ def simulate(
     from lambent.runs.evaluation import match_classes, numbering
 
     chip = find_chip(of_chip)
-    net = chip.load(network)
+    net = load_of(of_chip, network)
     samples = SpikeDataset.from_shd(data, duration, net.n_in, time_unit=time_unit)
     if len(samples) == 0:
         raise ValueError(f"{data}: holds no samples")

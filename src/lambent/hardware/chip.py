@@ -453,7 +453,16 @@ class Learner(Protocol):
 
 
 class Overrun(RuntimeError):
-    """A buffer of a chip was full: packets or events were lost, and what was computed since is worthless."""
+    """A buffer of a chip was full: packets or events were lost, and what was computed since is worthless.
+
+    Args:
+        lost: which one, and how much.
+        advice: what to do, for who calls the chip's functions.
+    """
+
+    def __init__(self, lost: str, advice: str) -> None:
+        super().__init__(f"{lost}; {advice}")
+        self.lost = lost
 
 
 @runtime_checkable
@@ -479,6 +488,7 @@ def find_chip(name: str) -> Chip:
     Raises:
         ValueError: there is none.
     """
+    name = name.lower()
     if name not in CHIPS:
         raise ValueError(f"chip must be one of {', '.join(CHIPS)}, got {name!r}")
     return import_module(CHIPS[name]).CHIP

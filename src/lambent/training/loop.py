@@ -196,7 +196,7 @@ def hold_out(data: SpikeDataset, share: float, seed: int) -> tuple[SpikeDataset,
     on voices that were not trained on.
     """
     if not 0 < round(share * len(data)) < len(data):
-        raise ValueError(f"valid = {share} of {len(data)} samples leaves a part empty; use valid = 0 (fit: None)")
+        raise ValueError(f"valid = {share} of {len(data)} samples leaves a part empty; use valid = 0")
     speakers = 0 if data.speakers is None else len(np.unique(data.speakers))
     return data.split(share, seed, "speaker" if 2 <= round(share * speakers) < speakers else "label")
 

@@ -44,6 +44,7 @@ class ChipTrainer(Trainer):
     def __init__(self, model: nn.Sequential, config: Config, data: SpikeDataset, valid: SpikeDataset | None) -> None:
         super().__init__(model, config, data, valid)
         self._chip, self._duration = check_on_chip(config), data.duration
+        self._chip.learner(model, config, self._duration)  # raises before there is a folder with a run in it
         self._learner: Learner | None = None
         self._state: dict[str, Any] | None = None  # of the learner, in the checkpoint that is gone on from
 
@@ -64,7 +65,7 @@ class ChipTrainer(Trainer):
             figures, _ = self.learner.step(events, targets, self.config.lr * self.rate())
         except Overrun as error:
             raise ValueError(
-                f"{error}; or let units spike less (initial_spikes, rate_upper), take narrower layers or a larger dt"
+                f"{error.lost}; let units spike less (initial_spikes, rate_upper), take narrower layers or a larger dt"
             ) from error
         if self.state.batch + 1 == self.batches:
             try:

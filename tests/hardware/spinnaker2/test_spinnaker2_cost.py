@@ -11,7 +11,6 @@ from spinnaker2_cases import CASES, both, deep, feedforward, narrow, readout, ru
 from lambent.hardware import spinnaker2 as s2
 from lambent.hardware.spinnaker2.constants import default_constants, supplies
 from lambent.hardware.spinnaker2.cost import _cycles, mean_cost
-from lambent.hardware.spinnaker2.fast import spikes_of
 from lambent.hardware.spinnaker2.rounding import convert
 
 
@@ -82,22 +81,30 @@ def test_means(points):
 
 def test_an_update(points):
     events, labels = points
-    spikes = spikes_of(events, 1.0)
     network = s2.to_chip(feedforward())
     at_once = s2.place(network, 27, batch=22, training=True)
     in_turn = s2.place(network, 27, batch=22, training=True, groups=1)
-    a, b = (s2.update_cost(place, s2.Rule("bena2024"), spikes, labels.numpy()) for place in (at_once, in_turn))
+    a, b = (s2.update_cost(place, s2.Rule("bena2024"), events, labels) for place in (at_once, in_turn))
     assert (a.elements, b.elements, a.groups, b.groups) == (68, 5, 22, 1)
     assert a.packets == b.packets
     assert a.latency < b.latency
     assert b.ticks == 22 * (28 + 27) + 1
     assert a.energy == pytest.approx(1e-3 * (235 + 68 * 1.25) * a.latency)
-    again = s2.update_cost(in_turn, s2.Rule(rates=((0.5, 9.0), (0.5, 9.0))), spikes, labels.numpy())
+    again = s2.update_cost(in_turn, s2.Rule(rates=((0.5, 9.0), (0.5, 9.0))), events, labels)
     assert again.ticks == 22 * (2 * 28 + 27) + 1
 
 
 def test_recordings_that_do_not_fit(points):
     network = s2.to_chip(readout())
+    recording = s2.run_network(network, points[0])
+    with pytest.raises(ValueError, match="the placement is of another network"):
+        s2.estimate_cost(network, recording, s2.place(s2.to_chip(feedforward()), 27))
+    with pytest.raises(ValueError, match="for samples of 10 steps, the recording has 27"):
+        s2.estimate_cost(network, recording, s2.place(network, 10))
+    with pytest.raises(TypeError, match="recording must be what run_network returns, got NoneType"):
+        s2.estimate_cost(network, None)
+    with pytest.raises(TypeError, match=r"as to_chip\(model\) makes it"):
+        s2.run_network(readout(), points[0])
     with pytest.raises(ValueError, match="has no spikes, or is of another network"):
         s2.estimate_cost(network, s2.run_network(network, points[0], ("voltage",)))
     with pytest.raises(ValueError, match="has no spikes, or is of another network"):

@@ -46,7 +46,7 @@ def test_silent_outputs_return_under_lambents_rule_only():
         model = feedforward()
         with torch.no_grad():
             model[1].weight[:, 2] = -0.1  # never spikes
-        done = s2.train_on_chip(model, data, rule=rule, epochs=6)
+        done = s2.train_on_chip(model, data, rule=rule, epochs=2)
         events, _ = data.batch(range(200))
         left[rule] = s2.run_network(done.network, events).spikes[1][:, 2].sum()
     assert left["bena2024"] == 0
@@ -77,12 +77,54 @@ def test_threads_change_nothing():
         ({"lr": float("nan")}, ValueError, "lr must be positive, got nan"),
         ({"weight_decay": -1.0}, ValueError, "weight_decay must be 0 or more, got -1.0"),
         ({"machine": "gpu"}, ValueError, "machine must be one of fast, packets, got 'gpu'"),
-        ({"groups": 100}, ValueError, "100 groups of 3 elements.* 48 groups would fit"),
+        ({"groups": 100}, ValueError, "100 groups for a batch of 22: a group takes one sample at a time"),
+        ({"seed": -1}, ValueError, "seed must be a whole number from 0 on, got -1"),
+        ({"lr": True}, TypeError, "lr must be a number, got True"),
     ],
 )
 def test_wrong_arguments(options, error, message):
     with pytest.raises(error, match=message):
         s2.train_on_chip(feedforward(), s2.bena2024_data(44, 0), **options)
+
+
+def test_numbers_of_numpy():
+    s2.train_on_chip(feedforward(), s2.bena2024_data(22, 0), epochs=np.int64(1), lr=np.float32(1e-3))
+
+
+def test_what_the_chip_does_not_do_while_it_learns():
+    data = s2.bena2024_data(22, 0)
+    frozen, spread = feedforward(), feedforward()
+    frozen[0].weight.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"0\.weight is frozen \(requires_grad=False\)"):
+        s2.train_on_chip(frozen, data)
+    spread[1].tau_mem.requires_grad_()
+    with pytest.raises(ValueError, match=r"1\.tau_mem is to be trained"):
+        s2.train_on_chip(spread, data)
+    lossy = torch.nn.Sequential(lb.LIF(5, 9), lb.EventDropout(0.5), lb.LIF(9, 3))
+    with pytest.raises(ValueError, match=r"layer 1 \(EventDropout\): the chip loses no spikes"):
+        s2.train_on_chip(lossy, data)
+    assert len(s2.to_chip(lossy).layers) == 2  # which runs
+
+
+def test_default_rates_learn_from_few_data():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(lb.LIF(5, 60), lb.LIF(60, 3))
+    done = s2.train_on_chip(model, lb.data.yin_yang(1100, seed=0), epochs=10)
+    assert done.history[-1]["accuracy"] > 0.7
+
+
+def test_accuracy_wants_data_with_classes():
+    network = s2.to_chip(feedforward())
+    plain = lb.data.SpikeDataset(np.ones(4), np.zeros(4, int), np.arange(5), None, 5, 27.0)
+    with pytest.raises(ValueError, match="needs a class label for each sample"):
+        s2.chip_accuracy(network, plain)
+    wrong = lb.data.SpikeDataset(np.ones(4), np.zeros(4, int), np.arange(5), np.full(4, 7), 5, 27.0)
+    with pytest.raises(ValueError, match="the network has 3 classes, the data a label 7"):
+        s2.chip_accuracy(network, wrong)
+    with pytest.raises(TypeError, match=r"network must be a Spinnaker2Network, as to_chip\(model\) makes it, got Sequ"):
+        s2.chip_accuracy(feedforward(), wrong)
+    with pytest.raises(TypeError, match=r"data must be a lambent\.data\.SpikeDataset, got list"):
+        s2.chip_accuracy(network, [])
 
 
 def test_wrong_data():

@@ -148,7 +148,7 @@ def test_a_full_buffer_is_said(points):
 def test_a_full_log_is_said(points):
     machine, fast = both(feedforward(), s2.Rule("bena2024"), spikes=0.1)
     for chip in (machine, fast):
-        with pytest.raises(s2.Overrun, match=r"log of (arrivals|events).* would be lost; place"):
+        with pytest.raises(s2.Overrun, match=r"log of (arrivals|events).* would be lost; let units spike less"):
             run_batch(chip, points)
 
 

@@ -45,6 +45,32 @@ def test_slices_cover_their_layer():
     assert placement.n_cores <= 148
 
 
+def test_advice_keeps_the_groups():
+    with pytest.raises(ValueError, match=r"with hidden layers of (\d+) units it would fit") as said:
+        s2.place(wide(140, 900, recurrent=True), 500, batch=5, training=True, groups=5)
+    units = int(str(said.value).split("layers of ")[1].split()[0])
+    placement = s2.place(wide(140, units, recurrent=True), 500, batch=5, training=True, groups=5, spikes=25.0)
+    assert placement.groups == 5
+
+
+def test_advice_says_how_many_spikes_have_room():
+    with pytest.raises(ValueError, match=r"with spikes=\d+, room for fewer events, it would fit") as said:
+        s2.place(wide(140, 400, recurrent=True), 500, training=True, spikes=200.0)
+    spikes = float(str(said.value).split("spikes=")[1].split(",")[0])
+    assert s2.place(wide(140, 400, recurrent=True), 500, training=True, spikes=spikes).training
+    with pytest.raises(ValueError, match="it would fit"):
+        s2.place(wide(140, 400, recurrent=True), 500, training=True, spikes=spikes + 1)
+
+
+def test_who_forgets_to_chip_is_told():
+    with pytest.raises(TypeError, match=r"as to_chip\(model\) makes it, got Sequential"):
+        s2.place(feedforward(), 27)
+    with pytest.raises(TypeError, match=r"training must be True or False, got 'no'"):
+        s2.place(s2.to_chip(feedforward()), 27, training="no")
+    with pytest.raises(ValueError, match=r"49 groups of 3 elements.* 48 groups would fit"):
+        s2.place(s2.to_chip(feedforward()), 27, batch=60, training=True, groups=49)
+
+
 def test_fewer_groups_than_samples_run_in_waves():
     placement = s2.place(s2.to_chip(deep()), 27, batch=22, training=True, groups=5)
     assert (placement.groups, placement.waves) == (5, 5)
@@ -58,7 +84,11 @@ def test_fewer_groups_than_samples_run_in_waves():
             {"training": True},
             r"the network takes \d+ elements .*, the chip has 148; with hidden layers of \d+ units it would fit",
         ),
-        (wide(140, 900, True), {"training": True}, "for inference with weights of 8 bits it would fit as it is"),
+        (
+            wide(140, 900, True),
+            {"training": True},
+            "for inference with weights of 8 bits, as convert makes them, it would fit as it is",
+        ),
         (wide(30_000, 10), {"training": True}, "a single unit with 30,000 inputs takes"),
         (wide(5, 10), {"groups": 60}, "60 groups of 3 elements.* 49 groups would fit$"),
     ],

@@ -144,8 +144,16 @@ def test_weights_that_cannot_go_back():
     network = s2.to_chip(model)  # runs, as a matrix
     with pytest.raises(TypeError, match=r"Conv1d connections became a matrix.*train Dense or Sparse ones"):
         s2.to_torch(network, model)
-    with pytest.raises(ValueError, match="the network is of another model"):
-        s2.to_torch(s2.to_chip(feedforward()), deep())
+    for other in (
+        deep(),
+        torch.nn.Sequential(lb.LIF(5, 120, tau_mem=30.0), lb.LIF(120, 3)),
+        torch.nn.Sequential(lb.LIF(5, 120, dt=0.5), lb.LIF(120, 3, dt=0.5)),
+        torch.nn.Sequential(lb.LIF(5, 120), lb.LIReadout(120, 3)),
+    ):
+        with pytest.raises(ValueError, match="the network is of another model"):
+            s2.to_torch(s2.to_chip(feedforward()), other)
+    with pytest.raises(ValueError, match="1 labels for 3 outputs"):
+        s2.to_chip(feedforward(), labels=["a"])
 
 
 def test_zero_delays_are_none():

@@ -7,6 +7,7 @@ from lambent.hardware.spinnaker2.export import check_export, nir_for_py_spinnake
 from lambent.hardware.spinnaker2.machine import Machine
 from lambent.hardware.spinnaker2.network import Spinnaker2Network, load_network
 from lambent.hardware.spinnaker2.place import Placement, place
+from lambent.hardware.spinnaker2.rounding import convert
 from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Rule
 from lambent.hardware.spinnaker2.running import Recording, run_network
 from lambent.hardware.spinnaker2.setting import bena2024_data, bena2024_model
@@ -28,6 +29,7 @@ __all__ = [
     "bena2024_model",
     "check_export",
     "chip_accuracy",
+    "convert",
     "estimate_cost",
     "load_network",
     "nir_for_py_spinnaker2",

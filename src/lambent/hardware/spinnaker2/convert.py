@@ -16,7 +16,7 @@ from torch import nn
 from lambent.connections.connections import delay_steps
 from lambent.connections.matrix import array, as_matrix, gathered, spread_out
 from lambent.hardware.spinnaker2.network import REDUCTIONS, Layer, Readout, Spinnaker2Network
-from lambent.layers import LIReadout, Spiking
+from lambent.layers import Channel, EventDropout, LIReadout, Spiking
 from lambent.layers.chain import check_chain
 
 
@@ -42,6 +42,8 @@ def to_chip(model: nn.Module, labels: Sequence[str] = ()) -> Spinnaker2Network:
     modules, dt = check_model(model)
     layers = tuple(_layer(f"layer {i}", module, dt) for i, module in enumerate(modules))
     last = modules[-1]
+    if labels and len(labels) != layers[-1].n_out:
+        raise ValueError(f"{len(labels)} labels for {layers[-1].n_out} outputs")
     readout = Readout(tuple(labels), last.reduce, last.scale) if isinstance(last, LIReadout) else Readout(tuple(labels))
     return Spinnaker2Network(layers, dt, readout)
 
@@ -66,7 +68,7 @@ def check_model(model: nn.Module) -> tuple[list[Spiking | LIReadout], float]:
         for name in ("delay", "recurrent_delay"):
             delay = getattr(module, name)
             if delay is not None and bool((delay_steps(delay, dt) != 0).any()):
-                raise ValueError(f"{where}: the programs that learn have no delays; leave {name} out")
+                raise ValueError(f"{where}: the programs of the chip have no delays; leave {name} out (--delay 0)")
     return cast("list[Spiking | LIReadout]", modules), dt
 
 
@@ -75,6 +77,13 @@ def _matrix(module: Spiking | LIReadout) -> np.ndarray:
     recurrent = module.recurrent if isinstance(module, Spiking) else None
     parts = [as_matrix(x) for x in (module.connections, recurrent) if x is not None]
     return np.concatenate([spread_out(part, part.weight) for part in parts])
+
+
+def _alike(one: Layer, other: Layer) -> bool:
+    """Whether layers differ in weights at most."""
+    if one.matrix.shape != other.matrix.shape or (one.n_in, one.spiking) != (other.n_in, other.spiking):
+        return False
+    return all(np.array_equal(getattr(one, x), getattr(other, x)) for x in ("tau_mem", "tau_syn", "threshold"))
 
 
 def _layer(name: str, module: Spiking | LIReadout, dt: float) -> Layer:
@@ -98,6 +107,20 @@ def _layer(name: str, module: Spiking | LIReadout, dt: float) -> Layer:
     return Layer(**{**vars(plain), "matrix": matrix})
 
 
+def check_trainable(model: nn.Module) -> None:
+    """Raise ValueError where `model` wants what the chip does not do while it learns: it updates all weights alone."""
+    for name, module in model.named_modules():
+        if isinstance(module, (EventDropout, Channel)):
+            kind = type(module).__name__
+            raise ValueError(f"layer {name} ({kind}): the chip loses no spikes while it learns; leave it out")
+    for name, value in model.named_parameters():
+        is_weight = name.endswith("weight")
+        if is_weight and not value.requires_grad:
+            raise ValueError(f"{name} is frozen (requires_grad=False); the chip updates the weights of all layers")
+        if value.requires_grad and not is_weight:
+            raise ValueError(f"{name} is to be trained (requires_grad); the chip updates weights alone")
+
+
 @torch.no_grad()
 def to_torch(network: Spinnaker2Network, model: nn.Sequential) -> nn.Sequential:
     """A copy of `model`, which the network was made of, with the weights that the network has now.
@@ -114,9 +137,9 @@ def to_torch(network: Spinnaker2Network, model: nn.Sequential) -> nn.Sequential:
 def write_weights(network: Spinnaker2Network, model: nn.Module) -> None:
     """Put the weights that the network has now into `model`, in place; raises as `to_torch`."""
     modules, dt = check_model(model)
-    shapes = [(x.in_features, x.out_features, isinstance(x, Spiking) and x.recurrent is not None) for x in modules]
-    if shapes != [(x.n_in, x.n_out, x.recurrent) for x in network.layers]:
-        raise ValueError(f"the network is of another model: {network.layers} are not layers of {shapes}")
+    made = [_layer(x.name, module, dt) for x, module in zip(network.layers, modules, strict=False)]
+    if len(network.layers) != len(modules) or network.dt != dt or not all(map(_alike, made, network.layers)):
+        raise ValueError(f"the network is of another model: {network!r} with {network.layers} is not that of {model}")
     for module, layer in zip(modules, network.layers, strict=True):
         value = layer.matrix.astype(np.float64) * layer.scale / layer.worth(dt)
         inputs, loop = value[: layer.n_in], value[layer.n_in :]

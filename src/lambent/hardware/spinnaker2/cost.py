@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from lambent.events import Events
 from lambent.hardware.spinnaker2.constants import Supply, supplies
-from lambent.hardware.spinnaker2.kernels import Spikes
+from lambent.hardware.spinnaker2.fast import spikes_of
 from lambent.hardware.spinnaker2.machine import Machine
-from lambent.hardware.spinnaker2.network import Spinnaker2Network
+from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_network
 from lambent.hardware.spinnaker2.place import Placement, place
 from lambent.hardware.spinnaker2.rules import Rule
 from lambent.hardware.spinnaker2.running import Recording
@@ -111,15 +113,23 @@ def estimate_cost(
         supply: voltage, clock and power; 0.5 V where left out.
 
     Raises:
-        ValueError: there are no spikes in the recording, or it is of another network; or the network does not fit.
+        TypeError, ValueError: there are no spikes in the recording, or it or the placement is of another network; or
+            the network does not fit.
     """
+    check_network(network)
     supply = supply or supplies()[0]
+    if not isinstance(recording, Recording):
+        raise TypeError(f"recording must be what run_network returns, got {type(recording).__name__}")
     if not recording.spikes or [x.shape[1] for x in recording.spikes] != [x.n_out for x in network.layers]:
         raise ValueError("the recording has no spikes, or is of another network; record spikes")
     batch, _, steps = recording.spikes[0].shape
     if not batch:
         raise ValueError("the recording holds no samples")
     where = placement or place(network, steps)
+    if [x.matrix.shape for x in where.network.layers] != [x.matrix.shape for x in network.layers]:
+        raise ValueError("the placement is of another network")
+    if where.steps != steps:
+        raise ValueError(f"the placement is for samples of {where.steps} steps, the recording has {steps}")
     cycles, packets, hops = _cycles(network, recording, where)
     busiest = cycles.max(1)  # (batch, ticks)
     c = where.constants
@@ -242,23 +252,29 @@ class UpdateCost:
 
 
 def update_cost(
-    placement: Placement, rule: Rule, spikes: Spikes, labels: np.ndarray, *, supply: Supply | None = None
+    placement: Placement, rule: Rule, events: Events, labels: Tensor, *, supply: Supply | None = None
 ) -> UpdateCost:
     """What an update costs, from one batch on the packet machine.
 
     Args:
         placement: where the network lies, with room to learn.
         rule: how it learns.
-        spikes, labels: a batch of samples.
+        events, labels: a batch of samples.
         supply: voltage, clock and power; 0.5 V where left out.
 
     Raises:
-        ValueError, Overrun: as `Machine`.
+        TypeError, ValueError, Overrun: as `Machine`; or the events are not for this network.
     """
+    check_network(placement.network)
+    if not isinstance(events, Events):
+        raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
+    if events.n_units != placement.network.n_in:
+        raise ValueError(f"the events have {events.n_units} units, the network {placement.network.n_in} inputs")
     supply = supply or supplies()[0]
+    spikes = spikes_of(events, placement.network.dt)
     machine = Machine(placement, rule, placement.steps * placement.network.dt)
     with denormals_flushed():
-        done = machine.batch(spikes, labels)
+        done = machine.batch(spikes, labels.numpy())
         machine.update(done.gradients, 0.0)
     traffic = machine.traffic
     waves = -(-len(labels) // placement.groups)

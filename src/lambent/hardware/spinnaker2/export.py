@@ -19,7 +19,7 @@ import numpy as np
 from torch import nn
 
 from lambent.connections.connections import delay_steps
-from lambent.hardware.spinnaker2.network import Spinnaker2Network
+from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_network
 from lambent.hardware.spinnaker2.rounding import rounded
 from lambent.layers import Spiking
 from lambent.layers.chain import check_chain
@@ -55,9 +55,15 @@ class LayerLoss:
 
 @dataclass(frozen=True)
 class ExportCheck:
-    """What all layers would lose; `str()` gives a table."""
+    """What all layers would lose; `str()` gives a table.
+
+    Attributes:
+        layers: one each.
+        rounded: whether the weights that it is held against are integers themselves, as of an export.
+    """
 
     layers: tuple[LayerLoss, ...]
+    rounded: bool = False
 
     @property
     def lossless(self) -> bool:
@@ -77,7 +83,8 @@ class ExportCheck:
         ]
         table = text_table(("layer", "rms error", "become 0", "clipped", "integer 1"), rows, 1)
         notes = [f"{x.name}: {note}" for x in self.layers for note in x.notes]
-        return "\n".join([f"weights as integers of -{LARGEST} to {LARGEST}", table, *notes])
+        against = ", against those of the export, which were rounded before" if self.rounded else ""
+        return "\n".join([f"weights as integers of -{LARGEST} to {LARGEST}{against}", table, *notes])
 
 
 def check_export(network: Spinnaker2Network) -> ExportCheck:
@@ -87,6 +94,7 @@ def check_export(network: Spinnaker2Network) -> ExportCheck:
     >>> len(lb.hardware.spinnaker2.check_export(network).layers)
     2
     """
+    check_network(network)
     found = []
     for layer in network.layers:
         weights = layer.matrix.astype(np.float64) * layer.scale
@@ -108,7 +116,7 @@ def check_export(network: Spinnaker2Network) -> ExportCheck:
                 notes=tuple(notes),
             )
         )
-    return ExportCheck(tuple(found))
+    return ExportCheck(tuple(found), network.integers)
 
 
 def delays_lost(model: nn.Module) -> list[str]:

@@ -15,7 +15,7 @@ from lambent.hardware.spinnaker2 import kernels
 from lambent.hardware.spinnaker2.kernels import Spikes, Trace, Wiring
 from lambent.hardware.spinnaker2.machine import Batch, check_rule
 from lambent.hardware.spinnaker2.network import Spinnaker2Network, Units
-from lambent.hardware.spinnaker2.place import Placement
+from lambent.hardware.spinnaker2.place import MORE_ROOM, Placement
 from lambent.hardware.spinnaker2.rates import rate_loss, rate_push
 from lambent.hardware.spinnaker2.rules import FirstSpike, Rule
 from lambent.machine.denormals import denormals_flushed
@@ -194,14 +194,15 @@ class FastMachine:
             events = trace.counts[:, first + own.first : first + own.last].sum(1)
             checks = (
                 ("buffer", arrivals, place.constants.fifo, "spread the input out in time"),
-                ("log of arrivals", arrivals[:, :-1].sum(1), place.arrivals[p], "place with more spikes"),
-                ("log of events", events, place.events[p], "place with more spikes"),
+                ("log of arrivals", arrivals[:, :-1].sum(1), place.arrivals[p], MORE_ROOM),
+                ("log of events", events, place.events[p], MORE_ROOM),
             )
             for name, wanted, room, advice in checks:
                 if (lost := int(wanted.max(initial=0)) - room) > 0:
                     raise Overrun(
                         f"element {place.element(0, p)} ({layer.name}, units {own.first} to {own.last - 1}): {name} "
-                        f"with room for {room}, {lost} would be lost; {advice}"
+                        f"with room for {room}, {lost} would be lost",
+                        advice,
                     )
 
     def update(self, gradients: np.ndarray, rate: float, decay: float = 0.0) -> None:

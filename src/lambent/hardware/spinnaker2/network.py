@@ -240,6 +240,13 @@ class Spinnaker2Network(Short):
             np.savez_compressed(file, **arrays)
 
 
+def check_network(network: Any) -> None:
+    """Raise TypeError unless `network` is one of this chip."""
+    if not isinstance(network, Spinnaker2Network):
+        kind = type(network).__name__
+        raise TypeError(f"network must be a Spinnaker2Network, as to_chip(model) makes it, got {kind}")
+
+
 def load_network(path: str | os.PathLike[str]) -> Spinnaker2Network:
     """Read what `Spinnaker2Network.save` wrote.
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lambent.hardware.spinnaker2.constants import Constants, default_constants
-from lambent.hardware.spinnaker2.network import Layer, Spinnaker2Network
+from lambent.hardware.spinnaker2.network import Layer, Spinnaker2Network, check_network
 from lambent.machine.showing import counted, text_table
 
 PACKET = np.dtype([("key", "u4"), ("payload", "f4", 4)])
@@ -151,6 +151,8 @@ class Placement:
         return f"{said}\n{text_table(('element', 'units', 'bytes'), rows, 2)}"
 
 
+MORE_ROOM = "let units spike less, or give their spikes more room (spikes=)"
+"""What to do where a log was full."""
 _UPDATE = 16  # bytes a weight: itself, two moments, the sum of gradients
 
 
@@ -184,12 +186,17 @@ def place(
     >>> lb.hardware.spinnaker2.place(network, steps=27, batch=22, training=True).n_cores
     68
     """
+    check_network(network)
     chip = constants or default_constants()
+    if not isinstance(training, bool):
+        raise TypeError(f"training must be True or False, got {training!r}")
     for name, value in (("steps", steps), ("batch", batch), *((("groups", groups),) if groups is not None else ())):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
     if steps >= 1 << 16:
         raise ValueError(f"{steps:,} steps: the logs tell 65,535 apart; use a larger dt")
+    if groups is not None and groups > batch:
+        raise ValueError(f"{groups} groups for a batch of {batch}: a group takes one sample at a time")
     rates = [max(3.0, steps / 10), max(3.0, steps / 20)] if spikes is None else [spikes]
     if isinstance(rates[0], bool) or not isinstance(rates[0], (int, float)) or not 0 < rates[0] < math.inf:
         raise ValueError(f"spikes must be a positive number, got {spikes!r}")
@@ -284,7 +291,7 @@ class _Wanted(NamedTuple):
     def advice(self) -> list[str]:
         """What would fit."""
         found: list[str] = []
-        if self._fits():  # in fewer groups
+        if self._replace(groups=None)._fits():  # in fewer groups
             return found
         layers = self.network.layers
         if len(layers) > 1:
@@ -297,15 +304,16 @@ class _Wanted(NamedTuple):
                 found.append(f"with hidden layers of {widths} units it would fit")
         if self.training:
             bytes_ = self.network.with_matrices([np.zeros(x.matrix.shape, np.int8) for x in layers])
-            if self._replace(network=bytes_, training=False)._fits():
-                found.append("for inference with weights of 8 bits it would fit as it is")
-            if self.rate > 1 and self._replace(rate=1.0)._fits():
-                found.append("with spikes=1, room for fewer events, it would fit")
+            if self._replace(network=bytes_, training=False, groups=None)._fits():
+                found.append("for inference with weights of 8 bits, as convert makes them, it would fit as it is")
+            rates = [rate for rate in range(1, math.ceil(self.rate)) if self._replace(rate=float(rate))._fits()]
+            if rates:
+                found.append(f"with spikes={rates[-1]}, room for fewer events, it would fit")
         return found or ["no narrower one would: it has too many inputs, or too many layers"]
 
     def _fits(self, network: Spinnaker2Network | None = None) -> bool:
         try:
-            self._replace(network=network or self.network, groups=None).placed()
+            self._replace(network=network or self.network).placed()
         except ValueError:
             return False
         return True

@@ -10,7 +10,7 @@ import numpy as np
 from lambent.events import Events, n_steps
 from lambent.hardware.spinnaker2 import kernels
 from lambent.hardware.spinnaker2.fast import flat_weights, new_trace, spikes_of, units_of, wiring_of
-from lambent.hardware.spinnaker2.network import Spinnaker2Network
+from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_network
 from lambent.machine.denormals import denormals_flushed
 from lambent.machine.showing import Short
 from lambent.machine.threads import in_threads
@@ -43,13 +43,15 @@ def run_network(network: Spinnaker2Network, events: Events, record: Sequence[str
         record: what to keep, of "spikes" and "voltage".
 
     Raises:
-        ValueError: the events have other units than the network, or carry values; or `record` has an unknown word.
+        TypeError, ValueError: `network` is none of this chip; the events have other units than the network, or carry
+            values; or `record` has an unknown word.
 
     >>> network = lb.hardware.spinnaker2.to_chip(torch.nn.Sequential(lb.LIF(5, 20), lb.LIReadout(20, 3)))
     >>> events, labels = lb.data.yin_yang(4, seed=0).batch(range(4))
     >>> lb.hardware.spinnaker2.run_network(network, events).voltage[1].shape
     (4, 3, 60)
     """
+    check_network(network)
     if unknown := [word for word in record if word not in _KINDS]:
         raise ValueError(f"record must be of {', '.join(_KINDS)}, got {unknown[0]!r}")
     if not isinstance(events, Events):

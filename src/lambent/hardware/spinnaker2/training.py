@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 
 from lambent.data import SpikeDataset
 from lambent.events import Events, n_steps
-from lambent.hardware.spinnaker2.convert import check_model, to_chip, write_weights
+from lambent.hardware.spinnaker2.convert import check_model, check_trainable, to_chip, write_weights
 from lambent.hardware.spinnaker2.cost import UpdateCost, update_cost
 from lambent.hardware.spinnaker2.fast import FastMachine, spikes_of
 from lambent.hardware.spinnaker2.machine import Batch, Machine
-from lambent.hardware.spinnaker2.network import Spinnaker2Network
+from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_network
 from lambent.hardware.spinnaker2.place import Placement, place
 from lambent.hardware.spinnaker2.rules import CrossEntropy, FirstSpike, Loss, Rule
 from lambent.hardware.spinnaker2.running import run_network
@@ -27,7 +28,7 @@ from lambent.machine.showing import Short
 from lambent.machine.threads import engine_only_threads
 
 MACHINES: dict[str, Any] = {"fast": FastMachine, "packets": Machine}
-_RATES = {"lambent": 6e-4, "bena2024": 1.9e-3}
+_RATES = {"lambent": 1e-2, "bena2024": 1.9e-3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,7 @@ class Learner:
         if machine not in MACHINES:
             raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {machine!r}")
         network = to_chip(model)
+        check_trainable(model)
         steps = n_steps(duration, network.dt)
         self.rule = rule
         self.placement = place(network, steps, batch=batch, training=True, spikes=spikes, groups=groups)
@@ -154,7 +156,7 @@ class Learner:
     def cost(self, events: Events, labels: Tensor) -> UpdateCost:
         """What an update costs on the chip, modelled from a batch on the packet machine."""
         now = replace(self.placement, network=self.network)
-        return update_cost(now, self.rule, spikes_of(events, now.network.dt), labels.numpy())
+        return update_cost(now, self.rule, events, labels)
 
 
 @engine_only_threads()
@@ -176,9 +178,9 @@ def train_on_chip(
 ) -> ChipTraining:
     """Train `model`, in place, as SpiNNaker2 would: float32, event packets, a batch over groups of elements.
 
-    The defaults are the setting of Bena et al. (arXiv 2412.15021) with lambent's adjoint in the place of theirs, which
-    wants a lower rate. Samples come in another order each epoch; those left over that make no whole batch have to wait
-    for the next.
+    With ``rule="bena2024"`` the defaults are the setting of Bena et al. (arXiv 2412.15021); "lambent" has an adjoint,
+    a loss and bounds on rates of its own (`rules`). Samples come in another order each epoch; those left over that make
+    no whole batch have to wait for the next.
 
     Args:
         model: as `to_chip` takes it; afterwards it has the weights that were learned, in its own units.
@@ -186,7 +188,8 @@ def train_on_chip(
         rule: "lambent", "bena2024" (see `lambent.hardware.spinnaker2.rules`), or a `Rule` with a loss of its own.
         epochs, batch_size: passes over the data, and samples of an update.
         lr, decay, weight_decay: of Adam, in the chip's units of weights; `decay` is a factor on the rate an epoch.
-            `lr` is 1.9e-3 for "bena2024", else 6e-4, where none is given.
+            `lr` is 1.9e-3 for "bena2024", else 1e-2 where none is given, for some thousands of updates; a hundred
+            thousand of them want 6e-4.
         seed: of the order of samples.
         machine: "fast", or "packets" for the same tick by tick.
         groups, spikes: as for `place`.
@@ -195,7 +198,9 @@ def train_on_chip(
     Raises:
         TypeError, ValueError: the chip has no words for the model, it does not fit, or an argument is out of range.
         Overrun: a buffer or a log of the chip was full; says which, and by how much.
-        FloatingPointError: weights are no longer finite; the model keeps those of the epoch before.
+        FloatingPointError: weights are no longer finite.
+
+    After the last two the model has the weights of the last epoch that was finished.
 
     >>> model = torch.nn.Sequential(lb.LIF(5, 30), lb.LIF(30, 3))
     >>> data = lb.data.yin_yang(66, seed=0)
@@ -205,14 +210,14 @@ def train_on_chip(
     """
     if not isinstance(data, SpikeDataset):
         raise TypeError(f"data must be a lambent.data.SpikeDataset, got {type(data).__name__}")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
+    for name, value, lowest in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
+            raise ValueError(f"{name} must be a whole number from {lowest} on, got {value!r}")
     chosen = rule if isinstance(rule, Rule) else default_rule(model, rule)
     if lr is None:
         lr = _RATES[chosen.adjoint]
     for name, number, least in (("lr", lr, 0.0), ("decay", decay, 0.0), ("weight_decay", weight_decay, None)):
-        if not isinstance(number, (int, float)):
+        if isinstance(number, bool) or not isinstance(number, Real):
             raise TypeError(f"{name} must be a number, got {number!r}")
         if not (number >= 0 if least is None else number > least) or not number < math.inf:
             raise ValueError(f"{name} must be {'0 or more' if least is None else 'positive'}, got {number}")
@@ -242,13 +247,22 @@ def train_on_chip(
 
 
 def chip_accuracy(network: Spinnaker2Network, data: SpikeDataset, batch_size: int = 500) -> float:
-    """Share of samples that the network on the chip answers right; of equally early spikes the first unit's counts.
+    """Share of samples that the network on the chip answers right.
+
+    Of equally early spikes the first unit's counts, and where no output spikes the first unit's, too.
 
     Raises:
-        ValueError: there are no data, or they are not for this network.
+        TypeError, ValueError: there are no data, they have no classes, or they are not for this network.
     """
+    check_network(network)
+    if not isinstance(data, SpikeDataset):
+        raise TypeError(f"data must be a lambent.data.SpikeDataset, got {type(data).__name__}")
     if not len(data):
         raise ValueError("there are no samples to be right about")
+    if not data.has_classes:
+        raise ValueError(f"a share of right answers needs a class label for each sample, and {data!r} has none")
+    if (most := int(data.labels.max())) >= (n := network.layers[-1].n_out):
+        raise ValueError(f"the network has {n} classes, the data a label {most}")
     right = 0
     for events, labels in data.batches(batch_size):
         scores = network.readout.scores(run_network(network, events, (network.readout.reads,)))

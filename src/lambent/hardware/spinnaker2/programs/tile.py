@@ -7,7 +7,7 @@ import numpy as np
 from lambent.hardware.chip import Overrun
 from lambent.hardware.spinnaker2.memory import Memory
 from lambent.hardware.spinnaker2.network import Units
-from lambent.hardware.spinnaker2.place import Placement
+from lambent.hardware.spinnaker2.place import MORE_ROOM, Placement
 
 
 class Tile:
@@ -65,8 +65,8 @@ class Tile:
         if n + len(entries) > len(log):
             lost = n + len(entries) - len(log)
             raise Overrun(
-                f"{self.memory.name}: the log of {name} has room for {len(log)} a sample, {lost} would be lost; "
-                "place the network with more spikes"
+                f"{self.memory.name}: the log of {name} has room for {len(log)} a sample, {lost} would be lost",
+                MORE_ROOM,
             )
         log[n : n + len(entries)] = entries
         self.entries[name] = n + len(entries)
