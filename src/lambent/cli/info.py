@@ -22,6 +22,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Say what is installed, or what a run or a file holds."""
+    find_chip(of_chip)  # raises for what is none
     if run is None:
         _show(facts := _installed())
     elif not run.exists():

@@ -51,6 +51,28 @@ def test_the_protocol():
     assert CHIP.published() == []
 
 
+def test_what_is_refused_leaves_no_run(tmp_path):
+    run, data = Run(tmp_path / "large"), lb.data.yin_yang(120, seed=0)
+    for wrong, message in (({"hidden": 2000}, "it would fit"), ({"reduce": "max"}, "reduce='max'")):
+        with pytest.raises(ValueError, match=message):
+            train_run(run, Config(**SETTINGS | wrong), data, {"train": "yin-yang"}, Console(quiet=True), on_chip=True)
+        assert not run.folder.exists()
+
+
+def test_a_chip_that_is_none_is_said_at_once(run, tmp_path, monkeypatch, capsys):
+    data = tmp_path / "points.h5"
+    lb.data.write_shd(data, lb.data.yin_yang(20, seed=1))
+    code, said = command(monkeypatch, capsys, "evaluate", run.folder, data, "--on", "nonsense")
+    assert code == 1
+    assert said.out == ""
+    assert "chip must be one of loihi2, spinnaker2" in said.err
+    export_run(run)
+    code, said = command(monkeypatch, capsys, "info", run.network)
+    assert code == 1
+    assert "if it is of another chip, say --chip spinnaker2" in " ".join(said.err.split())
+    assert command(monkeypatch, capsys, "info", run.network, "--chip", "SpiNNaker2")[0] == 0
+
+
 def test_the_whole_way(run):
     assert [x["epoch"] for x in run.metrics()] == [1, 2]
     update = run.read_json("on_chip.json")
