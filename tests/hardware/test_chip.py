@@ -177,7 +177,7 @@ def test_other_formats(run, monkeypatch, capsys):
     code, said = command("export", run.folder, "--format", "text", "--json")
     assert code == 0
     path = run.folder / "text"
-    wrote = [f"wrote {path}, of a network with weights of 8 bits", "read it", f'{{"path": "{path}", "weight_bits": [8, 8]}}']
+    wrote = [f"wrote {path}: weights of 8 bits", "read it", f'{{"path": "{path}", "weight_bits": [8, 8]}}']
     assert said.out.splitlines()[-3:] == wrote
     assert run.programs() == {path: ["network.txt"]}
     evaluate_run(run, lb.data.yin_yang(120, seed=1), chip=True, source="yin-yang")

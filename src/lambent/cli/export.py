@@ -83,7 +83,7 @@ def export(
         return
     if format != chip.formats[0]:
         path, used, what_next = export_as(there, format, bits, out)
-        say(f"wrote {path}, of a network with weights of {', '.join(map(str, dict.fromkeys(used)))} bits")
+        say(f"wrote {path}: weights of {', '.join(map(str, dict.fromkeys(used)))} bits")
         _say_what_changed(there, used, before)
         say(what_next)
         last_line(as_json, {"path": str(path), "weight_bits": used})
