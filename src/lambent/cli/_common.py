@@ -33,7 +33,7 @@ def load_of(chip: str, path: Path) -> Any:
     try:
         return known.load(path)
     except ValueError as error:
-        others = ", ".join(name for name in CHIPS if name != chip)
+        others = ", ".join(name for name in CHIPS if name != known.name)
         raise ValueError(f"{error}; if it is of another chip, say --chip {others}") from error
 
 

@@ -461,8 +461,11 @@ class Overrun(RuntimeError):
     """
 
     def __init__(self, lost: str, advice: str) -> None:
-        super().__init__(f"{lost}; {advice}")
+        super().__init__(lost, advice)
         self.lost = lost
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 @runtime_checkable

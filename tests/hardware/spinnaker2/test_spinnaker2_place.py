@@ -58,8 +58,10 @@ def test_advice_says_how_many_spikes_have_room():
         s2.place(wide(140, 400, recurrent=True), 500, training=True, spikes=200.0)
     spikes = float(str(said.value).split("spikes=")[1].split(",")[0])
     assert s2.place(wide(140, 400, recurrent=True), 500, training=True, spikes=spikes).training
-    with pytest.raises(ValueError, match="it would fit"):
+    with pytest.raises(ValueError, match=rf"with spikes={spikes:g}, room"):
         s2.place(wide(140, 400, recurrent=True), 500, training=True, spikes=spikes + 1)
+    with pytest.raises(ValueError, match=rf"with spikes={spikes:g}, room"):
+        s2.place(wide(140, 400, recurrent=True), 500, training=True, spikes=1e9)
 
 
 def test_who_forgets_to_chip_is_told():

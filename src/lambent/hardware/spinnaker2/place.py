@@ -306,9 +306,12 @@ class _Wanted(NamedTuple):
             bytes_ = self.network.with_matrices([np.zeros(x.matrix.shape, np.int8) for x in layers])
             if self._replace(network=bytes_, training=False, groups=None)._fits():
                 found.append("for inference with weights of 8 bits, as convert makes them, it would fit as it is")
-            rates = [rate for rate in range(1, math.ceil(self.rate)) if self._replace(rate=float(rate))._fits()]
-            if rates:
-                found.append(f"with spikes={rates[-1]}, room for fewer events, it would fit")
+            fits, too_many = 0, math.ceil(self.rate)
+            while too_many - fits > 1:
+                rate = (fits + too_many) // 2
+                fits, too_many = (rate, too_many) if self._replace(rate=float(rate))._fits() else (fits, rate)
+            if fits:
+                found.append(f"with spikes={fits}, room for fewer events, it would fit")
         return found or ["no narrower one would: it has too many inputs, or too many layers"]
 
     def _fits(self, network: Spinnaker2Network | None = None) -> bool:
