@@ -366,7 +366,7 @@ def test_help_of_train_is_in_groups(run):
         ("lambent train --readout-tau-m", ["--readout-tau-mem"]),
         ("lambent train --reduce m", ["mean", "max"]),
         ("lambent train --chip ", list(CHIPS)),
-        ("lambent export r --format ", [*find_chip(DEFAULT).formats, "nir"]),
+        ("lambent export r --format ", [*(x for name in CHIPS for x in find_chip(name).formats), "nir"]),
         ("lambent export r --target ", ["generic", "norse", "snntorch", "sinabs"]),
     ],
 )

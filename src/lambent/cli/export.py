@@ -32,7 +32,7 @@ def export(
     format: Annotated[
         str | None,
         typer.Option(
-            autocompletion=completing(("netx", "lava", "nir", "npz", "py-spinnaker2")),
+            autocompletion=completing(("netx", "lava", "npz", "py-spinnaker2", "nir")),
             help="Of a run for Loihi 2: netx, where left out, its file format; lava, a folder that runs in Intel's "
             "Lava, on its model of the chip or on a chip. For SpiNNaker2: npz, where left out; py-spinnaker2, a NIR "
             "graph. nir: for other frameworks.",
