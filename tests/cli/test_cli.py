@@ -16,7 +16,7 @@ import pytest
 
 import lambent as lb
 from lambent.cli._common import show_recall
-from lambent.hardware.chip import CHIPS, DEFAULT, find_chip
+from lambent.hardware.chip import CHIPS, find_chip
 
 SMALL = [
     "--hidden", "20", "--epochs", "2", "--batch-size", "50", "--initial-spikes", "1", "--rate-lower", "0.2",
