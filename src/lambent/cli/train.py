@@ -161,6 +161,7 @@ def train(
         if start is not None and given.get("qat_bits"):
             given = {"epochs": 0} | given
         if on is not None:
+            on = find_chip(on).name  # however it is written
             given = {"delay": 0.0, "chip": on} | given
             if config is None and start is None and not {*PLAIN, "layer", "input_shape"} & given.keys():
                 given["hidden"] = _ON_CHIP

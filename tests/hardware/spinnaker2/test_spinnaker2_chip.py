@@ -146,7 +146,7 @@ def test_the_commands(run, tmp_path, monkeypatch, capsys):
     lb.data.write_shd(test, lb.data.yin_yang(40, seed=1))
     words = ("--hidden", "8", "--epochs", "1", "--batch-size", "20", "--initial-spikes", "1", "--no-recurrent")
     code, said = command(
-        monkeypatch, capsys, "train", train, "--test", test, "--out", tmp_path / "r", "--on", "spinnaker2", *words,
+        monkeypatch, capsys, "train", train, "--test", test, "--out", tmp_path / "r", "--on", "SpiNNaker2", *words,
         "--shift", "0", "--json",
     )  # fmt: skip
     assert code == 0, said.err
