@@ -16,7 +16,7 @@ import numpy as np
 
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.lists import grown, record
-from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, deliver_recurrent, gather
+from lambent.hardware.loihi2.kernels.synapses import Synapses, add_rows, deliver, deliver_recurrent, gather
 from lambent.machine.compiling import jit
 
 _TURN = np.int32(2 * LIMIT)
@@ -80,6 +80,9 @@ def run(
     sent_offsets = np.zeros(steps + 1, np.int64)
     sent = np.empty(4 * size, np.int32)
     total = 0
+    rows, weight, recurrent = synapses.rows, synapses.weight, synapses.recurrent
+    at_once = synapses.at_once and len(values) == 0
+    recurrent_at_once = len(recurrent) > 0 and len(synapses.recurrent_delay) == 0
     for t in range(steps):
         if interval > 0 and t % interval == phase:
             u[:] = 0
@@ -109,11 +112,16 @@ def run(
                 sent[total + f] = j
                 if len(spikes) > 0:
                     spikes[t, j] = 1
-            if len(synapses.recurrent) > 0:
+            if recurrent_at_once:
+                add_rows(ring, (t + 1) % rows, recurrent, fired, 0, found)
+            elif len(recurrent) > 0:
                 deliver_recurrent(ring, t, fired[:found], values[:0], synapses)
             total += found
         sent_offsets[t + 1] = total
         record(currents, t, u)
         record(voltages, t, v)
-        deliver(ring, t, offsets, units, values, synapses)
+        if at_once:
+            add_rows(ring, (t + 1) % rows, weight, units, offsets[t], offsets[t + 1])
+        elif offsets[t] < offsets[t + 1]:
+            deliver(ring, t, offsets, units, values, synapses)
     return sent_offsets, sent[:total]

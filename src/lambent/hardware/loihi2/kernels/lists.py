@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lambent.machine.compiling import jit
+from lambent.machine.compiling import inline, jit
 
 
 class Spikes(NamedTuple):
@@ -104,7 +104,7 @@ def pack_events(
     return offsets, units[:total], counts[:total]
 
 
-@jit
+@inline
 def grown(entries: np.ndarray, used: int, wanted: int) -> np.ndarray:
     """`entries`, or a copy of its `used` ones in a longer array, so that `wanted` fit."""
     if wanted <= len(entries):
@@ -115,7 +115,7 @@ def grown(entries: np.ndarray, used: int, wanted: int) -> np.ndarray:
     return longer
 
 
-@jit
+@inline
 def record(rows: np.ndarray, t: int, values: np.ndarray) -> None:
     """Row t of `rows` becomes `values`, if it has rows."""
     if len(rows) > 0:

@@ -15,7 +15,7 @@ import numpy as np
 
 from lambent.hardware.loihi2.kernels import LIMIT
 from lambent.hardware.loihi2.kernels.lists import grown, record
-from lambent.hardware.loihi2.kernels.synapses import Synapses, deliver, gather
+from lambent.hardware.loihi2.kernels.synapses import Synapses, add_rows, deliver, gather
 from lambent.machine.compiling import jit
 
 _EDGE = np.int64(LIMIT - 1)
@@ -68,6 +68,9 @@ def run(
     sent_offsets = np.zeros(steps + 1, np.int64)
     sent = np.empty(4 * size, np.int32)
     total = 0
+    at_once = real_synapses.at_once and imag_synapses.at_once and len(values) == 0
+    real_rows, real_weight = real_synapses.rows, real_synapses.weight
+    imag_rows, imag_weight = imag_synapses.rows, imag_synapses.weight
     for t in range(steps):
         a_re, a_im = real_ring[t % real_synapses.rows], imag_ring[t % imag_synapses.rows]
         if len(real_gathered) > 0:
@@ -95,6 +98,10 @@ def run(
         sent_offsets[t + 1] = total
         record(reals, t, re)
         record(imags, t, im)
-        deliver(real_ring, t, offsets, units, values, real_synapses)
-        deliver(imag_ring, t, offsets, units, values, imag_synapses)
+        if at_once:
+            add_rows(real_ring, (t + 1) % real_rows, real_weight, units, offsets[t], offsets[t + 1])
+            add_rows(imag_ring, (t + 1) % imag_rows, imag_weight, units, offsets[t], offsets[t + 1])
+        elif offsets[t] < offsets[t + 1]:
+            deliver(real_ring, t, offsets, units, values, real_synapses)
+            deliver(imag_ring, t, offsets, units, values, imag_synapses)
     return sent_offsets, sent[:total]

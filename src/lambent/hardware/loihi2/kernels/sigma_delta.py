@@ -97,5 +97,6 @@ def run(
         record(spikes, t, message)
         record(sigmas, t, sigma)
         record(acts, t, act)
-        deliver(ring, t, offsets, units, values, synapses)
+        if offsets[t] < offsets[t + 1]:
+            deliver(ring, t, offsets, units, values, synapses)
     return sent_offsets, sent[:total], sent_values[:total]

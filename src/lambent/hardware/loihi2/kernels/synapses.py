@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lambent.hardware.loihi2.kernels import LIMIT
-from lambent.machine.compiling import jit
+from lambent.machine.compiling import inline
 
 
 class Synapses(NamedTuple):
@@ -49,16 +49,13 @@ class Synapses(NamedTuple):
     wraps: bool
 
 
-@jit
+@inline
 def deliver(
     ring: np.ndarray, t: int, offsets: np.ndarray, units: np.ndarray, values: np.ndarray, synapses: Synapses
 ) -> None:
     """Add to `ring` what the input's spikes of step t are worth."""
     rows, weight, lag, delay, kernel = synapses.rows, synapses.weight, synapses.lag, synapses.delay, synapses.kernel
     following = (t + 1) % rows
-    if synapses.at_once and len(values) == 0:
-        _add_rows(ring[following], weight, units, offsets[t], offsets[t + 1])
-        return
     for e in range(offsets[t], offsets[t + 1]):
         unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
         start = following + lag[unit]
@@ -78,38 +75,39 @@ def deliver(
                 target[k] += np.int32(weight[unit, k] * value)
 
 
-@jit
-def _add_rows(target: np.ndarray, weight: np.ndarray, units: np.ndarray, first: int, last: int) -> None:
-    """Add the rows units[first:last] of `weight` to `target`, eight at a time, whose sum 16 bits hold."""
+@inline
+def add_rows(ring: np.ndarray, t: int, weight: np.ndarray, units: np.ndarray, first: int, last: int) -> None:
+    """Add the rows units[first:last] of `weight` to row t of `ring`, eight at a time, whose sum 16 bits hold.
+
+    What spikes of value 1 are worth where all arrive at once. A call of `deliver` costs as much as 40 of these rows: it
+    counts references to all arrays of the synapses.
+    """
     e = first
     while e + 8 <= last:
         a, b, c, d = units[e], units[e + 1], units[e + 2], units[e + 3]
         f, g, h, i = units[e + 4], units[e + 5], units[e + 6], units[e + 7]
-        for k in range(len(target)):
+        for k in range(ring.shape[1]):
             left = np.int16(np.int16(weight[a, k] + weight[b, k]) + np.int16(weight[c, k] + weight[d, k]))
             right = np.int16(np.int16(weight[f, k] + weight[g, k]) + np.int16(weight[h, k] + weight[i, k]))
-            target[k] += np.int16(left + right)
+            ring[t, k] += np.int16(left + right)
         e += 8
     while e + 2 <= last:
         a, b = units[e], units[e + 1]
-        for k in range(len(target)):
-            target[k] += np.int16(weight[a, k] + weight[b, k])
+        for k in range(ring.shape[1]):
+            ring[t, k] += np.int16(weight[a, k] + weight[b, k])
         e += 2
     if e < last:
         a = units[e]
-        for k in range(len(target)):
-            target[k] += weight[a, k]
+        for k in range(ring.shape[1]):
+            ring[t, k] += weight[a, k]
 
 
-@jit
+@inline
 def deliver_recurrent(ring: np.ndarray, t: int, units: np.ndarray, values: np.ndarray, synapses: Synapses) -> None:
     """Add to `ring` what spikes of the layer's own `units` at step t are worth to the layer."""
     rows, recurrent, delay = synapses.rows, synapses.recurrent, synapses.recurrent_delay
     following = (t + 1) % rows
     target = ring[following]
-    if len(delay) == 0 and len(values) == 0:
-        _add_rows(target, recurrent, units, 0, len(units))
-        return
     for e in range(len(units)):
         unit, value = units[e], values[e] if len(values) > 0 else np.int32(1)
         if len(delay) > 0:
@@ -123,7 +121,7 @@ def deliver_recurrent(ring: np.ndarray, t: int, units: np.ndarray, values: np.nd
                 target[k] += np.int32(recurrent[unit, k] * value)
 
 
-@jit
+@inline
 def _convolve(target: np.ndarray, unit: int, value: np.int32, synapses: Synapses) -> None:
     """`target` is ordered by row, column, channel, so that the innermost loop runs over neighbours."""
     kernel, row, column = synapses.kernel, synapses.row, synapses.column
@@ -145,7 +143,7 @@ def _convolve(target: np.ndarray, unit: int, value: np.int32, synapses: Synapses
                 there[k] += np.int32(weight[k] * value)
 
 
-@jit
+@inline
 def gather(ring: np.ndarray, t: int, synapses: Synapses, gathered: np.ndarray) -> np.ndarray:
     """What reaches each unit at step t, in the order of units, taken out of the ring into `gathered`.
 
