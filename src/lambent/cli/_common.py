@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from lambent.hardware.chip import CHIPS, find_chip
+from lambent.hardware.chip import CHIPS
 from lambent.training.progress import in_notebook, is_live, pace
 
 if TYPE_CHECKING:
+    from lambent.hardware.chip import Chip
     from lambent.runs.detecting import Rule
 
 console = Console(highlight=False, emoji=False, force_terminal=False if in_notebook() else None)
@@ -27,13 +28,12 @@ def completing(choices: Collection[str]) -> Callable[[str], list[str]] | None:
     return (lambda incomplete: [x for x in choices if x.startswith(incomplete)]) if choices else None
 
 
-def load_of(chip: str, path: Path) -> Any:
+def load_of(chip: Chip, path: Path) -> Any:
     """The network in a file of that chip; if it cannot be read, it may be of another."""
-    known = find_chip(chip)
     try:
-        return known.load(path)
+        return chip.load(path)
     except ValueError as error:
-        others = ", ".join(name for name in CHIPS if name != known.name)
+        others = ", ".join(name for name in CHIPS if name != chip.name)
         raise ValueError(f"{error}; if it is of another chip, say --chip {others}") from error
 
 

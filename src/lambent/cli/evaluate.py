@@ -87,19 +87,19 @@ def evaluate(
         return
     if given:
         raise ValueError(f"--{given[0]} is for --stream")
-    from lambent.runs.evaluate import converted_for, evaluate_on, evaluate_run, kept_chip_cost, kept_host_costs
+    from lambent.runs.evaluate import evaluate_on, evaluate_run, kept_chip_cost, kept_host_costs
     from lambent.runs.evaluation import load_test_data, numbering
     from lambent.training.run import Run
 
     there = Run(run)
-    if on is not None:
-        converted_for(there, on)  # raises before the time is spent
     loses_chip = not chip and there.path("cost.json").exists()
     samples = load_test_data(there, data, crop=crop, time_unit=time_unit)
     if samples.level and (trained := there.facts().get("level")) not in (None, samples.level):
         say(f"warning: {data}: recordings at level {samples.level!r}, those trained on at {trained!r}")
     if note := numbering(samples, there.facts()["class_names"], str(data)):
         say(note)
+    # first, since the other chip may have no words for the network
+    elsewhere = None if on is None else evaluate_on(there, samples, str(data), on)
     with progress_bar("evaluating") as progress:
         evaluation = evaluate_run(there, samples, str(data), chip=chip, host=host, progress=progress)
     summary: dict[str, Any] = evaluation.summary()
@@ -116,8 +116,7 @@ def evaluate(
         cost = kept_chip_cost(there)
         say(f"no modelled cost: {cost}" if isinstance(cost, str) else str(cost))
         summary["cost"] = {"error": cost} if isinstance(cost, str) else cost.as_dict()
-    if on is not None:
-        elsewhere = evaluate_on(there, samples, str(data), on)
+    if on is not None and elsewhere is not None:
         assert elsewhere.accuracy is not None  # a run's network has a readout
         title = find_chip(on).title
         console.print(f"accuracy on {title}: {100 * elsewhere.accuracy:.2f} % on {elsewhere.samples} samples")

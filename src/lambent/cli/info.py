@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lambent.cli._common import Json, OfChip, TimeUnit, last_line, load_of, say
-from lambent.hardware.chip import DEFAULT, find_chip
+from lambent.hardware.chip import DEFAULT, Chip, find_chip
 
 
 def info(
@@ -22,7 +22,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Say what is installed, or what a run or a file holds."""
-    find_chip(of_chip)  # raises for what is none
+    chip = find_chip(of_chip)
     if run is None:
         _show(facts := _installed())
     elif not run.exists():
@@ -30,7 +30,7 @@ def info(
     elif run.is_file() and _holds_spikes(run):
         _show(facts := _of_data(run, time_unit))
     elif run.is_file():
-        facts = _show_file(run, of_chip)
+        facts = _show_file(run, chip)
     else:
         _show(facts := _of_run(run))
     last_line(as_json, facts)
@@ -49,10 +49,9 @@ def _installed() -> dict[str, Any]:
     }
 
 
-def _show_file(path: Path, of_chip: str) -> dict[str, Any]:
+def _show_file(path: Path, chip: Chip) -> dict[str, Any]:
     """What a chip's file holds, and then how it lies on the chip, which takes longer."""
-    chip = find_chip(of_chip)
-    network = load_of(of_chip, path)
+    network = load_of(chip, path)
     _show(facts := chip.describe(network))
     try:
         placement = chip.place(network)

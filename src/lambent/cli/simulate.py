@@ -34,7 +34,7 @@ def simulate(
     from lambent.runs.evaluation import match_classes, numbering
 
     chip = find_chip(of_chip)
-    net = load_of(of_chip, network)
+    net = load_of(chip, network)
     samples = SpikeDataset.from_shd(data, duration, net.n_in, time_unit=time_unit)
     if len(samples) == 0:
         raise ValueError(f"{data}: holds no samples")

@@ -453,19 +453,7 @@ class Learner(Protocol):
 
 
 class Overrun(RuntimeError):
-    """A buffer of a chip was full: packets or events were lost, and what was computed since is worthless.
-
-    Args:
-        lost: which one, and how much.
-        advice: what to do, for who calls the chip's functions.
-    """
-
-    def __init__(self, lost: str, advice: str) -> None:
-        super().__init__(lost, advice)
-        self.lost = lost
-
-    def __str__(self) -> str:
-        return "; ".join(self.args)
+    """A buffer of a chip was full: packets or events were lost, and what was computed since is worthless."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lambent.data import SpikeDataset
-from lambent.hardware.chip import Cost, Network, find_chip
+from lambent.hardware.chip import Cost, find_chip
 from lambent.hardware.host_energy import HostCost, measure_host
 from lambent.machine.threads import engine_only_threads
 from lambent.runs.course import CourseNotes
@@ -65,29 +65,22 @@ def evaluate_run(
     return evaluation
 
 
-def converted_for(run: Run, chip: str) -> Network:
-    """The run's model as a network of another chip than its own, with that chip's most bits.
-
-    Raises:
-        TypeError, ValueError: there is no such chip, or it cannot run the model.
-    """
-    return find_chip(chip).convert(run.model(), None, calibration_events(run), run.facts()["class_names"]).network
-
-
 def evaluate_on(run: Run, data: SpikeDataset, source: str, chip: str) -> Simulation:
     """What the run's model would do on test data on another chip than its own; nothing is kept.
 
     Args:
         data: test samples.
         source: what to call them.
-        chip: its name.
+        chip: its name; the model is converted for it, with the chip's most bits.
 
     Raises:
-        TypeError, ValueError: as `converted_for`; or there are no samples.
+        TypeError, ValueError: there is no such chip, or it cannot run the model; or there are no samples.
     """
     if len(data) == 0:
         raise ValueError(f"{source}: no samples to evaluate")
-    return simulate(find_chip(chip), converted_for(run, chip), data)
+    there = find_chip(chip)
+    network = there.convert(run.model(), None, calibration_events(run), run.facts()["class_names"]).network
+    return simulate(there, network, data)
 
 
 @engine_only_threads()

@@ -65,7 +65,7 @@ class ChipTrainer(Trainer):
             figures, _ = self.learner.step(events, targets, self.config.lr * self.rate())
         except Overrun as error:
             raise ValueError(
-                f"{error.lost}; let units spike less (initial_spikes, rate_upper), take narrower layers or a larger dt"
+                f"{error}; initial_spikes and rate_upper set how often, narrower layers and a larger dt make room"
             ) from error
         if self.state.batch + 1 == self.batches:
             try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -86,25 +87,32 @@ def _alike(one: Layer, other: Layer) -> bool:
     return all(np.array_equal(getattr(one, x), getattr(other, x)) for x in ("tau_mem", "tau_syn", "threshold"))
 
 
-def _layer(name: str, module: Spiking | LIReadout, dt: float) -> Layer:
+def _without_weights(name: str, module: Spiking | LIReadout, dt: float) -> Layer:
+    """The layer that a module is, with zeros for weights."""
     neuron: Any = module.neuron
     spiking = isinstance(module, Spiking)
     tau_mem, tau_syn = array(neuron.tau_mem), array(neuron.tau_syn)
     ones = np.ones(module.out_features)
     threshold = array(neuron.threshold) * ones if spiking else ones
-    plain = Layer(
+    recurrent = isinstance(module, Spiking) and module.recurrent is not None
+    n_from = module.in_features + module.out_features * recurrent
+    return Layer(
         name=name,
         n_in=module.in_features,
-        matrix=np.zeros((module.in_features, module.out_features), np.float32),
+        matrix=np.zeros((n_from, module.out_features), np.float32),
         tau_mem=tau_mem * ones,
         tau_syn=tau_syn * ones,
         threshold=threshold,
         least=float(neuron.least_slope(dt)) if spiking else 0.1,
         spiking=spiking,
     )
+
+
+def _layer(name: str, module: Spiking | LIReadout, dt: float) -> Layer:
+    plain = _without_weights(name, module, dt)
     with np.errstate(over="ignore"):
         matrix = (_matrix(module) * plain.worth(dt)).astype(np.float32)
-    return Layer(**{**vars(plain), "matrix": matrix})
+    return replace(plain, matrix=matrix)
 
 
 def check_trainable(model: nn.Module) -> None:
@@ -137,7 +145,7 @@ def to_torch(network: Spinnaker2Network, model: nn.Sequential) -> nn.Sequential:
 def write_weights(network: Spinnaker2Network, model: nn.Module) -> None:
     """Put the weights that the network has now into `model`, in place; raises as `to_torch`."""
     modules, dt = check_model(model)
-    made = [_layer(x.name, module, dt) for x, module in zip(network.layers, modules, strict=False)]
+    made = [_without_weights(x.name, module, dt) for x, module in zip(network.layers, modules, strict=False)]
     if len(network.layers) != len(modules) or network.dt != dt or not all(map(_alike, made, network.layers)):
         raise ValueError(f"the network is of another model: {network!r} with {network.layers} is not that of {model}")
     for module, layer in zip(modules, network.layers, strict=True):

@@ -20,7 +20,7 @@ from lambent.events import Events
 from lambent.hardware.spinnaker2.constants import Supply, supplies
 from lambent.hardware.spinnaker2.fast import spikes_of
 from lambent.hardware.spinnaker2.machine import Machine
-from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_network
+from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_events, check_network
 from lambent.hardware.spinnaker2.place import Placement, place
 from lambent.hardware.spinnaker2.rules import Rule
 from lambent.hardware.spinnaker2.running import Recording
@@ -266,10 +266,7 @@ def update_cost(
         TypeError, ValueError, Overrun: as `Machine`; or the events are not for this network.
     """
     check_network(placement.network)
-    if not isinstance(events, Events):
-        raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
-    if events.n_units != placement.network.n_in:
-        raise ValueError(f"the events have {events.n_units} units, the network {placement.network.n_in} inputs")
+    check_events(placement.network, events)
     supply = supply or supplies()[0]
     spikes = spikes_of(events, placement.network.dt)
     machine = Machine(placement, rule, placement.steps * placement.network.dt)

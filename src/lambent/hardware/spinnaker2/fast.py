@@ -201,8 +201,7 @@ class FastMachine:
                 if (lost := int(wanted.max(initial=0)) - room) > 0:
                     raise Overrun(
                         f"element {place.element(0, p)} ({layer.name}, units {own.first} to {own.last - 1}): {name} "
-                        f"with room for {room}, {lost} would be lost",
-                        advice,
+                        f"with room for {room}, {lost} would be lost; {advice}"
                     )
 
     def update(self, gradients: np.ndarray, rate: float, decay: float = 0.0) -> None:

@@ -138,8 +138,7 @@ class Machine:
             element, n = max(lost.items(), key=lambda item: item[1])
             raise Overrun(
                 f"tick {tick} {going}: {sum(lost.values())} packets were lost, {n} of them at element {element}, whose "
-                f"buffer has room for {self.placement.constants.fifo}",
-                "spread the input out in time",
+                f"buffer has room for {self.placement.constants.fifo}; spread the input out in time"
             )
 
     # -- a batch ----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from lambent.events import Events
 from lambent.hardware.spinnaker2.packets import LAYERS, UNITS
 from lambent.machine.files import most_packed, open_file, replacing
 from lambent.machine.showing import Short
@@ -245,6 +246,14 @@ def check_network(network: Any) -> None:
     if not isinstance(network, Spinnaker2Network):
         kind = type(network).__name__
         raise TypeError(f"network must be a Spinnaker2Network, as to_chip(model) makes it, got {kind}")
+
+
+def check_events(network: Spinnaker2Network, events: Any) -> None:
+    """Raise TypeError unless `events` is an `Events`, ValueError unless it has as many units as there are inputs."""
+    if not isinstance(events, Events):
+        raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
+    if events.n_units != network.n_in:
+        raise ValueError(f"the events have {events.n_units} units, the network {network.n_in} inputs")
 
 
 def load_network(path: str | os.PathLike[str]) -> Spinnaker2Network:

@@ -151,7 +151,7 @@ class Placement:
         return f"{said}\n{text_table(('element', 'units', 'bytes'), rows, 2)}"
 
 
-MORE_ROOM = "let units spike less, or give their spikes more room (spikes=)"
+MORE_ROOM = "let units spike less, or give their spikes more room (in Python spikes=)"
 """What to do where a log was full."""
 _UPDATE = 16  # bytes a weight: itself, two moments, the sum of gradients
 

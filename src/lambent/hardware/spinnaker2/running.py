@@ -10,7 +10,7 @@ import numpy as np
 from lambent.events import Events, n_steps
 from lambent.hardware.spinnaker2 import kernels
 from lambent.hardware.spinnaker2.fast import flat_weights, new_trace, spikes_of, units_of, wiring_of
-from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_network
+from lambent.hardware.spinnaker2.network import Spinnaker2Network, check_events, check_network
 from lambent.machine.denormals import denormals_flushed
 from lambent.machine.showing import Short
 from lambent.machine.threads import in_threads
@@ -54,10 +54,7 @@ def run_network(network: Spinnaker2Network, events: Events, record: Sequence[str
     check_network(network)
     if unknown := [word for word in record if word not in _KINDS]:
         raise ValueError(f"record must be of {', '.join(_KINDS)}, got {unknown[0]!r}")
-    if not isinstance(events, Events):
-        raise TypeError(f"events must be lambent.Events, got {type(events).__name__}")
-    if events.n_units != network.n_in:
-        raise ValueError(f"the events have {events.n_units} units, the network {network.n_in} inputs")
+    check_events(network, events)
     batch, steps = len(events), n_steps(events.duration, network.dt)
     spikes, wiring, units = spikes_of(events, network.dt), wiring_of(network), units_of(network)
     weights, trace = flat_weights(network), new_trace(wiring, batch, steps)

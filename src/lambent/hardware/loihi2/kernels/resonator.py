@@ -72,7 +72,7 @@ def run(
     real_rows, real_weight = real_synapses.rows, real_synapses.weight
     imag_rows, imag_weight = imag_synapses.rows, imag_synapses.weight
     for t in range(steps):
-        a_re, a_im = real_ring[t % real_synapses.rows], imag_ring[t % imag_synapses.rows]
+        a_re, a_im = real_ring[t % real_rows], imag_ring[t % imag_rows]
         if len(real_gathered) > 0:
             a_re = gather(real_ring, t, real_synapses, real_gathered)
             a_im = gather(imag_ring, t, imag_synapses, imag_gathered)

@@ -65,8 +65,8 @@ class Tile:
         if n + len(entries) > len(log):
             lost = n + len(entries) - len(log)
             raise Overrun(
-                f"{self.memory.name}: the log of {name} has room for {len(log)} a sample, {lost} would be lost",
-                MORE_ROOM,
+                f"{self.memory.name}: the log of {name} has room for {len(log)} a sample, {lost} would be lost; "
+                f"{MORE_ROOM}"
             )
         log[n : n + len(entries)] = entries
         self.entries[name] = n + len(entries)
