@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 NEEDS_MORE = 3  # the status of a benchmark whose opponent is not installed
@@ -36,3 +37,41 @@ def test_smoke(name: str, tmp_path: Path) -> None:
 def test_every_benchmark_stands_in_the_table() -> None:
     listed = re.findall(r"^\| `(\w+\.py)` \|", (FOLDER / "README.md").read_text(), re.MULTILINE)
     assert set(listed) == set(BENCHMARKS)
+
+
+def test_the_rival_written_by_hand_has_autograds_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    from bptt import BPTT, _Surrogate
+    from handwritten import HandWritten
+
+    class Detached(BPTT):
+        """No gradient flows through the reset, as in the one written by hand."""
+
+        def _block(self, drive, state):
+            i, v, s, io, vo, total = state
+            out = []
+            for arriving in drive.unbind(1):
+                i = self.alpha_syn * i + arriving + s @ self.recurrent_weight
+                io = self.alpha_syn * io + s @ self.readout
+                v = self.alpha_mem * v + self.gain * i
+                vo = self.alpha_mem * vo + self.gain * io
+                s = _Surrogate.apply(v - 1)
+                v = v * (1 - s.detach())
+                total = total + s
+                out.append(vo)
+            return torch.stack(out, 1), (i, v, s, io, vo, total)
+
+    torch.manual_seed(0)
+    net = Detached(40, 24, 5).double()
+    with torch.no_grad():
+        net.weight.mul_(8)
+    x = (torch.rand(6, 70, 40) < 0.1).double()
+    labels = torch.arange(6) % 5
+    scores, counts = net(x)
+    assert counts.mean() > 2
+    torch.nn.functional.cross_entropy(scores, labels).backward()
+    by_hand = HandWritten(net.weight, net.recurrent_weight, net.readout, x.shape[1], torch.float64)
+    in_steps = x.transpose(0, 1).contiguous()
+    torch.testing.assert_close(by_hand.forward(in_steps)[0], scores, rtol=1e-5, atol=1e-7)
+    for found, weight in zip(by_hand.gradients(in_steps, labels), net.parameters(), strict=True):
+        torch.testing.assert_close(found, weight.grad, rtol=1e-4, atol=1e-7)
