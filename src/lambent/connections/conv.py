@@ -1,8 +1,8 @@
 """Connections whose weights all places of a map share: convolutions, and pools, whose weight is fixed.
 
 Kernels see one form of them all: weights (channels in, places of the kernel, channels out of a group), and for each
-place of a map the place of the target that each place of the kernel takes it to. Loops go over the places of the kernel
-and over channels; there is no index per synapse.
+place of a map the places of the kernel that take it somewhere, and where to. Loops go over these and over channels;
+there is no index per synapse.
 """
 
 # mypy: disable-error-code="misc, call-arg"
@@ -29,8 +29,9 @@ from lambent.connections.connections import (
     delay_steps,
     places,
 )
+from lambent.connections.dense import by_unit, side_by_side
 from lambent.connections.graded import scaled, value_at
-from lambent.machine.compiling import fast_inline
+from lambent.machine.compiling import fast, fast_inline
 from lambent.machine.waiting import Check
 
 
@@ -82,6 +83,18 @@ def reach(geometry: Geometry) -> np.ndarray:
     table = table.reshape(math.prod(geometry.size), -1).astype(np.int32)
     table.flags.writeable = False  # it is kept
     return table
+
+
+@lru_cache(maxsize=64)
+def paths(geometry: Geometry) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`reach` without its gaps, all uint32: where each place's begin (places in + 1,), kernel places, target places."""
+    table = reach(geometry)
+    place, kernel_place = np.nonzero(table >= 0)
+    begin = np.searchsorted(place, np.arange(len(table) + 1))
+    found = begin.astype(np.uint32), kernel_place.astype(np.uint32), table[place, kernel_place].astype(np.uint32)
+    for array in found:
+        array.flags.writeable = False  # they are kept
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +172,9 @@ class Shared(Connections):
     def arrays(tensors: Sequence[np.ndarray]) -> Any:
         weight, geometry = tensors[0], geometry_of(tensors[-1])
         if len(tensors) == 4:
-            return DelayedKernelArrays(weight, tensors[2].view(np.uint32), reach(geometry))
+            return DelayedKernelArrays(weight, tensors[2].view(np.uint32), *paths(geometry))
         first = channel_places(geometry, *weight.shape[::2])[:, None]
-        return KernelArrays(weight, np.ascontiguousarray(np.broadcast_to(first, weight.shape)), reach(geometry))
+        return KernelArrays(weight, np.ascontiguousarray(np.broadcast_to(first, weight.shape)), *paths(geometry))
 
     @staticmethod
     def rows(tensors: Sequence[Tensor]) -> int:
@@ -376,46 +389,46 @@ class KernelArrays(NamedTuple):
         weight: (channels in, places of the kernel, channels out of a group).
         offset: of the same shape, uint32: where the targets' channel begins relative to the start of the next step's
             row.
-        reach: (places in, places of the kernel) int32: place of the target within its channel, -1 where there is none.
+        begin, kernel_place, target: see `paths`.
     """
 
     weight: np.ndarray
     offset: np.ndarray
-    reach: np.ndarray
+    begin: np.ndarray
+    kernel_place: np.ndarray
+    target: np.ndarray
 
     delayed = False
 
     @staticmethod
     @fast_inline
     def deliver(window, row, arrays, units, values, first, last):
-        weight, offset, reach = arrays
+        weight, offset, begin, kernel_place, target = arrays
         for e in range(first, last):
-            c, place = divmod(units[e], reach.shape[0])
+            c, place = divmod(np.uint32(units[e]), np.uint32(begin.shape[0] - 1))
             p = value_at(values, e)
-            for k in range(reach.shape[1]):
-                if reach[place, k] >= 0:
-                    at = np.uint64(reach[place, k])
-                    for o in range(weight.shape[2]):
-                        window[row, at + offset[c, k, o]] += scaled(p, weight[c, k, o])
+            for h in range(begin[place], begin[place + 1]):
+                k, at = kernel_place[h], np.uint64(target[h])
+                for o in range(weight.shape[2]):
+                    window[row, at + offset[c, k, o]] += scaled(p, weight[c, k, o])
 
     @staticmethod
     @fast_inline
     def weigh(drift, row, arrays, unit):
-        weight, offset, reach = arrays
+        weight, offset, begin, kernel_place, target = arrays
         total = weight.dtype.type(0)
-        c, place = divmod(unit, reach.shape[0])
-        for k in range(reach.shape[1]):
-            if reach[place, k] >= 0:
-                at = np.uint64(reach[place, k])
-                for o in range(weight.shape[2]):
-                    total += weight[c, k, o] * drift[row, at + offset[c, k, o]]
+        c, place = divmod(np.uint32(unit), np.uint32(begin.shape[0] - 1))
+        for h in range(begin[place], begin[place + 1]):
+            k, at = kernel_place[h], np.uint64(target[h])
+            for o in range(weight.shape[2]):
+                total += weight[c, k, o] * drift[row, at + offset[c, k, o]]
         return total
 
     @staticmethod
     @fast_inline
     def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.offset, arrays.reach, history, begin, steps, units, values, first, last)
+            _gather(gradients[0], arrays, history, begin, steps, units, values, first, last)
 
 
 class DelayedKernelArrays(NamedTuple):
@@ -423,7 +436,9 @@ class DelayedKernelArrays(NamedTuple):
 
     weight: np.ndarray
     offset: np.ndarray
-    reach: np.ndarray
+    begin: np.ndarray
+    kernel_place: np.ndarray
+    target: np.ndarray
 
     delayed = True
 
@@ -433,24 +448,62 @@ class DelayedKernelArrays(NamedTuple):
     @staticmethod
     @fast_inline
     def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
-        if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.offset, arrays.reach, history, begin, steps, units, values, first, last)
-        if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.offset, arrays.reach, drift, begin, steps, units, values, first, last)
+        if gradients[0].shape[0] > 0 and gradients[1].shape[0] > 0:
+            both = side_by_side(history, drift)
+            _gather_both(gradients[0], gradients[1], arrays, both, begin, steps, units, values, first, last)
+        elif gradients[0].shape[0] > 0:
+            _gather(gradients[0], arrays, history, begin, steps, units, values, first, last)
+        elif gradients[1].shape[0] > 0:
+            _gather(gradients[1], arrays, drift, begin, steps, units, values, first, last)
 
 
-@fast_inline
-def _gather(gradient, offset, reach, history, begin, steps, units, values, first, last):
+@fast
+def _gather(gradient, arrays, history, start, steps, units, values, first, last):
     """Add to each weight's gradient what `history` holds where the sources' spikes arrived."""
+    _weight, offset, begin, kernel_place, target = arrays
     for e in range(first, last):
-        row = steps[e] - begin + 1
-        c, place = divmod(units[e], reach.shape[0])
+        row = steps[e] - start + 1
+        c, place = divmod(np.uint32(units[e]), np.uint32(begin.shape[0] - 1))
         p = value_at(values, e)
-        for k in range(reach.shape[1]):
-            if reach[place, k] >= 0:
-                at = np.uint64(reach[place, k])
-                for o in range(gradient.shape[2]):
-                    gradient[c, k, o] += scaled(p, history[row, at + offset[c, k, o]])
+        for h in range(begin[place], begin[place + 1]):
+            k, at = kernel_place[h], np.uint64(target[h])
+            for o in range(gradient.shape[2]):
+                gradient[c, k, o] += scaled(p, history[row, at + offset[c, k, o]])
+
+
+@fast
+def _gather_both(of_weight, of_delay, arrays, both, start, steps, units, values, first, last):
+    """`_gather` for two gradients at once, four spikes of a source at a time."""
+    _weight, offset, begin, kernel_place, target = arrays
+    places = begin.shape[0] - 1
+    end, arrival, weights = by_unit(of_weight.shape[0] * places, start, steps, units, values, first, last)
+    since = 0
+    for u in range(end.shape[0]):
+        c, place = divmod(np.uint32(u), np.uint32(places))
+        for h in range(begin[place], begin[place + 1]):
+            n, shift = kernel_place[h], np.uint64(target[h])
+            k = since
+            while k + 3 < end[u]:
+                a, b, c2, d = arrival[k], arrival[k + 1], arrival[k + 2], arrival[k + 3]
+                p, q = value_at(weights, k), value_at(weights, k + 1)
+                r, s = value_at(weights, k + 2), value_at(weights, k + 3)
+                for o in range(of_weight.shape[2]):
+                    at = shift + offset[c, n, o]
+                    of_weight[c, n, o] += (scaled(p, both[a, at, 0]) + scaled(q, both[b, at, 0])) + (
+                        scaled(r, both[c2, at, 0]) + scaled(s, both[d, at, 0])
+                    )
+                    of_delay[c, n, o] += (scaled(p, both[a, at, 1]) + scaled(q, both[b, at, 1])) + (
+                        scaled(r, both[c2, at, 1]) + scaled(s, both[d, at, 1])
+                    )
+                k += 4
+            while k < end[u]:
+                a, p = arrival[k], value_at(weights, k)
+                for o in range(of_weight.shape[2]):
+                    at = shift + offset[c, n, o]
+                    of_weight[c, n, o] += scaled(p, both[a, at, 0])
+                    of_delay[c, n, o] += scaled(p, both[a, at, 1])
+                k += 1
+        since = end[u]
 
 
 def _numbers(name: str, value: Any, n: int, least: int) -> tuple[int, ...]:

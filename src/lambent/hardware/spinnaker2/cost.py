@@ -168,7 +168,7 @@ def _cycles(
     heads = np.zeros((batch, steps + 1), np.int64)
     heads[:, :steps] += 2 * c.tick_cycles + c.packet_cycles * made[0]
     heads[:, 1:] += c.packet_cycles * made[-1]
-    packets, hops = sum(x.sum(1) for x in made), np.zeros(batch)
+    packets, hops = np.sum([x.sum(1) for x in made], axis=0), np.zeros(batch)
     hops += made[0].sum(1) * where.hops(where.element(0), [where.element(0, p) for p in where.of_layer(0)])
     if not layers[-1].spiking:
         heads[:, steps] += c.packet_cycles * layers[-1].n_out

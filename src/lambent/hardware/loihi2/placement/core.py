@@ -92,7 +92,7 @@ def store(block: Block, rows: np.ndarray | Sequence[int]) -> Stored:
     taken = {encoding: n * _WORD // 8 for encoding, n in taken.items()}
     if block.kernel.size:
         channels = np.unique(np.asarray(rows) // math.prod(block.shape[1:]))
-        taken["shared"] = int(shared_memory(block, channels, np.array(n_units), used.sum()))
+        taken["shared"] = int(shared_memory(block, channels, np.array(n_units), np.array(used.sum())))
     encoding = min(taken, key=taken.__getitem__)
     entries = np.where(used, n_units, 0) if encoding == "dense" else per_source
     return Stored(encoding, taken[encoding], entries)
