@@ -47,6 +47,10 @@ class BPTT(nn.Module):
         self.chunk = chunk
         self.block = torch.compile(self._block, dynamic=False) if chunk else self._block
 
+    def _reset(self, v: Tensor, s: Tensor) -> Tensor:
+        """Voltages after spikes."""
+        return v * (1 - s)
+
     def _block(self, drive: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Some steps: drive (batch, steps, hidden) -> readout voltages (batch, steps, out) and spikes' sum."""
         i, v, s, io, vo, total = state
@@ -57,7 +61,7 @@ class BPTT(nn.Module):
             v = self.alpha_mem * v + self.gain * i
             vo = self.alpha_mem * vo + self.gain * io
             s = _Surrogate.apply(v - 1)
-            v = v * (1 - s)
+            v = self._reset(v, s)
             total = total + s
             out.append(vo)
         return torch.stack(out, 1), (i, v, s, io, vo, total)

@@ -41,25 +41,14 @@ def test_every_benchmark_stands_in_the_table() -> None:
 
 def test_the_rival_written_by_hand_has_autograds_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(FOLDER)
-    from bptt import BPTT, _Surrogate
+    from bptt import BPTT
     from handwritten import HandWritten
 
     class Detached(BPTT):
         """No gradient flows through the reset, as in the one written by hand."""
 
-        def _block(self, drive, state):
-            i, v, s, io, vo, total = state
-            out = []
-            for arriving in drive.unbind(1):
-                i = self.alpha_syn * i + arriving + s @ self.recurrent_weight
-                io = self.alpha_syn * io + s @ self.readout
-                v = self.alpha_mem * v + self.gain * i
-                vo = self.alpha_mem * vo + self.gain * io
-                s = _Surrogate.apply(v - 1)
-                v = v * (1 - s.detach())
-                total = total + s
-                out.append(vo)
-            return torch.stack(out, 1), (i, v, s, io, vo, total)
+        def _reset(self, v, s):
+            return v * (1 - s.detach())
 
     torch.manual_seed(0)
     net = Detached(40, 24, 5).double()
