@@ -193,7 +193,8 @@ def leaves(*values, only=None):
         if value is None:
             out.append(None)
             continue
-        own = {n: getattr(value, n) for n in value.parameters if getattr(value, n) is not None and n in (only or [n])}
+        given = (n for n in value.parameters if getattr(value, n) is not None)
+        own = {n: getattr(value, n) for n in given if only is None or n in only}
         own = {n: x.detach().clone().requires_grad_() for n, x in own.items()}
         found |= {f"{i} {n}": x for n, x in own.items()}
         out.append(value.with_values(**own))
@@ -220,16 +221,17 @@ def outcome(engine, neuron, inputs, recurrent):
     return outcome_of(engine, layer(neuron, inputs, recurrent), events())
 
 
-def outcome_of(engine, made, e, only=None):
+def outcome_of(engine, made, e, only=None, of_times=True):
     (neuron, inputs, own), found = leaves(*made, only=only)
-    times = e.times.clone().requires_grad_()
+    times = e.times.clone().requires_grad_(of_times)
     x = lb.Events(times, e.units, e.offsets, e.n_units, e.duration)
     device = device_of(engine)
     there = (moved(value, device) for value in (neuron, inputs, own))
     out = engine.spikes(x.to(device), *there, 1.0).to("cpu")
     weigh = torch.cos(torch.arange(out.counts().numel(), dtype=DOUBLE)).view_as(out.counts())
     ((out.counts() * weigh).sum() + torch.sin(0.1 * out.times + out.units).sum()).backward()
-    return out, {"times": times.grad} | {n: x.grad for n, x in found.items()}
+    of_times = {"times": times.grad} if of_times else {}
+    return out, of_times | {n: x.grad for n, x in found.items()}
 
 
 def assert_same_gradients(expected, got):
@@ -263,6 +265,18 @@ def test_spikes_and_gradients_equal_the_reference(engine, neuron, inputs, recurr
     assert torch.allclose(out.times, expected.times)
     assert torch.equal(out.counts(), expected.counts())
     assert_same_gradients(gradients, found)
+
+
+@pytest.mark.parametrize(("only", "of_times"), [(["weight"], True), (["delay"], False), ([], True)])
+@pytest.mark.parametrize("inputs", ["Dense", "Dense, delays", "Sparse, delays", "Conv2d, delays"])
+def test_gradients_are_the_same_where_others_are_not_wanted(inputs, only, of_times):
+    made = layer("LIF", inputs)
+    if made[1].delay is None and "delay" in only:
+        only = ["weight"]
+    _, gradients = outcome_of(reference, made, events())
+    _, found = outcome_of(grid_cpu, made, events(), only, of_times)
+    assert set(found) == {f"1 {name}" for name in only} | ({"times"} if of_times else set())
+    assert_same_gradients({name: gradients[name] for name in found}, found)
 
 
 @pytest.mark.parametrize("only", [None, ["weight", "delay"]])

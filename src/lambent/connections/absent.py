@@ -26,7 +26,7 @@ class Absent(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
+    def collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last):
         pass
 
 

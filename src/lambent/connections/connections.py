@@ -68,10 +68,13 @@ class Arrays(Protocol):
 
     @staticmethod
     def collect(
-        gradients: Any, arrays: Any, history: Any, drift: Any, begin: int, steps: Any, units: Any, values: Any,
-        first: int, last: int,
+        gradients: Any, d_times: Any, arrays: Any, history: Any, drift: Any, begin: int, steps: Any, units: Any,
+        values: Any, first: int, last: int,
     ) -> None:  # fmt: skip
         """Add what spikes first:last give to `gradients`, an array for each of `gradient_shapes`, empty if not wanted.
+
+        If they are `delayed`, also to `d_times`, dL/dt of each spike, unless it is None; without delays that is left
+        to `weigh`, as `drift` then holds one step only.
 
         `history` is dL/d arriving, `drift` dL/dt of what arrives, per weight, from step `begin` on; `steps` and `units`
         are of the spikes, and `values` as in `deliver`.

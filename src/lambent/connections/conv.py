@@ -29,7 +29,7 @@ from lambent.connections.connections import (
     delay_steps,
     places,
 )
-from lambent.connections.dense import by_unit, side_by_side
+from lambent.connections.delayed import by_source, gather, room_in, side_by_side
 from lambent.connections.graded import scaled, value_at
 from lambent.machine.compiling import fast, fast_inline
 from lambent.machine.waiting import Check
@@ -426,7 +426,7 @@ class KernelArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
+    def collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
             _gather(gradients[0], arrays, history, begin, steps, units, values, first, last)
 
@@ -447,14 +447,9 @@ class DelayedKernelArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
-        if gradients[0].shape[0] > 0 and gradients[1].shape[0] > 0:
-            both = side_by_side(history, drift)
-            _gather_both(gradients[0], gradients[1], arrays, both, begin, steps, units, values, first, last)
-        elif gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays, history, begin, steps, units, values, first, last)
-        elif gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays, drift, begin, steps, units, values, first, last)
+    def collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last):
+        if gradients[0].shape[0] + gradients[1].shape[0] > 0 or d_times is not None:
+            _collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last)
 
 
 @fast
@@ -472,37 +467,23 @@ def _gather(gradient, arrays, history, start, steps, units, values, first, last)
 
 
 @fast
-def _gather_both(of_weight, of_delay, arrays, both, start, steps, units, values, first, last):
-    """`_gather` for two gradients at once, four spikes of a source at a time."""
-    _weight, offset, begin, kernel_place, target = arrays
+def _collect(gradients, d_times, arrays, history, drift, start, steps, units, values, first, last):
+    weight, offset, begin, kernel_place, target = arrays
+    channels, kernel, n_out = weight.shape
+    flat, reach = weight.reshape(-1), offset.reshape(-1)
+    of_weight, of_delay = room_in(gradients[0], flat), room_in(gradients[1], flat)
+    both = side_by_side(history, drift)
     places = begin.shape[0] - 1
-    end, arrival, weights = by_unit(of_weight.shape[0] * places, start, steps, units, values, first, last)
+    end, order, arrival, worth = by_source(channels * places, start, steps, units, values, first, last)
     since = 0
     for u in range(end.shape[0]):
         c, place = divmod(np.uint32(u), np.uint32(places))
         for h in range(begin[place], begin[place + 1]):
-            n, shift = kernel_place[h], np.uint64(target[h])
-            k = since
-            while k + 3 < end[u]:
-                a, b, c2, d = arrival[k], arrival[k + 1], arrival[k + 2], arrival[k + 3]
-                p, q = value_at(weights, k), value_at(weights, k + 1)
-                r, s = value_at(weights, k + 2), value_at(weights, k + 3)
-                for o in range(of_weight.shape[2]):
-                    at = shift + offset[c, n, o]
-                    of_weight[c, n, o] += (scaled(p, both[a, at, 0]) + scaled(q, both[b, at, 0])) + (
-                        scaled(r, both[c2, at, 0]) + scaled(s, both[d, at, 0])
-                    )
-                    of_delay[c, n, o] += (scaled(p, both[a, at, 1]) + scaled(q, both[b, at, 1])) + (
-                        scaled(r, both[c2, at, 1]) + scaled(s, both[d, at, 1])
-                    )
-                k += 4
-            while k < end[u]:
-                a, p = arrival[k], value_at(weights, k)
-                for o in range(of_weight.shape[2]):
-                    at = shift + offset[c, n, o]
-                    of_weight[c, n, o] += scaled(p, both[a, at, 0])
-                    of_delay[c, n, o] += scaled(p, both[a, at, 1])
-                k += 1
+            entry = (np.uint64(c) * np.uint64(kernel) + kernel_place[h]) * np.uint64(n_out)
+            gather(
+                of_weight, of_delay, d_times, flat, reach, target[h], entry, entry + np.uint64(n_out),
+                both, order, arrival, worth, since, end[u],
+            )  # fmt: skip
         since = end[u]
 
 

@@ -15,8 +15,8 @@ from numba.extending import overload
 from torch import Tensor
 
 from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
-from lambent.connections.graded import put, room_for, scaled, value_at
-from lambent.machine.compiling import PART, fast, fast_inline
+from lambent.connections.delayed import DelayedArrays, by_source
+from lambent.machine.compiling import PART, fast_inline
 from lambent.machine.waiting import Check
 
 
@@ -86,8 +86,9 @@ class Dense(Connections):
         if len(tensors) == 1:
             return DenseArrays(tensors[0])
         weight, _, places = tensors
+        start = np.arange(weight.shape[0] + 1, dtype=np.uint64) * weight.shape[1]
         # unsigned, since Numba checks whether a signed index counts from the end
-        return DelayedArrays(weight, places.view(np.uint32))
+        return DelayedArrays(weight.reshape(-1), start, places.view(np.uint32).reshape(-1))
 
     @staticmethod
     def rows(tensors: Sequence[Tensor]) -> int:
@@ -131,57 +132,13 @@ class DenseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
+    def collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            end, arrival, weights = by_unit(gradients[0].shape[0], begin, steps, units, values, first, last)
+            end, _, arrival, worth = by_source(gradients[0].shape[0], begin, steps, units, values, first, last)
             start = 0
             for u in range(end.shape[0]):
-                _add(gradients[0], u, history, arrival, weights, start, end[u])
+                _add(gradients[0], u, history, arrival, worth, start, end[u])
                 start = end[u]
-
-
-class DelayedArrays(NamedTuple):
-    """Dense connections with delays.
-
-    Attributes:
-        weight: (from, to).
-        reach: (from, to) uint32: delay in steps * number of targets + target, the place of the target relative to the
-            start of the next step's row.
-    """
-
-    weight: np.ndarray
-    reach: np.ndarray
-
-    delayed = True
-
-    @staticmethod
-    @fast_inline
-    def deliver(window, row, arrays, units, values, first, last):
-        weight, reach = arrays.weight, arrays.reach
-        for k in range(first, last):
-            u, p = units[k], value_at(values, k)
-            for j in range(weight.shape[1]):
-                window[row, reach[u, j]] += scaled(p, weight[u, j])
-
-    @staticmethod
-    @fast_inline
-    def weigh(drift, row, arrays, unit):
-        weight, reach = arrays.weight, arrays.reach
-        total = weight.dtype.type(0)
-        for j in range(weight.shape[1]):
-            total += weight[unit, j] * drift[row, reach[unit, j]]
-        return total
-
-    @staticmethod
-    @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
-        if gradients[0].shape[0] > 0 and gradients[1].shape[0] > 0:
-            both = side_by_side(history, drift)
-            _gather_both(gradients[0], gradients[1], arrays.reach, both, begin, steps, units, values, first, last)
-        elif gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.reach, history, begin, steps, units, values, first, last)
-        elif gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.reach, drift, begin, steps, units, values, first, last)
 
 
 @fast_inline
@@ -237,72 +194,3 @@ def _choose(target, at, source, index, values, first, last):
     return lambda target, at, source, index, values, first, last: _add_scaled_rows(
         target, at, source, index, values, first, last
     )
-
-
-@fast
-def by_unit(n_units, begin, steps, units, values, first, last):
-    """Ends of each unit's spikes if first:last stand unit after unit; their rows from step `begin` on, their values."""
-    end = np.zeros(n_units + 1, np.int64)
-    for e in range(first, last):
-        end[units[e] + 1] += 1
-    for u in range(n_units):
-        end[u + 1] += end[u]
-    arrival, weights = np.empty(last - first, steps.dtype), room_for(values, last - first)
-    for e in range(first, last):
-        u = units[e]
-        arrival[end[u]] = steps[e] - begin + 1
-        put(weights, end[u], values, e)
-        end[u] += 1
-    return end[:n_units], arrival, weights
-
-
-@fast
-def _gather(gradient, reach, history, begin, steps, units, values, first, last):
-    """Add to the gradient of each pair what `history` holds where the source's spikes arrived."""
-    end, arrival, weights = by_unit(gradient.shape[0], begin, steps, units, values, first, last)
-    start = 0
-    for u in range(gradient.shape[0]):
-        for k in range(start, end[u]):
-            row, p = arrival[k], value_at(weights, k)
-            for j in range(history.shape[1]):
-                gradient[u, j] += scaled(p, history[row, reach[u, j]])
-        start = end[u]
-
-
-@fast
-def side_by_side(one, other):
-    """(rows, columns, 2): what is read together lies together."""
-    both = np.empty((*one.shape, 2), one.dtype)
-    for row in range(one.shape[0]):
-        for j in range(one.shape[1]):
-            both[row, j, 0] = one[row, j]
-            both[row, j, 1] = other[row, j]
-    return both
-
-
-@fast
-def _gather_both(of_weight, of_delay, reach, both, begin, steps, units, values, first, last):
-    """`_gather` for two gradients at once, four spikes of a source at a time."""
-    end, arrival, weights = by_unit(of_weight.shape[0], begin, steps, units, values, first, last)
-    k = 0
-    for u in range(of_weight.shape[0]):
-        while k + 3 < end[u]:
-            a, b, c, d = arrival[k], arrival[k + 1], arrival[k + 2], arrival[k + 3]
-            p, q = value_at(weights, k), value_at(weights, k + 1)
-            r, s = value_at(weights, k + 2), value_at(weights, k + 3)
-            for j in range(reach.shape[1]):
-                at = reach[u, j]
-                of_weight[u, j] += (scaled(p, both[a, at, 0]) + scaled(q, both[b, at, 0])) + (
-                    scaled(r, both[c, at, 0]) + scaled(s, both[d, at, 0])
-                )
-                of_delay[u, j] += (scaled(p, both[a, at, 1]) + scaled(q, both[b, at, 1])) + (
-                    scaled(r, both[c, at, 1]) + scaled(s, both[d, at, 1])
-                )
-            k += 4
-        while k < end[u]:
-            a, p = arrival[k], value_at(weights, k)
-            for j in range(reach.shape[1]):
-                at = reach[u, j]
-                of_weight[u, j] += scaled(p, both[a, at, 0])
-                of_delay[u, j] += scaled(p, both[a, at, 1])
-            k += 1

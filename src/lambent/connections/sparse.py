@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lambent.connections.connections import Connections, Entries, as_floats, between, check_entries, delay_steps, places
+from lambent.connections.delayed import DelayedArrays
 from lambent.connections.dense import Dense
 from lambent.connections.graded import scaled, value_at
 from lambent.machine.compiling import fast_inline
@@ -130,7 +131,7 @@ class Sparse(Connections):
     def arrays(tensors: Sequence[np.ndarray]) -> Any:
         if len(tensors) == 3:
             return SparseArrays(tensors[0], tensors[1], tensors[2].view(np.uint32))
-        return DelayedSparseArrays(tensors[0], tensors[2], tensors[3].view(np.uint32))
+        return DelayedArrays(tensors[0], tensors[2].view(np.uint64), tensors[3].view(np.uint32))
 
     @staticmethod
     def rows(tensors: Sequence[Tensor]) -> int:
@@ -187,30 +188,9 @@ class SparseArrays(NamedTuple):
 
     @staticmethod
     @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
+    def collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
             _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, values, first, last)
-
-
-class DelayedSparseArrays(NamedTuple):
-    """Sparse connections with delays, which `reach` holds."""
-
-    weight: np.ndarray
-    start: np.ndarray
-    reach: np.ndarray
-
-    delayed = True
-
-    deliver = staticmethod(SparseArrays.deliver)
-    weigh = staticmethod(SparseArrays.weigh)
-
-    @staticmethod
-    @fast_inline
-    def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
-        if gradients[0].shape[0] > 0:
-            _gather(gradients[0], arrays.start, arrays.reach, history, begin, steps, units, values, first, last)
-        if gradients[1].shape[0] > 0:
-            _gather(gradients[1], arrays.start, arrays.reach, drift, begin, steps, units, values, first, last)
 
 
 @fast_inline

@@ -141,7 +141,7 @@ def spikes_backward(
     own, own_rows = _connections(recurrent_kind, recurrent)
     connections, rows = _connections(inputs_kind, inputs)
     groups = len(sample_groups(batch))
-    d_times = np.zeros(len(times) if wants_times else 0, dtype)
+    d_times = np.zeros(len(times), dtype) if wants_times else None
     d_inputs = _Gradients(inputs_kind, inputs, wants_inputs, groups, dtype)
     d_recurrent = _Gradients(recurrent_kind, recurrent, wants_recurrent, groups, dtype)
     d_step = _step_gradients(cls, wants_neuron, groups, size, dtype)
@@ -165,12 +165,12 @@ def spikes_backward(
     if d_step is not None:
         _fields(cls.step_gradients, cls, d_step, d_neuron, wants_neuron)
     _fields(cls.spike_gradients, cls, d_spike, d_neuron, wants_neuron)
-    found = torch.from_numpy(d_times).to(times.dtype), _of_values(d_values, times)
+    found = _given(d_times, times), _given(d_values, times)
     return *found, d_neuron, d_inputs.total(), d_recurrent.total()
 
 
-def _of_values(gradient: np.ndarray | None, times: Tensor) -> Tensor:
-    """Gradients of the values of spikes, empty where not wanted."""
+def _given(gradient: np.ndarray | None, times: Tensor) -> Tensor:
+    """Gradients of times or values of spikes, empty where not wanted."""
     return times.new_empty(0) if gradient is None else torch.from_numpy(gradient).to(times.dtype)
 
 
@@ -202,7 +202,7 @@ def levels_backward(
     batch, size, dtype = len(offsets) - 1, len(units[0]), units[0].dtype
     connections, rows = _connections(inputs_kind, inputs)
     groups = len(sample_groups(batch))
-    d_times = np.zeros(len(times) if wants_times else 0, dtype)
+    d_times = np.zeros(len(times), dtype) if wants_times else None
     d_inputs = _Gradients(inputs_kind, inputs, wants_inputs, groups, dtype)
     d_step = _step_gradients(cls, wants_neuron, groups, size, dtype)
     d_values = np.zeros(len(times), dtype) if wants_values else None
@@ -219,7 +219,7 @@ def levels_backward(
     d_neuron = [x.new_empty(0) for x in neuron]
     if d_step is not None:
         _fields(cls.step_gradients, cls, d_step, d_neuron, wants_neuron)
-    return torch.from_numpy(d_times).to(times.dtype), _of_values(d_values, times), d_neuron, d_inputs.total()
+    return _given(d_times, times), _given(d_values, times), d_neuron, d_inputs.total()
 
 
 _spikes = operation.define_spikes("grid_cpu", spikes_forward, spikes_backward)

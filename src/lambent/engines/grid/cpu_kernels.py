@@ -240,8 +240,8 @@ def spikes_backward(
     """Integrate the adjoint of samples first:last backwards in time, adding to the gradients d_*.
 
     `d_step` and `d_spike` (fields, size) are the gradients of the neuron's fields; `d_step` is None where neither they
-    nor the states matter, for which Numba then compiles another kernel: a branch would cost a third. `d_times` is empty
-    where it is not wanted, `d_values` None. `own_values` and `grad_values` are None without a `payload`.
+    nor the states matter, for which Numba then compiles another kernel: a branch would cost a third. So are `d_times`
+    and `d_values` where they are not wanted. `own_values` and `grad_values` are None without a `payload`.
     """
     size = grad_counts.shape[1]
     dtype = grad_counts.dtype
@@ -304,7 +304,7 @@ def spikes_backward(
                     lift_peak(units, a, low[i], push[low[i]], no_marks, d_spike)
                 later = k + 1 if late else 0
                 while e >= offsets[b] and steps[e] == n:
-                    if d_times.shape[0] > 0:
+                    if d_times is not None and not delayed(inputs):  # or else while their gradients are collected
                         d_times[e] = scaled(value_at(values, e), weigh(drift, later, inputs, sources[e]))
                     if d_values is not None:
                         d_values[e] = weigh(history, k + 1, inputs, sources[e])
@@ -320,8 +320,8 @@ def spikes_backward(
                     unspike(units, a, j, pull, lift, marks, s, d_spike)
                     s -= 1
                 unstep(units, a, history, drift, k, k if late else 0, states, arrived, d_step)
-            collect(d_inputs, inputs, history, drift, begin, steps, sources, values, e + 1, e_end)
-            collect(d_recurrent, recurrent, history, drift, begin, own_steps, own_units, own_values, s + 1, s_end)
+            collect(d_inputs, d_times, inputs, history, drift, begin, steps, sources, values, e + 1, e_end)
+            collect(d_recurrent, None, recurrent, history, drift, begin, own_steps, own_units, own_values, s + 1, s_end)
 
 
 @fast
@@ -389,12 +389,11 @@ def levels_backward(
             for k in range(length - 1, -1, -1):
                 n = begin + k
                 while e >= offsets[b] and steps[e] == n:
-                    if d_times.shape[0] > 0:
-                        pull = weigh(drift, k + 1 if late else 0, inputs, sources[e])
-                        d_times[e] = scaled(value_at(values, e), pull)
+                    if d_times is not None and not late:
+                        d_times[e] = scaled(value_at(values, e), weigh(drift, 0, inputs, sources[e]))
                     if d_values is not None:
                         d_values[e] = weigh(history, k + 1, inputs, sources[e])
                     e -= 1
                 lift_all(units, a, grad, b, n)
                 unstep(units, a, history, drift, k, k if late else 0, states, arrived, d_step)
-            collect(d_inputs, inputs, history, drift, begin, steps, sources, values, e + 1, e_end)
+            collect(d_inputs, d_times, inputs, history, drift, begin, steps, sources, values, e + 1, e_end)

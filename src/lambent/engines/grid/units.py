@@ -379,9 +379,9 @@ def weigh(drift, row, arrays, unit):
 
 
 @picked
-def collect(gradients, arrays, history, drift, begin, steps, units, values, first, last):
+def collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last):
     """See `Arrays.collect`."""
     function = arrays.instance_class.collect
-    return lambda gradients, arrays, history, drift, begin, steps, units, values, first, last: function(
-        gradients, arrays, history, drift, begin, steps, units, values, first, last
+    return lambda gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last: function(
+        gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last
     )
