@@ -47,6 +47,7 @@ CHANGES = {
     "sums": (lambda c: c["state"].update(batch=1, sums={}), "makes no sense"),
     "score": (lambda c: c["state"].update(best_score=math.nan), "makes no sense"),
     "best score": (lambda c: c["state"].update(best_score=math.inf), "makes no sense"),
+    "top score": (lambda c: c["state"].update(top_score="0.9"), "makes no sense"),
     "unknown": (lambda c: c["state"].update(x=1), "is missing"),
 }  # fmt: skip
 

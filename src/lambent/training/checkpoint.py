@@ -72,12 +72,13 @@ def read_state(found: Any, batches: int) -> State:
     """
     if not isinstance(found, Mapping) or not set(found) <= {f.name for f in fields(State)}:
         raise ValueError("where the training is is missing")
-    state = State(**found)
+    state = State(**{"top_score": found.get("best_score", -math.inf), **found})  # which older versions kept as one
     counts = [state.epoch, state.batch, state.best_epoch, state.better_epoch]
     counts += [] if state.aware_from is None else [state.aware_from]
     good = all(type(n) is int and n >= 0 for n in counts) and max(counts) <= max(state.epoch, state.batch)
     good = good and state.batch < max(batches, 1) + 1 and max(counts[2:]) <= state.epoch
-    good = good and type(state.best_score) is float and state.best_score < math.inf and _is_number(state.seconds)
+    good = good and all(type(x) is float and x < math.inf for x in (state.best_score, state.top_score))
+    good = good and _is_number(state.seconds)
     good = good and isinstance(state.sums, dict) and all(isinstance(name, str) for name in state.sums)
     good = good and all(type(x) in (int, float) for x in state.sums.values())
     if not good or (state.batch and not {"samples", "seconds"} <= state.sums.keys()):

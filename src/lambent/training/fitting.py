@@ -62,8 +62,10 @@ def fit(
     The loop is that of ``lambent train``: AdamW with a rate for each kind of parameter and a cosine schedule, gradients
     clipped, constraints kept (`constrain_`), units pulled into a band of activity (`lambent.losses.rate_penalty`).
     Everything that `requires_grad` is trained: also time constants, thresholds, biases and delays. With validation the
-    weights of the best epoch, by accuracy or else by loss, are in the model in the end, also after Ctrl-C, which stops
-    after the current batch, keeps the checkpoint where there is a folder, and then interrupts the program as ever.
+    weights of the best epoch are in the model in the end: of the last whose accuracy is within a standard error of the
+    highest, since the highest of many is luck and later epochs are trained longer, or else of the least loss. So they
+    are after Ctrl-C, which stops after the current batch, keeps the checkpoint where there is a folder, and then
+    interrupts the program as ever.
 
     Args:
         model: any module that takes `Events`, with ordinary layers before or behind if you like.

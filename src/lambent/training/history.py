@@ -15,7 +15,8 @@ class History:
     Attributes:
         metrics: a dictionary for each epoch: "epoch" from 1, "loss", "accuracy" and other metrics, "val_loss" and so on
             with validation, "spikes_per_unit", "silent" (share of units), "samples_per_s", "seconds", "lr".
-        best_epoch: whose model was kept: that of the best validation accuracy, or loss where there is none.
+        best_epoch: whose model was kept: the last whose validation accuracy is within a standard error of the highest,
+            or that of the least validation loss where there is no accuracy.
         finished: False where it was stopped before the last epoch.
 
     Example:

@@ -176,7 +176,7 @@ def _train(trainer: Trainer, run: Run, typical: Events, watcher: Watcher, stop: 
         trainer.start_aware(typical)
         keeper.checkpoint(trainer.checkpoint())  # before best.pt is a quantised model's
     if state.epoch == state.aware_from and not state.batch:  # fine-tuning may not improve on where it starts
-        state.best_score = score_of(trainer.validate(), state.best_score)
+        state.best_score = state.top_score = score_of(trainer.validate(), state.top_score)
         keeper.best(trainer.model.state_dict())
     return run_epochs(trainer, keeper, watcher, stop)
 

@@ -14,7 +14,7 @@ class State:
     """Where a run is. Randomness is a function of (seed, epoch, batch), so this is all it takes to go on.
 
     `best_epoch` is the one whose model is kept, `best_score` its validation accuracy, or minus its validation loss.
-    Of equals the later is kept; `better_epoch` is the last that was truly better, for patience.
+    `top_score` is the highest there was, `better_epoch` the one that reached it first, for patience.
     `aware_from` is the number of epochs before quantisation-aware training began, None if it did not begin; a
     `best_epoch` of that number is the model as quantised, not trained on.
     """
@@ -23,6 +23,7 @@ class State:
     batch: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     best_score: float = -math.inf
+    top_score: float = -math.inf
     best_epoch: int = 0
     better_epoch: int = 0
     seconds: float = 0.0

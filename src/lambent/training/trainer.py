@@ -87,7 +87,7 @@ class Trainer:
         config: the settings. Those of the network are not looked at.
         data: training samples, or batches of them: any iterable of (events, targets) with a length, such as a
             `torch.utils.data.DataLoader`.
-        valid: samples or batches that choose the best epoch, or None: the last epoch is the best.
+        valid: samples or batches that choose the best epoch (see `end_epoch`), or None: the last epoch is the best.
         objective: loss and metrics; left out, cross-entropy with the label smoothing of the settings.
         augment: (events, targets, generator) -> events, in place of what the settings say.
         optimizer: of the model's parameters, in place of AdamW with the rates and the schedule of the settings.
@@ -118,6 +118,7 @@ class Trainer:
         self.objective = Objective(label_smoothing=config.label_smoothing) if objective is None else objective
         self.state = State()
         self._samples, self._augment = (data, valid), augment
+        self._validated = 0  # samples
         self._own_optimizer, self.scheduler, self.processes = optimizer, scheduler, processes
         self._settle(model, config.device, config.rewire)
 
@@ -183,7 +184,7 @@ class Trainer:
         aware = quantization_aware(model, bits, calibration=calibration, chip=chip)
         self._settle(aware, "cpu")  # where the chip model runs
         self.state.aware_from = self.state.best_epoch = self.state.better_epoch = self.state.epoch
-        self.state.best_score = -math.inf
+        self.state.best_score = self.state.top_score = -math.inf
 
     def finished(self) -> bool:
         """Whether float training, or where it goes on the quantisation-aware one, is done."""
@@ -323,6 +324,7 @@ class Trainer:
         self.model.eval()
         with self._own_randomness(self.state.epoch):
             outputs, targets = self._answers(self.valid)
+        self._validated = len(targets) if isinstance(targets, Tensor) else 0
         figures = {"loss": self.objective.losses(outputs, targets)[1]} | self.objective.figures(outputs, targets)
         return {f"val_{name}": value.item() for name, value in figures.items()}
 
@@ -338,17 +340,19 @@ class Trainer:
     def end_epoch(self, metrics: dict[str, float]) -> None:
         """Take note of a finished epoch: the scheduler's step, and whether its model is the best so far.
 
-        Of equals the later is the better, and of epochs that nothing was validated after: more training.
+        Of epochs that validation cannot tell apart the last is the best, as it was trained longer and more finely: with
+        an accuracy those within a standard error of the highest, without validation all.
         """
         state = self.state
         if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             self.scheduler.step(metrics.get("val_loss", metrics["loss"]))
         elif self.scheduler is not None:
             self.scheduler.step()
-        score = score_of(metrics, state.best_score)
-        if score > state.best_score:
-            state.better_epoch = state.epoch
-        if score >= state.best_score:
+        score = score_of(metrics, state.top_score)
+        if score > state.top_score:
+            state.top_score, state.better_epoch = score, state.epoch
+        error = _standard_error(state.top_score, self._validated) if "val_accuracy" in metrics else 0.0
+        if score >= state.top_score - error:
             state.best_score, state.best_epoch = score, state.epoch
         metrics["best_epoch"] = state.best_epoch
         if "val_accuracy" in metrics:
@@ -380,6 +384,11 @@ class Trainer:
         if self.scheduler is not None:
             self.scheduler.load_state_dict(checkpoint["scheduler"])
         self.state = state
+
+
+def _standard_error(share: float, samples: int) -> float:
+    """Of a share that was measured on so many samples; 0 where that is not known."""
+    return math.sqrt(max(0.0, share * (1 - share)) / samples) if samples else 0.0
 
 
 def score_of(metrics: Mapping[str, float], otherwise: float) -> float:
