@@ -130,7 +130,7 @@ class Sparse(Connections):
     @staticmethod
     def arrays(tensors: Sequence[np.ndarray]) -> Any:
         if len(tensors) == 3:
-            return SparseArrays(tensors[0], tensors[1], tensors[2].view(np.uint32))
+            return SparseArrays(tensors[0], tensors[1].view(np.uint64), tensors[2].view(np.uint32))
         return DelayedArrays(tensors[0], tensors[2].view(np.uint64), tensors[3].view(np.uint32))
 
     @staticmethod
@@ -168,23 +168,8 @@ class SparseArrays(NamedTuple):
 
     delayed = False
 
-    @staticmethod
-    @fast_inline
-    def deliver(window, row, arrays, units, values, first, last):
-        weight, start, reach = arrays
-        for k in range(first, last):
-            u, p = units[k], value_at(values, k)
-            for c in range(start[u], start[u + 1]):
-                window[row, reach[c]] += scaled(p, weight[c])
-
-    @staticmethod
-    @fast_inline
-    def weigh(drift, row, arrays, unit):
-        weight, start, reach = arrays
-        total = weight.dtype.type(0)
-        for c in range(start[unit], start[unit + 1]):
-            total += weight[c] * drift[row, reach[c]]
-        return total
+    deliver = staticmethod(DelayedArrays.deliver)
+    weigh = staticmethod(DelayedArrays.weigh)
 
     @staticmethod
     @fast_inline
