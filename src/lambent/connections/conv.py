@@ -474,7 +474,7 @@ def _collect(gradients, d_times, arrays, history, drift, start, steps, units, va
     of_weight, of_delay = room_in(gradients[0], flat), room_in(gradients[1], flat)
     both = side_by_side(history, drift)
     places = begin.shape[0] - 1
-    end, order, arrival, worth = by_source(channels * places, start, steps, units, values, first, last)
+    end, order, arrival, worth = by_source(d_times, channels * places, start, steps, units, values, first, last)
     since = 0
     for u in range(end.shape[0]):
         c, place = divmod(np.uint32(u), np.uint32(places))

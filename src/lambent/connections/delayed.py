@@ -62,7 +62,7 @@ def _collect(gradients, d_times, arrays, history, drift, begin, steps, units, va
     weight, start, reach = arrays
     of_weight, of_delay = room_in(gradients[0], weight), room_in(gradients[1], weight)
     both = side_by_side(history, drift)
-    end, order, arrival, worth = by_source(start.shape[0] - 1, begin, steps, units, values, first, last)
+    end, order, arrival, worth = by_source(d_times, start.shape[0] - 1, begin, steps, units, values, first, last)
     since = 0
     for u in range(end.shape[0]):
         gather(
@@ -73,21 +73,23 @@ def _collect(gradients, d_times, arrays, history, drift, begin, steps, units, va
 
 
 @fast
-def by_source(n_sources, begin, steps, units, values, first, last):
+def by_source(d_times, n_sources, begin, steps, units, values, first, last):
     """Spikes first:last source after source.
 
-    Returns the ends of each source's, which spikes they are, their rows from step `begin` on, and their values.
+    Returns the ends of each source's, which spikes they are (None if `d_times` is), their rows from step `begin` on,
+    and their values.
     """
     end = np.zeros(n_sources + 1, np.int64)
     for e in range(first, last):
         end[units[e] + 1] += 1
     for u in range(n_sources):
         end[u + 1] += end[u]
-    order, arrival = np.empty(last - first, np.int64), np.empty(last - first, steps.dtype)
-    worth = room_for(values, last - first)
+    order = None if d_times is None else np.empty(last - first, np.int64)
+    arrival, worth = np.empty(last - first, steps.dtype), room_for(values, last - first)
     for e in range(first, last):
         u = units[e]
-        order[end[u]] = e
+        if d_times is not None:
+            order[end[u]] = e
         arrival[end[u]] = steps[e] - begin + 1
         put(worth, end[u], values, e)
         end[u] += 1

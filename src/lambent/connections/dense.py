@@ -134,7 +134,7 @@ class DenseArrays(NamedTuple):
     @fast_inline
     def collect(gradients, d_times, arrays, history, drift, begin, steps, units, values, first, last):
         if gradients[0].shape[0] > 0:
-            end, _, arrival, worth = by_source(gradients[0].shape[0], begin, steps, units, values, first, last)
+            end, _, arrival, worth = by_source(None, gradients[0].shape[0], begin, steps, units, values, first, last)
             start = 0
             for u in range(end.shape[0]):
                 _add(gradients[0], u, history, arrival, worth, start, end[u])
