@@ -138,7 +138,10 @@ def measured(tree: Path, case: str, size: tuple[int, int], *options: object, thr
     command = [sys.executable, tree / "benchmarks" / "training_speed.py", "--case", case, "--size", *size, *options]
     env = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": str(threads)}
     out = subprocess.run([*map(str, command)], check=True, stdout=subprocess.PIPE, text=True, env=env).stdout
-    return json.loads(out.splitlines()[-1])
+    found = json.loads(out.splitlines()[-1])
+    where = f"{size[0]:,} steps, {size[1]:,} units, threads: {threads}"
+    print(f"{case}, {where}: {found['train']:.1f} ms, {found['inference']:.1f} ms", file=sys.stderr, flush=True)
+    return found
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
