@@ -8,7 +8,7 @@ each connection finds the steps in which its source's spikes arrived, four spike
 # (constants in named tuples)
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def by_source(d_times, n_sources, begin, steps, units, values, first, last):
         end[units[e] + 1] += 1
     for u in range(n_sources):
         end[u + 1] += end[u]
-    order = None if d_times is None else np.empty(last - first, np.int64)
+    order: Any = None if d_times is None else np.empty(last - first, np.int64)
     arrival, worth = np.empty(last - first, steps.dtype), room_for(values, last - first)
     for e in range(first, last):
         u = units[e]
