@@ -236,7 +236,7 @@ def against(checkout: Path, rounds: int) -> list[dict[str, Any]]:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="processes of each case")
-    parser.add_argument("--repeats", type=int, default=7, help="steps timed in each")
+    parser.add_argument("--repeats", type=int, default=7, help="steps timed in each; after 20 s one will do")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--chunk", type=int, default=20, help="steps per compiled block")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout to compare with")
