@@ -127,9 +127,10 @@ class DelayedBPTT(nn.Module):
 
     Args:
         model: as `build_model` makes it; weights, time constants and delays are taken over, the last two fixed.
+        compiled: a step of the units is one kernel in training, by `torch.compile`.
     """
 
-    def __init__(self, model: nn.Sequential):
+    def __init__(self, model: nn.Sequential, compiled: bool = False):
         super().__init__()
         conv, *hidden, readout = model
         self.kernel = nn.Parameter(conv.weight.detach().squeeze(1).clone())  # (filters, channels)
@@ -138,10 +139,12 @@ class DelayedBPTT(nn.Module):
         self.readout = nn.Parameter(readout.weight.detach().clone())
         # steps from a spike to its arrival
         self.hidden_delays = [(layer.delay.detach() / layer.dt).round() + 1 for layer in hidden]
+        self.longest = [int(delays.max()) for delays in self.hidden_delays]
         self.factors = [torch.empty(0) for _ in hidden]
         self.scale, self.stride = readout.scale, conv.connections.geometry.stride[-1]
         self.delays = (conv.delay.detach().squeeze(1) / conv.dt).round().long().tolist()
         self.constants = [tuple(c.detach().float() for c in grid_constants(x.tau_mem, x.tau_syn, x.dt)) for x in model]
+        self.step = torch.compile(_step, dynamic=False) if compiled else _step
 
     def _arrivals(self, x: Tensor) -> Tensor:
         """What reaches the filters of spikes (batch, steps, inputs): (steps, batch, filters x places)."""
@@ -157,25 +160,20 @@ class DelayedBPTT(nn.Module):
     def _delayed(self, spikes: Tensor, layer: int) -> Tensor:
         """What reaches a hidden layer of spikes (steps, batch, units): each delay is a factor for each frequency."""
         steps, delays = len(spikes), self.hidden_delays[layer]
-        n = steps + int(delays.max())  # nothing comes round
+        n = steps + self.longest[layer]  # nothing comes round
         if len(self.factors[layer]) != n // 2 + 1:
-            frequency = torch.arange(n // 2 + 1).view(-1, 1, 1) / n
-            self.factors[layer] = torch.polar(torch.ones(()), -2 * torch.pi * frequency * delays)
+            frequency = torch.arange(n // 2 + 1, device=delays.device).view(-1, 1, 1) / n
+            self.factors[layer] = torch.polar(delays.new_ones(()), -2 * torch.pi * frequency * delays)
         there = torch.bmm(torch.fft.rfft(spikes, n, 0), self.weights[layer] * self.factors[layer])
         return torch.fft.irfft(there, n, 0)[:steps]
 
     def _units(self, drive: Tensor, constants: tuple[Tensor, ...], among: Tensor | None = None) -> Tensor:
         """Spikes (steps, batch, units) of units that `drive` reaches, and through `among` one another."""
-        alpha_mem, alpha_syn, gain = constants
+        step = self.step if self.training else _step
         i = v = s = torch.zeros_like(drive[0])
         out = []
         for arriving in drive:
-            i = alpha_syn * i + arriving
-            if among is not None:
-                i = i + s @ among
-            v = alpha_mem * v + gain * i
-            s = _Surrogate.apply(v - 1)
-            v = v * (1 - s)
+            i, v, s = step(i, v, arriving if among is None else torch.addmm(arriving, s, among), *constants)
             out.append(s)
         return torch.stack(out)
 
@@ -191,6 +189,16 @@ class DelayedBPTT(nn.Module):
             v = alpha_mem * v + gain * i
             total = total + v
         return self.scale * total / len(spikes[-1]), [layer.sum(0) for layer in spikes]
+
+
+def _step(
+    i: Tensor, v: Tensor, arriving: Tensor, alpha_mem: Tensor, alpha_syn: Tensor, gain: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Currents, voltages and spikes of LIF units after a step."""
+    i = alpha_syn * i + arriving
+    v = alpha_mem * v + gain * i
+    s = _Surrogate.apply(v - 1)
+    return i, v * (1 - s), s
 
 
 def _later(spikes: Tensor) -> Tensor:

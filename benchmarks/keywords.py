@@ -6,7 +6,8 @@ the same augmentation, loss and optimiser, its delays and time constants as they
 mean and maximum over time) and "gru" (two layers, mean over time) read log counts in frames of 15 and 10 ms, with the
 same augmentation. These three train on all words and keep the last epoch.
 
-    python benchmarks/keywords.py TRAIN.h5 TEST.h5 [--seeds 3] [--cases lambent cnn gru bptt] [--out runs/keywords]
+    python benchmarks/keywords.py TRAIN.h5 TEST.h5 [--valid VALID.h5] [--seeds 3] [--cases lambent cnn gru bptt]
+        [--out runs/keywords] [--device cuda]
 
 "unknown" is the recall of the class _unknown_, where there is one; "early" and "late" the accuracies on the thirds of
 the test words whose spikes lie first and last. "operations" are multiply-adds a word: in spiking layers one for each
@@ -41,15 +42,16 @@ from lambent.training.trainer import augmentation
 
 SETTINGS: dict[str, Any] = {}  # beside the defaults; only --smoke has some
 FRAMES = {"cnn": (15.0, 70), "gru": (10.0, 70)}  # length [ms], and channels at most
-EPOCHS = {"cnn": 40, "gru": 40, "bptt": 10}  # of bptt each takes minutes
+EPOCHS = {"cnn": 40, "gru": 40, "bptt": 10, "bptt on a GPU": 100}  # of bptt each takes minutes on a CPU
 Figures = dict[str, Any]
 
 
-def lambent(data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> Figures:
+def lambent(data: SpikeDataset, test: SpikeDataset, valid: SpikeDataset | None, seed: int, folder: Path) -> Figures:
     """The default settings, by way of a run folder."""
     run = Run(folder / f"lambent{seed}")
     resume = run.path("checkpoint.pt").exists()
-    if not train_run(run, Config(**SETTINGS, seed=seed), data, {"train": "commands"}, Console(), resume=resume):
+    config, source = Config(**SETTINGS, seed=seed), {"train": "commands"}
+    if not train_run(run, config, data, source, Console(), resume=resume, valid=valid):
         raise KeyboardInterrupt
     export_run(run)
     found = evaluate_run(run, test, chip=True, source="commands, test")
@@ -116,16 +118,16 @@ def frames(events: Events, length: float, channels: int) -> Tensor:
     return F.avg_pool1d(counts.transpose(1, 2), together, ceil_mode=True).transpose(1, 2).mul(together).log1p()
 
 
-def framed(name: str, data: SpikeDataset, test: SpikeDataset, seed: int) -> Figures:
+def framed(name: str, data: SpikeDataset, test: SpikeDataset, seed: int, device: torch.device) -> Figures:
     """A network of PyTorch on frames."""
     torch.manual_seed(seed)
     change = augmentation(Config(), data)
 
     def read(events: Events) -> Tensor:
-        return frames(events, *FRAMES[name])
+        return frames(events, *FRAMES[name]).to(device)
 
     example = read(data.batch([0, 1])[0])
-    model = CNN(data.n_classes) if name == "cnn" else GRU(example.shape[1], data.n_classes)
+    model = (CNN(data.n_classes) if name == "cnn" else GRU(example.shape[1], data.n_classes)).to(device)
     model.eval()(example)
     dice, start = torch.Generator().manual_seed(seed), time.perf_counter()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=2e-2)
@@ -136,29 +138,35 @@ def framed(name: str, data: SpikeDataset, test: SpikeDataset, seed: int) -> Figu
         for events, labels in data.batches(32, shuffle=True, generator=dice):
             x = read(change(events, labels, dice))
             optimizer.zero_grad()
-            F.cross_entropy(model(x), labels, label_smoothing=0.1).backward()
+            F.cross_entropy(model(x), labels.to(device), label_smoothing=0.1).backward()
             optimizer.step()
             schedule.step()
     minutes = (time.perf_counter() - start) / 60
     model.eval()
     with torch.no_grad():
-        scores = torch.cat([model(read(events)) for events, _ in test.batches(100)])
+        scores = torch.cat([model(read(events)) for events, _ in test.batches(100)]).cpu()
     return scored(scores, test) | {"operations": dense_operations(model, example), "minutes": minutes}
 
 
-def bptt(data: SpikeDataset, test: SpikeDataset, seed: int) -> Figures:
+def bptt(data: SpikeDataset, test: SpikeDataset, seed: int, device: torch.device) -> Figures:
     """The network of the default settings, from the same initial weights, by surrogate gradients."""
-    config = Config(**{"epochs": EPOCHS["bptt"], "lr_delay": 0.0, "valid": 0.0} | SETTINGS, seed=seed)
+    gpu = device.type == "cuda"
+    epochs = EPOCHS["bptt on a GPU" if gpu else "bptt"]
+    config = Config(**{"epochs": epochs, "lr_delay": 0.0, "valid": 0.0} | SETTINGS, seed=seed)
     trainer = Trainer(build_model(config, data.n_units, data.n_classes), config, data)
     trainer.start()
-    net, change = DelayedBPTT(trainer.model), augmentation(config, data)
+    net, change = DelayedBPTT(trainer.model.to(device), compiled=gpu), augmentation(config, data)
+    if gpu:  # thousands of small kernels: one graph of them for whole batches, none for the last one of an epoch
+        sample, _ = data.batch(range(config.batch_size))
+        torch.cuda.make_graphed_callables(net, (sample.to_dense(config.dt).to(device),))
     optimizer, start = torch.optim.AdamW(net.parameters(), weight_decay=0.0), time.perf_counter()
     dice = torch.Generator().manual_seed(seed)
     for epoch in range(config.epochs):
         for number, (events, labels) in enumerate(trainer.data.epoch(seed, epoch)):
             trainer.state.epoch, trainer.state.batch = epoch, number
-            scores, counts = net(change(events, labels, dice).to_dense(config.dt))
-            loss = F.cross_entropy(scores, labels, label_smoothing=config.label_smoothing)
+            net.train(len(labels) == config.batch_size)
+            scores, counts = net(change(events, labels, dice).to_dense(config.dt).to(device))
+            loss = F.cross_entropy(scores, labels.to(device), label_smoothing=config.label_smoothing)
             for mean in (c.mean(0) for c in counts):
                 low, high = (config.rate_lower - mean).clamp(min=0), (mean - config.rate_upper).clamp(min=0)
                 loss = loss + config.rate_strength * (low**2 + high**2).mean()
@@ -169,8 +177,9 @@ def bptt(data: SpikeDataset, test: SpikeDataset, seed: int) -> Figures:
             nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             optimizer.step()
     minutes = (time.perf_counter() - start) / 60
+    net.eval()
     with torch.no_grad():
-        scores = torch.cat([net(events.to_dense(config.dt))[0] for events, _ in test.batches(100)])
+        scores = torch.cat([net(events.to_dense(config.dt).to(device))[0].cpu() for events, _ in test.batches(100)])
     return scored(scores, test) | {"minutes": minutes}
 
 
@@ -228,14 +237,22 @@ def dense_operations(model: nn.Module, example: Tensor) -> float:
     return total
 
 
-def result(case: str, data: SpikeDataset, test: SpikeDataset, seed: int, folder: Path) -> Figures:
+def result(
+    case: str,
+    data: SpikeDataset,
+    test: SpikeDataset,
+    valid: SpikeDataset | None,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+) -> Figures:
     """The figures of a case, from its file if it has run already."""
     path = folder / f"{case}{seed}.json"
     if not path.exists():
         if case == "lambent":
-            figures = lambent(data, test, seed, folder)
+            figures = lambent(data, test, valid, seed, folder)
         else:
-            figures = bptt(data, test, seed) if case == "bptt" else framed(case, data, test, seed)
+            figures = bptt(data, test, seed, device) if case == "bptt" else framed(case, data, test, seed, device)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(figures))
     return json.loads(path.read_text())
@@ -245,10 +262,13 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("train", type=Path, nargs="?")
     parser.add_argument("test", type=Path, nargs="?")
+    parser.add_argument("--valid", type=Path, help="what lambent's epochs are chosen on; else some training words")
     parser.add_argument("--seeds", type=int, default=3)
     cases = ["lambent", "cnn", "gru", "bptt"]
     parser.add_argument("--cases", nargs="+", choices=cases, default=cases)
     parser.add_argument("--out", type=Path, default=Path("runs/keywords"))
+    help_device = "where cnn, gru and bptt run; on a GPU bptt takes 100 epochs instead of 10"
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help=help_device)
     args = parser.parse_args()
     if args.smoke:
         args.out = Path(tempfile.mkdtemp())
@@ -258,11 +278,11 @@ def main() -> None:
         EPOCHS.update(cnn=1, gru=1, bptt=1)
     elif args.test is None:
         parser.error("needs the files of a training and of a test set")
-    data, test, _ = load_training_data(args.train, args.test, Config())
+    data, test, valid = load_training_data(args.train, args.test, Config(), valid=args.valid)
     assert test is not None
     rows = []
     for case in args.cases:
-        results = [result(case, data, test, seed, args.out) for seed in range(args.seeds)]
+        results = [result(case, data, test, valid, seed, args.out, args.device) for seed in range(args.seeds)]
         row: dict[str, Any] = {"case": case, "seeds": args.seeds}
         for key in ("accuracy", "chip", "unknown", "early", "late", "operations", "minutes"):
             values = [r[key] for r in results if key in r]
