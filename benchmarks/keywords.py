@@ -42,7 +42,7 @@ from lambent.training.trainer import augmentation
 
 SETTINGS: dict[str, Any] = {}  # beside the defaults; only --smoke has some
 FRAMES = {"cnn": (15.0, 70), "gru": (10.0, 70)}  # length [ms], and channels at most
-EPOCHS = {"cnn": 40, "gru": 40, "bptt": 10, "bptt on a GPU": 100}  # of bptt each takes minutes on a CPU
+EPOCHS = {"cnn": 40, "gru": 40, "bptt": 10, "bptt on a GPU": 50}  # of bptt each takes minutes on a CPU
 Figures = dict[str, Any]
 
 
@@ -267,7 +267,7 @@ def main() -> None:
     cases = ["lambent", "cnn", "gru", "bptt"]
     parser.add_argument("--cases", nargs="+", choices=cases, default=cases)
     parser.add_argument("--out", type=Path, default=Path("runs/keywords"))
-    help_device = "where cnn, gru and bptt run; on a GPU bptt takes 100 epochs instead of 10"
+    help_device = "where cnn, gru and bptt run; on a GPU bptt takes 50 epochs instead of 10"
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help=help_device)
     args = parser.parse_args()
     if args.smoke:
