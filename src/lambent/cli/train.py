@@ -13,7 +13,7 @@ import typer
 
 from lambent.cli._common import Json, TimeUnit, completing, console, last_line, say, shortened
 from lambent.hardware.chip import CHIPS, find_chip
-from lambent.training.config import PLAIN, Config
+from lambent.training.config import PLAIN, RUNNING, Config
 
 
 def _with_config_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,6 +64,7 @@ def _apart(given: dict[str, Any]) -> dict[str, Any]:
     return ({"layer": ()} | given) if plain else given
 
 
+_RESUME = "Go on with an interrupted run, bit for bit; --epochs, --patience, --threads and --device may be others."
 _ON_CHIP = 128  # hidden units where nothing is said of layers: the usual network is too large to learn on a chip
 
 
@@ -92,7 +93,7 @@ def train(
             autocompletion=completing(CHIPS),
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, bit for bit.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help=_RESUME)] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already there.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
     n_units: Annotated[
@@ -144,10 +145,11 @@ def train(
     if resume:
         others = {"config": config, "on": on, "from": start, "n_units": n_units, "time_unit": time_unit}
         given |= {k: v for k, v in others.items() if v is not None}
+        own = {k: given.pop(k) for k in RUNNING if k in given}
         if given:
             what = f"--{next(iter(given)).replace('_', '-')}"
             raise ValueError(f"--resume takes the run's own settings ({run.path('config.toml')}); drop {what}")
-        chosen = run.config()
+        chosen = replace(run.config(), **own)
         n_units, time_unit = run.facts()["n_units"], run.facts("data")["data"].get("time_unit")
     else:
         if start is not None and run.folder.resolve() == start.resolve():
@@ -277,10 +279,11 @@ def _with_seeds(
     check_free(out, resume, overwrite)
     plain = [x for k, v in options.items() if v is not None and v is not False for x in _option(k, v)]
     if resume:
-        if settings or any(options[k] is not None for k in ("--config", "--from", "--n-units", "--time-unit")):
+        others = ("--config", "--from", "--n-units", "--time-unit")
+        if settings.keys() - set(RUNNING) or any(options[k] is not None for k in others):
             raise ValueError("--resume takes the runs' own settings; drop the others")
         known = next(path for path in sorted(out.glob("seed-*")) if Run(path).exists())
-        chosen = Run(known).config()
+        chosen = replace(Run(known).config(), **settings)
         plain += ["--config", str(known / "config.toml")]
     else:
         start, config = options["--from"], options["--config"]
@@ -298,7 +301,7 @@ def _with_seeds(
         folder = folder_of(out, seed)
         here = ["train", str(data), "--out", str(folder), "--json"]
         if resume and Run(folder).path("checkpoint.pt").exists():
-            return [*here, "--resume", *_option("--test", options["--test"])]
+            return [*here, "--resume", *_option("--test", options["--test"]), *words]
         again = ["--overwrite"] if Run(folder).exists() else []
         return [*here, *plain, *words, "--seed", str(seed), "--threads", str(threads), *again]
 

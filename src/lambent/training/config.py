@@ -49,8 +49,8 @@ NETWORK = (
 )  # fmt: skip
 """The keys that a trained network has settled."""
 
-RUNNING = ("epochs", "patience", "threads")
-"""The keys that may change before a run is resumed: how long it goes on, and on what."""
+RUNNING = ("epochs", "patience", "threads", "device")
+"""The keys that may change when a run is resumed: how long it goes on, and on what."""
 
 
 def parse_bits(text: str) -> int | tuple[int, ...]:

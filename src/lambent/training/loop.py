@@ -44,11 +44,12 @@ def train(
     """Train into the folder of `run`; True when done, False when interrupted (resume then goes on).
 
     With `config.qat_bits` quantisation-aware training follows, from the best float model on. A resumed run continues
-    bit for bit: same weights as if it had never stopped.
+    bit for bit on the same kind of device: same weights as if it had never stopped.
 
     Args:
         facts: what run.json should say of the data.
-        resume: go on from the folder's checkpoint; `config` and the data must be the same as before.
+        resume: go on from the folder's checkpoint; the data must be the same as before, and `config` but for epochs,
+            patience, threads and device, which are then kept in the folder.
         model: the `state_dict` of a float model, of the network that `config` describes, to start from.
         on_chip: learn on the model of the chip, which writes to the folder what an update costs there (on_chip.json).
         processes: those that train together, each with the same arguments; the first alone writes, the others read what
@@ -62,7 +63,7 @@ def train(
             such device, or training diverged; the best model so far is kept.
     """
     if config.device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train on the cpu")
+        raise ValueError(f"device = {config.device}: PyTorch finds no CUDA device here; train with --device cpu")
     if config.threads:
         torch.set_num_threads(config.threads)
     if len(data) == 0:
@@ -95,6 +96,8 @@ def train(
         remove_left_over(run.folder)
         if resume:
             _restore(trainer, run, run.load("checkpoint.pt"))
+            if config != run.config():
+                run.write_text("config.toml", config.to_toml())
         else:
             trainer.start(model)
             kept = ("times", "units", "offsets", *([] if typical.values is None else ["values"]))
