@@ -41,6 +41,7 @@ SETTINGS: dict[str, Any] = {}  # beside those of every case; only --smoke has so
 SOURCE = {"train": "spoken digits, train", "test": "spoken digits, test"}
 CHUNK = 32  # steps of BPTT that are compiled at a time
 FORMER: dict[str, Any] = {
+    "tau_mem": 20.0, "tau_syn": 5.0, "tau_spread": 0.5, "readout_tau_mem": 20.0,
     "dt": 1.0, "delay": 60.0, "reduce": "exp_mean", "initial_spikes": 10.0, "rate_lower": 2.0, "epochs": 60,
     "shift": 10, "blend": 0.5, "stretch": 0.0, "shift_time": 0.0, "mask": 0.0, "mask_time": 0.0, "dilate": 0.0,
 }  # fmt: skip

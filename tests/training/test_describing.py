@@ -48,7 +48,7 @@ def test_what_lines_say():
     assert made[0].delay is None
     assert made[0].tau_mem.unique().tolist() == [30.0]
     assert 0 < made[1].delay.max() <= 5
-    assert made[1].tau_mem.unique().tolist() == [20.0]
+    assert made[1].tau_mem.unique().tolist() == [10.0]
     spread = model("conv 2 3", "resonator 50 period 12", dt=1.0)
     assert len(spread[0].tau_mem.unique()) == 2  # one for each channel
     assert len(spread[1].period.unique()) == 50
@@ -60,9 +60,9 @@ def test_what_lines_say():
 )
 def test_the_usual_network_scales_with_its_inputs(n_units, kernel, stride, places):
     conv, *hidden = build_model(Config(), n_units, 3)[:-1]
-    assert conv.weight.shape == conv.delay.shape == (32, 1, kernel)
+    assert conv.weight.shape == conv.delay.shape == (16, 1, kernel)
     assert conv.connections.geometry.stride[-1] == stride
-    assert conv.out_features == 32 * places
+    assert conv.out_features == 16 * places
     assert conv.delay.max() <= 60
     assert [layer.weight.shape[1] for layer in hidden] == [256, 256]
     for layer in hidden:

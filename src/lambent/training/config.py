@@ -36,7 +36,7 @@ _procedure = partial(_key, "Procedure")
 _LONGEST = 1 << 14  # bytes of settings, five times what `to_toml` writes; Python reads some longer ones for minutes
 _LARGEST = 1e30  # of numbers that become float32s
 _MOST_LAYERS = 1000
-_FRONT = "conv 32 11% stride 3% delay 60"  # about 32 places, each of which sees a ninth of the inputs
+_FRONT = "conv 16 11% stride 3% delay 60"  # about 32 places, each of which sees a ninth of the inputs
 _WIDTH, _BEHIND = 256, 2  # units and layers behind it
 _MOST_WEIGHTS = 1 << 28  # from hidden units to hidden units: 8 GB with what Adam keeps; more is a slip
 
@@ -104,14 +104,14 @@ class Config(Short):
     input_shape: str = _network("", "how the inputs lie, for convolutions of maps: 28x28, or 2x34x34 with channels")
     dt: float = _network(4.0, "time step [ms]")
     duration: float = _network(0.0, "length of a sample [ms]; 0: that of the training data")
-    tau_mem: float = _network(20.0, "membrane time constant [ms]")
-    tau_syn: float = _network(5.0, "synaptic time constant [ms]")
-    tau_spread: float = _network(0.5, "spread of the hidden time constants over units (sigma of a log-normal)")
+    tau_mem: float = _network(10.0, "membrane time constant [ms]")
+    tau_syn: float = _network(10.0, "synaptic time constant [ms]")
+    tau_spread: float = _network(1.0, "spread of the hidden time constants over units (sigma of a log-normal)")
     reset: str = _network("zero", "what a spike does to the voltage: zero or subtract", ("zero", "subtract"))
     delay: float = _network(
         240.0, "initial input delays are uniform in [0, delay] ms, at most 62 steps and half a sample; 0: none"
     )
-    readout_tau_mem: float = _network(20.0, "membrane time constant of the readout [ms]")
+    readout_tau_mem: float = _network(60.0, "membrane time constant of the readout [ms]")
     readout_tau_syn: float = _network(5.0, "synaptic time constant of the readout [ms]")
     reduce: str = _network(
         "mean",
