@@ -49,7 +49,7 @@ def test_what_lines_say():
     assert made[0].tau_mem.unique().tolist() == [30.0]
     assert 0 < made[1].delay.max() <= 5
     assert made[1].tau_mem.unique().tolist() == [10.0]
-    spread = model("conv 2 3", "resonator 50 period 12", dt=1.0)
+    spread = model("conv 2 3", "resonator 50 period 12", dt=1.0, tau_spread=0.5)
     assert len(spread[0].tau_mem.unique()) == 2  # one for each channel
     assert len(spread[1].period.unique()) == 50
     assert made[0].recurrent is None
