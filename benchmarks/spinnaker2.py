@@ -43,6 +43,7 @@ SETTINGS = (("bena2024", 1.0), ("lambent", 1.0), ("lambent", 0.25))
 """Rule and step [ms]."""
 KEYWORDS: dict[str, Any] = {"hidden": 128, "dt": 2.0, "delay": 0.0, "initial_spikes": 10.0, "rate_lower": 2.0}
 KEYWORDS |= {"stretch": 0.0, "mask": 0.0, "mask_time": 0.0, "dilate": 0.1, "shift_time": 40.0, "chip": "spinnaker2"}
+KEYWORDS |= {"tau_mem": 20.0, "tau_syn": 5.0, "tau_spread": 0.5, "readout_tau_mem": 20.0}
 """Chosen on held-out words to train on: without delays less augmentation learns more."""
 
 
