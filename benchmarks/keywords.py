@@ -1,11 +1,11 @@
-"""Claim: commands of new speakers, default settings: as right as a GRU, and as BPTT of the same network, with a ninth of
-the GRU's operations; a residual CNN is better by three points, with ten times the operations.
+"""Claim: commands of new speakers, default settings: as right as a GRU and BPTT, with a ninth of the GRU's operations.
 
-All on the same spikes, which `lambent encode` made of recordings whose split keeps speakers apart. "lambent" is what
-`lambent train`, `export` and `evaluate --chip` do; "bptt" its network trained by surrogate gradients in PyTorch, with
-the same augmentation, loss and optimiser, its delays and time constants as they begin. "cnn" (three residual blocks,
-mean and maximum over time) and "gru" (two layers, mean over time) read log counts in frames of 15 and 10 ms, with the
-same augmentation. These three train on all words and keep the last epoch.
+A residual CNN is better by three points, with ten times the operations. All on the same spikes, which `lambent encode`
+made of recordings whose split keeps speakers apart. "lambent" is what `lambent train`, `export` and `evaluate --chip`
+do; "bptt" its network trained by surrogate gradients in PyTorch, with the same augmentation, loss and optimiser, its
+delays and time constants as they begin. "cnn" (three residual blocks, mean and maximum over time) and "gru" (two
+layers, mean over time) read log counts in frames of 15 and 10 ms, with the same augmentation. These three train on all
+words and keep the last epoch.
 
     python benchmarks/keywords.py TRAIN.h5 TEST.h5 [--valid VALID.h5] [--seeds 3] [--cases lambent cnn gru bptt]
         [--out runs/keywords] [--device cuda]
