@@ -88,7 +88,7 @@ def fit(
         patience: stop after this many epochs without a better validation; 0: never.
         folder: where to keep checkpoint.pt, best.pt (the best `state_dict`) and metrics.jsonl. Never written over.
         resume: go on from the folder's checkpoint: bit for bit as if it had not stopped, with the same model, data and
-            arguments, of which `epochs` and `patience` may change.
+            arguments, of which `epochs`, `patience` and the device may change.
         seed: of the order of samples and what the model draws (dropout, encoders). Initial weights are the model's own.
         progress: show a line for each epoch.
         settings: others of ``lambent train``: batch_size (32), lr_tau (0.1 ms), lr_delay (0.5 ms), schedule ("cosine",
